@@ -1,0 +1,59 @@
+/**
+ * Every refusal, by code. Codes are stable API; messages are for people and name the thing and the remedy.
+ *
+ * @module
+ */
+
+/** Code → what it means, for docs and `murmur schema`. Keep sorted inside a group. */
+export const FAULTS = {
+  // what the user gave
+  CONFIG_INVALID: 'a key of the run file or a flag is unknown or has a wrong value',
+  DATA_INVALID: 'a data file cannot be read as the task needs it',
+  FILE_MISSING: 'a file or folder that was named does not exist',
+  LABEL_WORD: 'a label word is not one token of the tokenizer',
+  MODEL_INVALID: 'a checkpoint is damaged or contradicts its config.json',
+  MODEL_UNSUPPORTED: 'the architecture or a feature of it is not implemented',
+  OUTPUT_EXISTS: 'the output folder already holds something else',
+  TOKENIZER_MISMATCH: 'the tokenizer does not belong to the model',
+  TOO_LARGE: 'the model does not fit into memory',
+  // the Hub and the network
+  DOWNLOAD_FAILED: 'a file could not be fetched',
+  HOST_UNREACHABLE: 'nothing answers at the address of the join link',
+  HUB_REFUSED: 'the Hub refused the request',
+  // frames and peers
+  CODE_WRONG: 'the join code is not the one of this run',
+  CONTRIBUTION_DUPLICATE: 'these records were already received',
+  CONTRIBUTION_RANGE: 'records were sent that were not assigned',
+  CONTRIBUTION_STALE: 'the round is already committed',
+  FRAME_INVALID: 'a frame does not decode',
+  FRAME_TOO_LONG: 'a frame is longer than any valid one',
+  MESSAGE_UNEXPECTED: 'a message came out of order',
+  SIGNATURE_WRONG: 'a signature does not verify',
+  VERSION_UNSUPPORTED: 'the other side speaks another protocol version',
+  // the journal and the weights
+  BLOB_MISMATCH: 'a file does not have the hash that the manifest names',
+  DRIFT: 'weights differ from what the journal says',
+  HEADER_WRONG: 'a round header is not what the journal implies',
+  JOURNAL_CORRUPT: 'a record of the journal is damaged',
+  JOURNAL_FOREIGN: 'the file is not a journal or has another format version',
+  JOURNAL_ORDER: 'a record does not follow from the ones before it',
+  JOURNAL_TORN: 'the journal ends inside a record',
+  RANGE: 'a weight left the range of its fixed-point format',
+  // the device
+  ENGINE_FAILED: 'the runtime could not build or run a program',
+  INTERRUPTED: 'stopped on request',
+  INTERNAL: 'a defect of Murmur',
+} as const;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/** A refusal: bad input, a bad peer, a bad file or a bad device. Never a defect of the caller's code. */
+export class Fault extends Error {
+  override readonly name = 'Fault';
+  readonly code: FaultCode;
+  /** @param detail names the thing and the remedy, in one line. */
+  constructor(code: FaultCode, detail: string, options?: ErrorOptions) {
+    super(`${code}: ${detail}`, options);
+    this.code = code;
+  }
+}

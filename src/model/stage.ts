@@ -1,0 +1,94 @@
+/**
+ * A model as data: a list of stages, each a program, the tensors it binds, and its constant inputs. Weights are inputs
+ * of programs, never part of them, so few programs serve all layers, and a probe can pass perturbed weights in.
+ *
+ * Stages pass activations `x` of shape (S·T, D) on, S sequences of T tokens (right-padded: causal attention keeps
+ * padding from touching what comes before it).
+ *
+ * @module
+ */
+import type { Graph } from '../nouns.ts';
+
+export interface Dims {
+  /** S: sequences in a call. */
+  readonly sequences: number;
+  /** T: tokens of each, padding included. */
+  readonly tokens: number;
+  /** P: scored positions of each, padding included. */
+  readonly scored: number;
+}
+
+/**
+ * How weights reach a program. `plain`: as they are. `sided`: matrices as they are with a low-rank term beside the
+ * product, a direction for every sequence (y = x Wᵀ + (x·v) u, DESIGN 5), vectors perturbed, one for every sequence.
+ */
+export type Form = { readonly kind: 'plain' } | { readonly kind: 'sided'; readonly rank: number };
+
+/**
+ * How a graph input reads a tensor, and the shapes it then has.
+ *
+ * | access | input | shape | sided: also |
+ * |---|---|---|---|
+ * | matrix (o,i) | `name` | (o,i) | `name.v` (S,r,i), `name.u` (S,r,o) |
+ * | vector (n) | `name` | plain (n), sided (S,1,n) | |
+ * | rows of tokens, from (V,D) | `name` | (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
+ * | rows of positions, from (M,D) | `name` | (T,D), row t + offset | `name.u` (S,r,T), `name.v` (S,r,D) |
+ * | rows of choices, from (V,D) | `name` | (C,D) | `name.v` (S,r,D), `name.u` (S,r,C) |
+ *
+ * For a matrix stored (R,C), z = Σ_r u_r v_rᵀ with u over R and v over C. `u` inputs carry the factor ±eps·scale.
+ */
+export type Access =
+  | { readonly as: 'matrix' }
+  | { readonly as: 'vector' }
+  | { readonly as: 'rows'; readonly of: 'tokens' | 'choices' }
+  | { readonly as: 'rows'; readonly of: 'positions'; readonly offset: number };
+
+export interface Binding {
+  /** Name of the graph input. */
+  readonly input: string;
+  /** Name of the tensor in the checkpoint. */
+  readonly tensor: string;
+  readonly access: Access;
+}
+
+export interface Stage {
+  /** Stages with the same program text share compiled graphs. */
+  readonly program: string;
+  readonly bindings: readonly Binding[];
+  build(dims: Dims, form: Form): Graph;
+  /** Constant inputs (RoPE tables, masks) by name. Must depend on `dims` only. */
+  constants(dims: Dims): Readonly<Record<string, Float32Array>>;
+}
+
+/**
+ * What the head computes from `x` (S·T, D) and `at` i32 (S·P), row indices into x:
+ * `lm`: input `targets` i32 (S·P) → `nll` (S·P), nats. `choice`: `scores` (S·P, C), the logits of the bound choice
+ * rows. `logits`: `logits` (S·P, V).
+ */
+export type Head =
+  | { readonly kind: 'lm' }
+  | { readonly kind: 'choice'; readonly choices: number }
+  | { readonly kind: 'logits' };
+
+export interface TensorSpec {
+  readonly name: string;
+  /** As stored in the checkpoint, row-major. */
+  readonly shape: readonly number[];
+  /** Rank of the name in bytewise order over all tensors of the model. */
+  readonly id: number;
+}
+
+/** An architecture bound to one config.json. */
+export interface Model {
+  readonly hidden: number;
+  readonly vocabulary: number;
+  /** Longest sequence. */
+  readonly positions: number;
+  /** Every tensor, ordered by id. A tied head has none of its own. */
+  readonly tensors: readonly TensorSpec[];
+  /** Token ids → x: no `x` input; output `y` (S·T, D), like the blocks'. */
+  readonly embed: Stage;
+  /** x → y, (S·T, D) both. */
+  readonly blocks: readonly Stage[];
+  head(head: Head): Stage;
+}

@@ -1,0 +1,261 @@
+/**
+ * What travels. The vocabulary of Murmur: types, shapes and units, no code.
+ *
+ * A **probe** is a direction in weight space, measured by a loss difference. It leaves its peer as one byte, is
+ * **committed** in a round, lands in the **journal**, and is **applied** to the weights of every replica.
+ *
+ * @module
+ */
+
+/** Lower-case hexadecimal text. */
+export type Hex = string;
+
+/** A file named by what it holds. `path` is relative to the folder it came from. */
+export interface BlobRef {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: Hex;
+}
+
+// ---------------------------------------------------------------------------------------------------- directions
+
+/**
+ * How z is drawn (docs/NUMBERS.md 3). `lowrank`: matrices get a sum of `rank` outer products of Rademacher vectors,
+ * vectors are dense Rademacher. `rademacher` and `binomial` are dense for every tensor.
+ */
+export type DirectionKind = 'lowrank' | 'rademacher' | 'binomial';
+
+export interface Direction {
+  readonly kind: DirectionKind;
+  /** Outer products per matrix; 1 for the dense kinds. */
+  readonly rank: number;
+  /**
+   * What one unit of integer noise is worth, so that every kind has unit variance: 1 for Rademacher and rank 1,
+   * 1/2 for binomial, 1/sqrt(rank) for low rank. Written in the manifest, hence never recomputed.
+   */
+  readonly scale: number;
+}
+
+/** The name of one direction: everything that its noise depends on, except the tensor. All are u32. */
+export interface DirectionKey {
+  /** Round in which it was measured. */
+  readonly round: number;
+  /** First four bytes of the run id, little-endian. */
+  readonly run: number;
+  /** Index of the record inside its slot and round. */
+  readonly sample: number;
+  /** Peer slot, or SHARED_SLOT where the round's records are numbered over all peers. */
+  readonly slot: number;
+}
+
+/** The slot of directions that belong to the round and not to a peer (docs/NUMBERS.md 2). */
+export const SHARED_SLOT = 0xffff_fffe;
+
+// -------------------------------------------------------------------------------------------------------- programs
+
+export type Shape = readonly number[];
+export type Dtype = 'f32' | 'i32';
+
+/** A named array with a static, row-major shape. */
+export interface Value {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: Shape;
+}
+
+/** What a node computes. `src/graph/graph.ts` says what each means; ONNX and the interpreter must agree on it. */
+export type Op =
+  | { readonly op: 'linear' } // x (n,i), w (o,i) -> x wᵀ (n,o)
+  | { readonly op: 'matmul' } // (…,n,k), (…,k,m) -> (…,n,m); leading axes broadcast
+  | { readonly op: 'add' | 'sub' | 'mul' } // broadcast
+  | { readonly op: 'sigmoid' | 'relu' } // element by element
+  | { readonly op: 'softmax' | 'logSoftmax' } // over the last axis
+  | { readonly op: 'rmsNorm' | 'layerNorm'; readonly epsilon: number } // over the last axis, no gain, no bias
+  | { readonly op: 'reshape'; readonly shape: Shape }
+  | { readonly op: 'transpose'; readonly perm: Shape }
+  | { readonly op: 'concat'; readonly axis: number }
+  | { readonly op: 'slice'; readonly axis: number; readonly start: number; readonly end: number }
+  | { readonly op: 'gather' } // table (r,…), i32 index (n) -> rows (n,…)
+  | { readonly op: 'pick' }; // x (n,v), i32 index (n) -> x[i, index[i]] (n)
+
+export interface Node {
+  readonly op: Op;
+  readonly inputs: readonly string[];
+  readonly output: Value;
+}
+
+/** A tensor program in single-assignment form, nodes in topological order. Weights are inputs, like everything else. */
+export interface Graph {
+  readonly inputs: readonly Value[];
+  readonly constants: readonly (Value & { readonly data: Float32Array | Int32Array })[];
+  readonly nodes: readonly Node[];
+  readonly outputs: readonly Value[];
+}
+
+// -------------------------------------------------------------------------------------------------------- manifest
+
+/** What a sample is and how it is scored. */
+export type Task =
+  /** Language modelling over windows of `window` + 1 tokens: every token after the first is scored. */
+  | { readonly kind: 'lm'; readonly window: number }
+  /** Classification by label-word logits at the end of a prompt (MeZO, App. E.2). `{column}` stands for a column. */
+  | {
+      readonly kind: 'choice';
+      readonly prompt: string;
+      readonly label_column: string;
+      /** Label value in the data → word that stands for it, in the order of the classes. */
+      readonly labels: readonly { readonly value: string; readonly word: string }[];
+    };
+
+/** Everything that changes bits. Its canonical JSON is the first record of the journal; its SHA-256 is the run id. */
+export interface Manifest {
+  readonly format: 1;
+  /** Version of docs/NUMBERS.md: noise, byte and apply. */
+  readonly numbers: 1;
+  /** The base checkpoint: config.json, safetensors and tokenizer files, each by hash. */
+  readonly base: { readonly name: string; readonly files: readonly BlobRef[] };
+  readonly view: 'full';
+  readonly method: 'onebyte';
+  readonly direction: Direction;
+  /** Half the distance between the two measurements, in units of weights. */
+  readonly eps: number;
+  readonly learning_rate: number;
+  readonly lr_scheduler_type: 'constant' | 'linear' | 'cosine';
+  readonly warmup_steps: number;
+  /** Rounds in the run. */
+  readonly max_steps: number;
+  readonly reduction: 'mean' | 'sqrt' | 'sum';
+  /** Records (bytes) asked for in a round, over all peers. */
+  readonly records_per_round: number;
+  /** Samples whose mean loss one record measures: 1 is a direction per sample. */
+  readonly samples_per_record: number;
+  /** Byte scale of round 0 (docs/NUMBERS.md 5): an integer in units of 2^-32. */
+  readonly initial_scale: number;
+  /** Largest |code| that counts, 1 to 127. */
+  readonly clip: number;
+  readonly task: Task;
+  readonly data: {
+    readonly train: BlobRef;
+    /** Held-out data; absent: a contiguous tail of `train`. */
+    readonly eval?: BlobRef;
+    /** Part of `train` held out at its end, when `eval` is absent. */
+    readonly eval_fraction: number;
+  };
+  readonly seed: number;
+  readonly forward_precision: 'f32';
+  /** Ed25519 public key of the coordinator: signs every record of the journal. */
+  readonly coordinator: Hex;
+}
+
+// ---------------------------------------------------------------------------------------------------------- rounds
+
+/** Codes a peer measured: records `from` … `from + codes.length - 1` of a round. `NO_LOSS` marks an unusable one. */
+export interface Segment {
+  readonly slot: number;
+  readonly from: number;
+  readonly codes: Int8Array;
+}
+
+/** The code of a probe whose loss was not a number. */
+export const NO_LOSS = -128;
+
+/** What every replica needs to turn a round's codes into integers. A pure function of the manifest and the journal. */
+export interface Header {
+  readonly round: number;
+  /** Codes in the set that are not NO_LOSS. */
+  readonly usable: number;
+  /** Learning rate × direction scale × reduction, as an exact double. */
+  readonly gain: number;
+  /** Loss slope per code: an integer in units of 2^-32. */
+  readonly scale: number;
+  readonly clip: number;
+}
+
+export interface Round {
+  readonly header: Header;
+  /** Sorted by `from`; ranges do not overlap. */
+  readonly segments: readonly Segment[];
+}
+
+// --------------------------------------------------------------------------------------------------------- records
+
+/** Journal entries. docs/WIRE.md gives their bytes. */
+export type Entry =
+  | { readonly type: 'manifest'; readonly manifest: Manifest }
+  | { readonly type: 'admit'; readonly slot: number; readonly key: Uint8Array; readonly name: string }
+  | { readonly type: 'evict'; readonly slot: number; readonly reason: string }
+  | { readonly type: 'round'; readonly round: Round }
+  /** `round`: rounds applied when it was measured; 0 is the base. */
+  | {
+      readonly type: 'evaluation';
+      readonly round: number;
+      readonly slot: number;
+      readonly metrics: Readonly<Record<string, number>>;
+    }
+  /** SHA-256 Merkle root of the weights after `round` rounds. */
+  | { readonly type: 'digest'; readonly round: number; readonly root: Uint8Array };
+
+/** The slot under which the host itself reports. */
+export const HOST_SLOT = 0xffff_fffd;
+
+// -------------------------------------------------------------------------------------------------------- messages
+
+/** From a peer to the host. docs/WIRE.md gives their bytes. */
+export type PeerMessage =
+  | {
+      readonly type: 'hello';
+      readonly version: number;
+      readonly key: Uint8Array;
+      readonly code: string;
+      readonly name: string;
+    }
+  /** Ed25519 over the host's challenge: proves possession of `key`. */
+  | { readonly type: 'prove'; readonly signature: Uint8Array }
+  /** Weights stand at `round` rounds applied with this checksum; work may be assigned. */
+  | { readonly type: 'ready'; readonly round: number; readonly checksum: Uint8Array }
+  | {
+      readonly type: 'contribution';
+      readonly round: number;
+      readonly from: number;
+      readonly codes: Int8Array;
+      readonly signature: Uint8Array;
+    }
+  | { readonly type: 'checksum'; readonly round: number; readonly checksum: Uint8Array };
+
+/** From the host to a peer. */
+export type HostMessage =
+  | { readonly type: 'challenge'; readonly nonce: Uint8Array; readonly run: Uint8Array }
+  /** `head`: rounds committed so far. The journal up to it is fetched over HTTP. */
+  | { readonly type: 'admitted'; readonly slot: number; readonly head: number }
+  /** Measure records `from` … `from + count - 1` of `round`; after `deadlineMs` they may be left out. */
+  | {
+      readonly type: 'open';
+      readonly round: number;
+      readonly from: number;
+      readonly count: number;
+      readonly deadlineMs: number;
+    }
+  /** A journal record, byte for byte. */
+  | { readonly type: 'commit'; readonly record: Uint8Array }
+  /** The coordinator's signature over an accepted contribution. */
+  | {
+      readonly type: 'receipt';
+      readonly round: number;
+      readonly from: number;
+      readonly count: number;
+      readonly signature: Uint8Array;
+    }
+  | { readonly type: 'refused'; readonly code: string; readonly detail: string }
+  | { readonly type: 'done'; readonly round: number };
+
+// ------------------------------------------------------------------------------------------------------------ data
+
+/** One training example, tokenised. */
+export interface Example {
+  /** (t,) input ids. */
+  readonly tokens: Int32Array;
+  /** (p,) indices into `tokens` at which the model's next-token prediction is scored, ascending. */
+  readonly at: Int32Array;
+  /** (p,) the token expected there, or for a choice task the class (p = 1). */
+  readonly targets: Int32Array;
+}

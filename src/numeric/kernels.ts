@@ -1,0 +1,78 @@
+/**
+ * The port between the definition of Murmur's arithmetic and what runs it. `reference/` (plain TypeScript) is the
+ * definition; `wasm/` must equal it bit for bit. docs/NUMBERS.md is the text of both.
+ *
+ * @module
+ */
+import type { DirectionKey, DirectionKind } from '../nouns.ts';
+
+/** A record as `apply` sees it: a direction and the integer it is multiplied with (for one tensor). */
+export interface Term {
+  readonly key: DirectionKey;
+  /** |c| <= 2^30. */
+  readonly c: number;
+}
+
+/** A tensor's place in the noise: which part of a direction it reads. */
+export interface TensorNoise {
+  /** Rank in the bytewise-sorted list of tensor names, below 2^20. Tied tensors share one. */
+  readonly id: number;
+  /** As stored on the Hub. Two axes, both longer than 1, make a matrix; everything else is a vector of its elements. */
+  readonly shape: readonly number[];
+}
+
+/**
+ * Kernels over arrays of their own memory: every array passed in must come from `f32` or `i32` of the same kernels
+ * (or be a subarray of one). Arrays passed as lists (`out`, `q`) are overwritten where said.
+ */
+export interface Kernels {
+  readonly name: 'reference' | 'wasm';
+  f32(length: number): Float32Array;
+  i32(length: number): Int32Array;
+
+  /** out[i] = fround(q[i]) · 2^exponent. */
+  materialise(q: Int32Array, exponent: number, out: Float32Array): void;
+
+  /**
+   * plus[i], minus[i] = fround(w[i] ± fround(delta · z[i])), w as in `materialise`; z is the direction `key` of `kind`
+   * on `tensor`. For low-rank matrices z is the sum of `rank` outer products.
+   */
+  materialisePair(
+    q: Int32Array,
+    exponent: number,
+    tensor: TensorNoise,
+    kind: DirectionKind,
+    rank: number,
+    key: DirectionKey,
+    delta: number,
+    plus: Float32Array,
+    minus: Float32Array,
+  ): void;
+
+  /**
+   * One Rademacher factor of a low-rank direction: out[i] = ±fround(value) for i < out.length.
+   * @param stream U_STREAM (rows) or V_STREAM (columns). @param component which of the `rank` outer products.
+   */
+  factor(stream: 1 | 2, component: number, tensorId: number, key: DirectionKey, value: number, out: Float32Array): void;
+
+  /** As `factor`, only at the given element indices: out[i] = factor[index[i]]. */
+  factorAt(
+    stream: 1 | 2,
+    component: number,
+    tensorId: number,
+    key: DirectionKey,
+    value: number,
+    index: Int32Array,
+    out: Float32Array,
+  ): void;
+
+  /** q[i] += Σ c·z[i] over the terms, modulo 2^32: any order of terms gives the same bits. */
+  apply(q: Int32Array, tensor: TensorNoise, kind: DirectionKind, rank: number, terms: readonly Term[]): void;
+
+  /** Keyed linear checksum (docs/NUMBERS.md 8): 64 bits as two u32, and max |q|. `offset` is the index of q[0] in the chunked whole. */
+  checksum(
+    q: Int32Array,
+    key: number,
+    offset: number,
+  ): { readonly low: number; readonly high: number; readonly peak: number };
+}

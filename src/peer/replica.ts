@@ -1,0 +1,31 @@
+/**
+ * A replica: the weights of one machine, and what they are asked to do. The peer loop and the host talk to this
+ * interface; behind it stands the model in this thread, or in a worker thread so that computing never keeps the
+ * network waiting.
+ *
+ * @module
+ */
+import type { Header, Round } from '../nouns.ts';
+
+export interface Replica {
+  /** Rounds applied so far. */
+  round(): number;
+  /** Applies committed rounds in order; the first must be round `round()`. @throws {Fault} RANGE, JOURNAL_ORDER */
+  apply(rounds: readonly Round[]): Promise<void>;
+  /**
+   * Measures records `from` … `from + count - 1` of the round that `header` opens (its gain and usable are ignored),
+   * which must be `round()`. @returns their codes.
+   */
+  measure(header: Pick<Header, 'round' | 'scale' | 'clip'>, from: number, count: number): Promise<Int8Array>;
+  /** Held-out metrics of the weights as they are: `eval/loss`, and `eval/accuracy` where the task has one. */
+  evaluate(): Promise<Readonly<Record<string, number>>>;
+  /** Keyed linear checksum of all weights, 8 bytes (docs/NUMBERS.md 8). */
+  checksum(): Promise<Uint8Array>;
+  /** SHA-256 Merkle root of all weights, 32 bytes. */
+  root(): Promise<Uint8Array>;
+  /** Fixed-point weights of all tensors, concatenated in id order, i32 little-endian. */
+  snapshot(): Promise<Uint8Array>;
+  /** Replaces the weights by a snapshot taken after `round` rounds. @throws {Fault} BLOB_MISMATCH if `root` differs */
+  restore(round: number, snapshot: Uint8Array, root: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
