@@ -198,6 +198,15 @@ export type Entry =
 /** The slot under which the host itself reports. */
 export const HOST_SLOT = 0xffff_fffd;
 
+/**
+ * Most records (bytes) in a round, hence in a contribution. Even if every one came from another peer, at 15 bytes a
+ * segment at most, the round fits into MAX_RECORD_BYTES; and no run that we can imagine has more peers than that.
+ */
+export const MAX_RECORDS_PER_ROUND = 65_536;
+
+/** Longest journal record, all its bytes counted. */
+export const MAX_RECORD_BYTES = 1 << 20;
+
 // -------------------------------------------------------------------------------------------------------- messages
 
 /** From a peer to the host. docs/WIRE.md gives their bytes. */
@@ -235,8 +244,8 @@ export type HostMessage =
       readonly count: number;
       readonly deadlineMs: number;
     }
-  /** A journal record, byte for byte. */
-  | { readonly type: 'commit'; readonly record: Uint8Array }
+  /** A journal record, byte for byte, and the byte of the journal it starts at: gaps and repeats show. */
+  | { readonly type: 'commit'; readonly offset: number; readonly record: Uint8Array }
   /** The coordinator's signature over an accepted contribution. */
   | {
       readonly type: 'receipt';
@@ -258,4 +267,24 @@ export interface Example {
   readonly at: Int32Array;
   /** (p,) the token expected there, or for a choice task the class (p = 1). */
   readonly targets: Int32Array;
+}
+
+/**
+ * Examples in the fixed shape of one program call: S sequences of T tokens, P scored positions each, padded. The shape
+ * depends on the examples' own lengths only, never on how many there are, so that no loss depends on its company.
+ */
+export interface Batch {
+  readonly sequences: number;
+  readonly tokens: number;
+  readonly scored: number;
+  /** (S·T) token ids. */
+  readonly ids: Int32Array;
+  /** (S·P) rows of the (S·T) activations at which a prediction is scored. */
+  readonly at: Int32Array;
+  /** (S·P) what is expected there. */
+  readonly targets: Int32Array;
+  /** (S·P) 1 where a position counts, 0 where it is padding. */
+  readonly weights: Float32Array;
+  /** (S) index of each sequence's example in the list that was batched; -1 for padding. */
+  readonly members: Int32Array;
 }
