@@ -51,9 +51,12 @@ export type FaultCode = keyof typeof FAULTS;
 export class Fault extends Error {
   override readonly name = 'Fault';
   readonly code: FaultCode;
+  /** The message without its code. */
+  readonly detail: string;
   /** @param detail names the thing and the remedy, in one line. */
   constructor(code: FaultCode, detail: string, options?: ErrorOptions) {
     super(`${code}: ${detail}`, options);
     this.code = code;
+    this.detail = detail;
   }
 }

@@ -1,0 +1,43 @@
+/**
+ * Just One Byte (Zelikman et al. 2023, arXiv:2306.10015): every record of a round is one direction, measured by SPSA on
+ * its own samples and coded in one byte. With one peer and one record a round it is MeZO.
+ *
+ * docs/papers/onebyte.md: equations, departures, runs.
+ *
+ * @module
+ */
+import { applyRound, recordKey } from '../apply/apply.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { sampleIndices } from '../data/order.ts';
+import { type Measurement, spsa } from '../estimator/spsa.ts';
+import type { Weights } from '../model/weights.ts';
+import type { Header, Manifest, Round } from '../nouns.ts';
+import { encodeSlope } from '../numeric/byte.ts';
+
+/** What a replica trains with. */
+export interface Learner extends Measurement {
+  readonly manifest: Manifest;
+  /** First word of the run id. */
+  readonly run: number;
+  readonly weights: Weights;
+  readonly dataset: Dataset;
+}
+
+/** Measures records `from` … `from + count - 1` of a round. @returns their codes, NO_LOSS where a loss was unusable. */
+export async function measureRecords(
+  learner: Learner,
+  { round, scale, clip }: Pick<Header, 'round' | 'scale' | 'clip'>,
+  from: number,
+  count: number,
+): Promise<Int8Array> {
+  const { manifest, run, dataset } = learner;
+  const probes = Array.from({ length: count }, (_, i) => ({
+    key: recordKey(run, round, from + i),
+    examples: sampleIndices(manifest, run, dataset.train.length, round, from + i).map((n) => dataset.train[n]!),
+  }));
+  const slopes = await spsa(learner, manifest.direction, manifest.eps, probes);
+  return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
+}
+
+export const applyCommitted = (learner: Learner, round: Round): void =>
+  applyRound(learner.weights, learner.manifest.direction, learner.run, round);

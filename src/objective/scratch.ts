@@ -1,0 +1,38 @@
+/**
+ * Working memory of a forward pass: one array of the kernels, taken from in order and handed back in one go. Sized
+ * before the first call, since WebAssembly memory that grows would detach every view of the weights.
+ *
+ * @module
+ */
+import type { Kernels } from '../numeric/kernels.ts';
+
+export interface Scratch {
+  /** The next `length` floats. @throws {RangeError} when the plan was too small, a defect of `scratchLength`. */
+  take(length: number): Float32Array;
+  /** A place to return to. */
+  mark(): number;
+  /** Hands back everything taken since `mark`. */
+  release(mark: number): void;
+}
+
+/** Sixteen bytes: what SIMD loads and ONNX Runtime both like. */
+export const ALIGN = 4;
+
+export const padded = (length: number): number => Math.ceil(length / ALIGN) * ALIGN;
+
+export function scratchOf(kernels: Kernels, length: number): Scratch {
+  const all = kernels.f32(length);
+  let next = 0;
+  return {
+    take(count) {
+      const start = next;
+      next += padded(count);
+      if (next > length) throw new RangeError(`scratch holds ${length} floats, ${next} were asked for`);
+      return all.subarray(start, start + count);
+    },
+    mark: () => next,
+    release: (mark) => {
+      next = mark;
+    },
+  };
+}

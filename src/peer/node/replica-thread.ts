@@ -1,0 +1,89 @@
+/**
+ * A replica in a worker thread: ONNX Runtime blocks the thread that calls it, and the thread that answers the network
+ * must never wait.
+ *
+ * @module
+ */
+import { Worker } from 'node:worker_threads';
+import { Fault, type FaultCode } from '../../faults.ts';
+import type { NodeReplica, ReplicaSpec } from './open-replica.ts';
+
+type Method = Exclude<keyof NodeReplica, 'round'>;
+
+export interface Call {
+  readonly id: number;
+  readonly name: Method;
+  readonly args: readonly unknown[];
+}
+
+/** The answer to call `id`; 0 is the opening itself. */
+export interface Answer {
+  readonly id: number;
+  readonly round: number;
+  readonly value?: unknown;
+  readonly refusal?: { readonly code: FaultCode; readonly message: string };
+}
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** @throws {Fault} whatever opening the replica refuses */
+export async function threadedReplica(spec: ReplicaSpec): Promise<NodeReplica> {
+  const worker = new Worker(new URL('./replica-worker.js', import.meta.url), { workerData: spec });
+  const waiting = new Map<number, Waiting>();
+  let rounds = 0;
+  let calls = 0;
+  let broken: Fault | undefined;
+
+  const settle = (fault: Fault) => {
+    broken ??= fault;
+    for (const { reject } of waiting.values()) reject(broken);
+    waiting.clear();
+  };
+  worker.on('message', ({ id, round, value, refusal }: Answer) => {
+    rounds = round;
+    const call = waiting.get(id);
+    waiting.delete(id);
+    if (refusal) call?.reject(new Fault(refusal.code, refusal.message));
+    else call?.resolve(value);
+  });
+  worker.on('error', (cause) => settle(new Fault('ENGINE_FAILED', `the compute thread died: ${cause.message}`, { cause })));
+  worker.on('exit', () => settle(new Fault('ENGINE_FAILED', 'the compute thread has ended')));
+
+  const expectAnswer = <T>(id: number): Promise<T> =>
+    new Promise<T>((resolve, reject) => {
+      if (broken) reject(broken);
+      else waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+    });
+  const call = <T>(name: Method, ...args: readonly unknown[]): Promise<T> => {
+    const answer = expectAnswer<T>(++calls);
+    worker.postMessage({ id: calls, name, args } satisfies Call);
+    return answer;
+  };
+
+  try {
+    await expectAnswer<void>(0);
+  } catch (refused) {
+    await worker.terminate();
+    throw refused;
+  }
+  return {
+    round: () => rounds,
+    apply: (...args) => call('apply', ...args),
+    measure: (...args) => call('measure', ...args),
+    evaluate: () => call('evaluate'),
+    checksum: () => call('checksum'),
+    root: () => call('root'),
+    snapshot: () => call('snapshot'),
+    restore: (...args) => call('restore', ...args),
+    slopes: (...args) => call('slopes', ...args),
+    generate: (...args) => call('generate', ...args),
+    tensor: (...args) => call('tensor', ...args),
+    async close() {
+      await call('close').catch(() => undefined);
+      await worker.terminate();
+    },
+  };
+}
