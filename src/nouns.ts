@@ -63,7 +63,7 @@ export interface Value {
   readonly shape: Shape;
 }
 
-/** What a node computes. `src/graph/graph.ts` says what each means; ONNX and the interpreter must agree on it. */
+/** What a node computes. `src/graph/shape.ts` types it, `interpreter.ts` says what it means, and ONNX must agree. */
 export type Op =
   | { readonly op: 'linear' } // x (n,i), w (o,i) -> x wᵀ (n,o)
   | { readonly op: 'matmul' } // (…,n,k), (…,k,m) -> (…,n,m); leading axes broadcast
@@ -86,6 +86,8 @@ export interface Node {
 
 /** A tensor program in single-assignment form, nodes in topological order. Weights are inputs, like everything else. */
 export interface Graph {
+  /** For messages. */
+  readonly name: string;
   readonly inputs: readonly Value[];
   readonly constants: readonly (Value & { readonly data: Float32Array | Int32Array })[];
   readonly nodes: readonly Node[];

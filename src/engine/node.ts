@@ -1,0 +1,78 @@
+/**
+ * The `Engine` of Node: ONNX Runtime on CPU threads.
+ *
+ * A run blocks the calling JavaScript thread until its last node is done (the binding is synchronous behind a promise),
+ * so whoever must stay responsive runs this in a worker.
+ *
+ * @module
+ */
+import './node-telemetry.ts';
+import * as ort from 'onnxruntime-node';
+import { Fault } from '../faults.ts';
+import { checkArrays } from '../graph/arrays.ts';
+import { toOnnx } from '../graph/onnx.ts';
+import type { Value } from '../nouns.ts';
+import type { Engine, TypedArray } from '../ports.ts';
+
+const options = (threads: number): ort.InferenceSession.SessionOptions => ({
+  executionProviders: ['cpu'],
+  intraOpNumThreads: threads,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  logSeverityLevel: 3,
+  // Every session has its own threads, which by default spin after a run and starve the next session's: alternating
+  // programs then run ten times slower.
+  extra: { session: { force_spinning_stop: '1' } },
+});
+
+/** Tensors over the arrays themselves: nothing is copied. */
+function bind(
+  values: readonly Value[],
+  arrays: Readonly<Record<string, TypedArray>>,
+): Record<string, ort.TypedTensor<'float32' | 'int32'>> {
+  const tensors: Record<string, ort.TypedTensor<'float32' | 'int32'>> = {};
+  for (const { name, shape } of values) {
+    const array = arrays[name]!;
+    tensors[name] =
+      array instanceof Float32Array ? new ort.Tensor('float32', array, shape) : new ort.Tensor('int32', array, shape);
+  }
+  return tensors;
+}
+
+/** Runs a step of the runtime. @throws {Fault} ENGINE_FAILED naming the program */
+async function attempt<T>(what: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (cause) {
+    throw new Fault('ENGINE_FAILED', `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/**
+ * ONNX Runtime on the CPU. Feeds and outputs are read and written where they lie (views of a WebAssembly memory
+ * included), so an output must not overlap a feed of the same run.
+ *
+ * @param threads used by one run. The bits of a result may depend on it, as they do on the processor.
+ */
+export function nodeEngine({ threads }: { readonly threads: number }): Engine {
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw new RangeError(`"threads" expected a positive whole number, got ${threads}`);
+  }
+  return {
+    name: `onnxruntime-node, cpu, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+    async compile(graph) {
+      const session = await attempt(`program "${graph.name}" did not compile`, () =>
+        ort.InferenceSession.create(toOnnx(graph), options(threads)),
+      );
+      return {
+        async run(feeds, outputs) {
+          checkArrays(graph, feeds, outputs);
+          await attempt(`program "${graph.name}" did not run`, () =>
+            session.run(bind(graph.inputs, feeds), bind(graph.outputs, outputs)),
+          );
+        },
+        release: () => session.release(),
+      };
+    },
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * Runs programs in plain TypeScript: what every op means, and the oracle the other engines are tested against. Values
+ * are kept in f32 while sums and functions are computed in f64, so the only error is one rounding per element of each
+ * node. Slow on purpose.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import type { Graph, Op, Shape } from '../nouns.ts';
+import type { Engine, TypedArray } from '../ports.ts';
+import { checkArrays } from './arrays.ts';
+import { type OpOf, size } from './shape.ts';
+
+interface Tensor {
+  readonly shape: Shape;
+  /** Row-major. */
+  readonly data: TypedArray;
+}
+
+const like = (data: TypedArray, length: number): TypedArray =>
+  data instanceof Float32Array ? new Float32Array(length) : new Int32Array(length);
+
+/** Elements from one index to the next along each axis of a row-major array. */
+const stridesOf = (shape: Shape): number[] => shape.map((_, axis) => size(shape.slice(axis + 1)));
+
+/** Copies what strides and an offset see of `data` into a row-major array of `shape`. */
+function view(data: TypedArray, shape: Shape, strides: readonly number[], offset = 0): TypedArray {
+  const out = like(data, size(shape));
+  const index = shape.map(() => 0);
+  let from = offset;
+  for (let to = 0; to < out.length; to++) {
+    out[to] = data[from]!;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      from += strides[axis]!;
+      if (++index[axis]! < shape[axis]!) break;
+      from -= strides[axis]! * shape[axis]!;
+      index[axis] = 0;
+    }
+  }
+  return out;
+}
+
+/** Repeats `x` along the axes where it has length 1, or none, and `shape` has more. */
+function broadcastTo({ shape: from, data }: Tensor, shape: Shape): TypedArray {
+  const missing = shape.length - from.length;
+  const strides = stridesOf(from);
+  return view(
+    data,
+    shape,
+    shape.map((_, axis) => ((from[axis - missing] ?? 1) === 1 ? 0 : strides[axis - missing]!)),
+  );
+}
+
+/** out (n,m) += a (n,k) · b (k,m), summed in f64; `transposed`: b is (m,k). */
+function product(a: TypedArray, b: TypedArray, [n, k, m]: readonly [number, number, number], transposed: boolean) {
+  const out = new Float32Array(n * m);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < m; j++) {
+      let sum = 0;
+      for (let l = 0; l < k; l++) sum += a[i * k + l]! * (transposed ? b[j * k + l]! : b[l * m + j]!);
+      out[i * m + j] = sum;
+    }
+  }
+  return out;
+}
+
+function zip(f: (x: number, y: number) => number, [a, b]: readonly Tensor[], shape: Shape): TypedArray {
+  const x = broadcastTo(a!, shape);
+  const y = broadcastTo(b!, shape);
+  return x.map((_, i) => f(x[i]!, y[i]!));
+}
+
+/** Applies `f` to every row along the last axis. */
+function rows([x]: readonly Tensor[], f: (row: Float64Array) => Float64Array): TypedArray {
+  const width = x!.shape.at(-1)!;
+  const out = new Float32Array(x!.data.length);
+  for (let at = 0; at < out.length; at += width) out.set(f(Float64Array.from(x!.data.subarray(at, at + width))), at);
+  return out;
+}
+
+const mean = (row: Float64Array): number => row.reduce((a, b) => a + b, 0) / row.length;
+const minus = (row: Float64Array, c: number): Float64Array => row.map((x) => x - c);
+const divided = (row: Float64Array, c: number): Float64Array => row.map((x) => x / c);
+
+function logSumExp(row: Float64Array): number {
+  const peak = row.reduce((a, b) => Math.max(a, b));
+  return peak + Math.log(row.reduce((sum, x) => sum + Math.exp(x - peak), 0));
+}
+
+const rmsNorm = (row: Float64Array, epsilon: number): Float64Array =>
+  divided(row, Math.sqrt(mean(row.map((x) => x * x)) + epsilon));
+
+function checked(index: TypedArray, limit: number, op: string): TypedArray {
+  const wrong = index.find((i) => i < 0 || i >= limit);
+  if (wrong !== undefined) throw new RangeError(`"${op}" has no index ${wrong} among ${limit}`);
+  return index;
+}
+
+/** Data of the result, whose shape is given. */
+type Rule<K extends Op['op']> = (op: OpOf<K>, x: readonly Tensor[], shape: Shape) => TypedArray;
+
+const RULES: { readonly [K in Op['op']]: Rule<K> } = {
+  linear: (_, [x, w]) => product(x!.data, w!.data, [x!.shape[0]!, x!.shape[1]!, w!.shape[0]!], true),
+  matmul: (_, [a, b], shape) => {
+    const leading = shape.slice(0, -2);
+    const [n, k, m] = [a!.shape.at(-2)!, a!.shape.at(-1)!, b!.shape.at(-1)!];
+    const [as, bs] = [broadcastTo(a!, [...leading, n, k]), broadcastTo(b!, [...leading, k, m])];
+    const out = new Float32Array(size(shape));
+    for (let s = 0; s < size(leading); s++) {
+      const [aMatrix, bMatrix] = [as.subarray(s * n * k, (s + 1) * n * k), bs.subarray(s * k * m, (s + 1) * k * m)];
+      out.set(product(aMatrix, bMatrix, [n, k, m], false), s * n * m);
+    }
+    return out;
+  },
+  add: (_, x, shape) => zip((a, b) => a + b, x, shape),
+  sub: (_, x, shape) => zip((a, b) => a - b, x, shape),
+  mul: (_, x, shape) => zip((a, b) => a * b, x, shape),
+  sigmoid: (_, [x]) => x!.data.map((v) => 1 / (1 + Math.exp(-v))),
+  relu: (_, [x]) => x!.data.map((v) => Math.max(v, 0)),
+  softmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row)).map(Math.exp)),
+  logSoftmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row))),
+  rmsNorm: ({ epsilon }, x) => rows(x, (row) => rmsNorm(row, epsilon)),
+  layerNorm: ({ epsilon }, x) => rows(x, (row) => rmsNorm(minus(row, mean(row)), epsilon)),
+  reshape: (_, [x]) => x!.data,
+  transpose: ({ perm }, [x], shape) => {
+    const strides = stridesOf(x!.shape);
+    return view(
+      x!.data,
+      shape,
+      perm.map((axis) => strides[axis]!),
+    );
+  },
+  concat: ({ axis }, xs, shape) => {
+    const out = like(xs[0]!.data, size(shape));
+    const run = (s: Shape) => size(s.slice(axis)); // elements of one operand that stay together
+    let column = 0;
+    for (const { shape: from, data } of xs) {
+      for (let at = 0, to = column; at < data.length; at += run(from), to += run(shape)) {
+        out.set(data.subarray(at, at + run(from)), to);
+      }
+      column += run(from);
+    }
+    return out;
+  },
+  slice: ({ axis, start }, [x], shape) => {
+    const strides = stridesOf(x!.shape);
+    return view(x!.data, shape, strides, start * strides[axis]!);
+  },
+  gather: (_, [table, index], shape) => {
+    const width = size(table!.shape.slice(1));
+    const out = like(table!.data, size(shape));
+    checked(index!.data, table!.shape[0]!, 'gather').forEach((row, i) => {
+      out.set(table!.data.subarray(row * width, (row + 1) * width), i * width);
+    });
+    return out;
+  },
+  pick: (_, [x, index], shape) => {
+    const width = x!.shape[1]!;
+    const out = like(x!.data, size(shape));
+    checked(index!.data, width, 'pick').forEach((column, i) => {
+      out[i] = x!.data[i * width + column]!;
+    });
+    return out;
+  },
+};
+
+function evaluate(
+  graph: Graph,
+  feeds: Readonly<Record<string, TypedArray>>,
+  outputs: Readonly<Record<string, TypedArray>>,
+): void {
+  const values = new Map<string, Tensor>();
+  for (const { name, shape } of graph.inputs) values.set(name, { shape, data: feeds[name]! });
+  for (const { name, shape, data } of graph.constants) values.set(name, { shape, data });
+  for (const { op, inputs, output } of graph.nodes) {
+    const rule = RULES[op.op] as Rule<never>;
+    const x = inputs.map((name) => values.get(name)!);
+    values.set(output.name, { shape: output.shape, data: rule(op as never, x, output.shape) });
+  }
+  for (const { name } of graph.outputs) outputs[name]!.set(values.get(name)!.data);
+}
+
+/** The oracle. @returns an engine whose programs run in this thread. */
+export const interpreter: Engine = {
+  name: 'interpreter',
+  async compile(graph) {
+    let released = false;
+    return {
+      async run(feeds, outputs) {
+        checkArrays(graph, feeds, outputs);
+        try {
+          if (released) throw new RangeError('it was released');
+          evaluate(graph, feeds, outputs);
+        } catch (cause) {
+          throw new Fault('ENGINE_FAILED', `program "${graph.name}" did not run: ${String(cause)}`, { cause });
+        }
+      },
+      async release() {
+        released = true;
+      },
+    };
+  },
+};
