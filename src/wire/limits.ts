@@ -1,0 +1,26 @@
+/**
+ * Limits of frames, each with its reason. A frame that passes them costs its receiver no more than its own length.
+ *
+ * @module
+ */
+import { MAX_RECORD_BYTES, MAX_RECORDS_PER_ROUND } from '../nouns.ts';
+
+/** Raised by every change of docs/WIRE.md that an older peer cannot read. */
+export const PROTOCOL_VERSION = 1;
+
+/** Peer names: shown in one line of a terminal. */
+export const MAX_NAME_BYTES = 64;
+/** Join codes: ours have 16 characters or so; nobody types more. */
+export const MAX_JOIN_CODE_BYTES = 64;
+/** Fault codes: the longest of src/faults.ts has 22 characters. */
+export const MAX_FAULT_CODE_BYTES = 64;
+/** What a refusal says to a person: a few lines. `printable` cuts longer ones. */
+export const MAX_DETAIL_BYTES = 512;
+
+/** Bytes before and after the codes of a contribution: type, two varints, signature. */
+const CONTRIBUTION_OVERHEAD = 1 + 5 + 5 + 64;
+/** A contribution of a whole round is the longest thing a peer may say. */
+export const MAX_PEER_FRAME_BYTES: number = CONTRIBUTION_OVERHEAD + MAX_RECORDS_PER_ROUND;
+
+/** A journal record behind its type and offset is the longest thing a host may say. */
+export const MAX_HOST_FRAME_BYTES: number = 1 + 8 + MAX_RECORD_BYTES;
