@@ -1,0 +1,25 @@
+/**
+ * What data needs of a tokenizer, and how a text begins.
+ *
+ * @module
+ */
+
+/** Text → token ids. `special` adds what the tokenizer puts around a text, such as a first token. */
+export interface Encoder {
+  encode(text: string, options: { readonly special: boolean }): ArrayLike<number>;
+}
+
+/** Ids of the text alone. */
+export const bare = (encoder: Encoder, text: string): number[] => Array.from(encoder.encode(text, { special: false }));
+
+/**
+ * What the tokenizer puts in front of every text: `<s>` for LLaMA, nothing for GPT-2. What it would put behind one is
+ * left out, since a causal model is asked what comes next.
+ */
+export function opening(encoder: Encoder): number[] {
+  const probe = 'a';
+  const text = bare(encoder, probe);
+  const whole = Array.from(encoder.encode(probe, { special: true }));
+  const starts = whole.findIndex((_, i) => text.every((id, j) => whole[i + j] === id));
+  return whole.slice(0, Math.max(starts, 0));
+}
