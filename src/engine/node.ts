@@ -19,7 +19,7 @@ const options = (threads: number): ort.InferenceSession.SessionOptions => ({
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
   executionMode: 'sequential',
-  logSeverityLevel: 3,
+  logSeverityLevel: 4, // what it would log at 3 it also throws, and then it is a Fault
   // Every session has its own threads, which by default spin after a run and starve the next session's: alternating
   // programs then run ten times slower.
   extra: { session: { force_spinning_stop: '1' } },

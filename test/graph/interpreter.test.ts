@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { interpreter } from '../../src/graph/interpreter.ts';
+import { cases, engineSuite } from '../suites/engine.ts';
+
+engineSuite(interpreter);
+
+test('the hand-computed cases name every op', () => {
+  expect([...new Set(cases.map((c) => c.op.op))].sort()).toEqual(
+    [
+      ...['add', 'concat', 'gather', 'layerNorm', 'linear', 'logSoftmax', 'matmul', 'mul', 'pick', 'relu', 'reshape'],
+      ...['rmsNorm', 'sigmoid', 'slice', 'softmax', 'sub', 'transpose'],
+    ].sort(),
+  );
+});
