@@ -42,6 +42,7 @@ export const FAULTS = {
   JOURNAL_CORRUPT: 'a record of the journal is damaged',
   JOURNAL_FOREIGN: 'the file is not a journal or has another format version',
   JOURNAL_FORKED: 'the coordinator signed two different continuations of one journal',
+  JOURNAL_LOCKED: 'another process is writing the journal',
   JOURNAL_ORDER: 'a record does not follow from the ones before it',
   JOURNAL_TORN: 'the journal ends inside a record',
   RANGE: 'a weight left the range of its fixed-point format',

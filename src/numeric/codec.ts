@@ -189,16 +189,16 @@ export function tagged<M extends { readonly type: string }>(variants: Variants<M
   const byType = new Map(table.map(([type, [tag, fields]]) => [type, { tag, body: struct<object>(fields) }]));
   const byTag = new Map(table.map(([type, [tag, fields]]) => [tag, { type, body: struct<object>(fields) }]));
   return {
-    write(out, value) {
+    write(out, value, name) {
       const variant = byType.get(value.type);
       if (variant === undefined) throw new RangeError(`"type" expected ${[...byType.keys()]}, got ${value.type}`);
       out.take(1)[0] = variant.tag;
-      variant.body.write(out, value, value.type);
+      variant.body.write(out, value, `${name}.${value.type}`);
     },
     read(from, name) {
       const tag = from.take(1, `${name}.type`)[0]!;
       const variant = byTag.get(tag) ?? from.fail(`${name}.type`, `${tag} is not known`);
-      return { type: variant.type, ...variant.body.read(from, variant.type) } as M;
+      return { type: variant.type, ...variant.body.read(from, `${name}.${variant.type}`) } as M;
     },
   };
 }

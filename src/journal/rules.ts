@@ -1,0 +1,90 @@
+/**
+ * Which entry may follow which: the state of a journal as a fold over its entries. Arithmetic that the entries imply
+ * (gain, scale, usable) is checked by those who know the arithmetic.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import { type Entry, type Hex, HOST_SLOT, type Manifest } from '../nouns.ts';
+import { toHex } from '../numeric/bytes.ts';
+
+export interface Member {
+  /** Ed25519 public key. */
+  readonly key: Hex;
+  readonly name: string;
+}
+
+export interface JournalState {
+  readonly manifest: Manifest;
+  /** Rounds committed. */
+  readonly rounds: number;
+  /** Slots admitted and not evicted. */
+  readonly members: ReadonlyMap<number, Member>;
+  /** Above every slot ever admitted: slots are never used again. */
+  readonly nextSlot: number;
+}
+
+type Of<T extends Entry['type']> = Extract<Entry, { readonly type: T }>;
+type Follow<T extends Entry['type']> = (state: JournalState, entry: Of<T>) => JournalState | string;
+
+/** For each type, what it makes of the state, or why it cannot stand here. */
+const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } = {
+  admit(state, { slot, key, name }) {
+    if (slot < state.nextSlot) return `admits slot ${slot}, which has been given before`;
+    if (slot >= HOST_SLOT) return `admits slot ${slot}, which is reserved`;
+    const member = { key: toHex(key), name };
+    for (const [other, { key }] of state.members) {
+      if (key === member.key) return `admits a key that slot ${other} already has`;
+    }
+    return { ...state, members: new Map(state.members).set(slot, member), nextSlot: slot + 1 };
+  },
+
+  evict(state, { slot }) {
+    const members = new Map(state.members);
+    return members.delete(slot) ? { ...state, members } : `evicts slot ${slot}, which is not admitted`;
+  },
+
+  round(state, { round: { header, segments } }) {
+    const { max_steps, records_per_round } = state.manifest;
+    if (header.round !== state.rounds) return `commits round ${header.round} after ${state.rounds} rounds`;
+    if (header.round >= max_steps) return `commits round ${header.round} of a run of ${max_steps} rounds`;
+    let end = 0;
+    for (const { slot, from, codes } of segments) {
+      if (!state.members.has(slot)) return `holds codes of slot ${slot}, which is not admitted`;
+      if (codes.length === 0) return `holds no codes of slot ${slot}`;
+      if (from < end) return `holds records from ${from} after records up to ${end}`;
+      end = from + codes.length;
+    }
+    if (end > records_per_round) return `holds record ${end - 1} of a round of ${records_per_round}`;
+    return { ...state, rounds: state.rounds + 1 };
+  },
+
+  evaluation(state, { round, slot }) {
+    if (round > state.rounds) return `evaluates round ${round} after ${state.rounds} rounds`;
+    if (slot !== HOST_SLOT && !state.members.has(slot)) return `is by slot ${slot}, which is not admitted`;
+    return state;
+  },
+
+  digest(state, { round }) {
+    return round > state.rounds ? `is the digest of round ${round} after ${state.rounds} rounds` : state;
+  },
+};
+
+/**
+ * The state after `entry`. `null` is the state of an empty journal.
+ *
+ * @param where names the record, for the fault.
+ * @throws {Fault} JOURNAL_ORDER
+ */
+export function follow(state: JournalState | null, entry: Entry, where: string): JournalState {
+  const next = ((): JournalState | string => {
+    if (entry.type === 'manifest') {
+      if (state !== null) return 'is a second manifest';
+      return { manifest: entry.manifest, rounds: 0, members: new Map(), nextSlot: 0 };
+    }
+    if (state === null) return `is of type ${entry.type}, but the first must be the manifest`;
+    return (FOLLOW[entry.type] as Follow<typeof entry.type>)(state, entry as never);
+  })();
+  if (typeof next === 'string') throw new Fault('JOURNAL_ORDER', `${where} ${next}`);
+  return next;
+}
