@@ -1,0 +1,109 @@
+/**
+ * Access to weights inside a program, in both forms of `stage.ts`, so that an architecture is written once. In plain
+ * form a weight is used as it is. In sided form a matrix has a low-rank term beside its product and a vector has one
+ * copy a sequence:
+ *
+ *     y = x Wᵀ + (x · v) u          u (S,r,out), v (S,r,in): a direction for each of the S sequences
+ *
+ * Which inputs a program reads, how, and in which stored shape is recorded as it is written: bindings and the list of
+ * a model's tensors come out of the same text as the mathematics, so they cannot disagree with it.
+ *
+ * @module
+ */
+import { GraphBuilder } from '../graph/graph.ts';
+import type { Value } from '../nouns.ts';
+import type { Access, Dims, Form } from './stage.ts';
+
+/** One use of a tensor by a program. */
+export interface Use {
+  readonly input: string;
+  readonly access: Access;
+  /** As stored in the checkpoint. */
+  readonly shape: readonly number[];
+}
+
+/** A program being written. Activations are (S·R, n): R rows of each sequence, one after the other. */
+export class Sketch {
+  readonly g: GraphBuilder;
+  readonly dims: Dims;
+  readonly form: Form;
+  readonly uses: Use[] = [];
+
+  constructor(name: string, dims: Dims, form: Form) {
+    this.g = new GraphBuilder(name);
+    this.dims = dims;
+    this.form = form;
+  }
+
+  /** (S·R, n) -> (S, R, n). */
+  #apart(x: Value): Value {
+    const [rows = 0, n = 0] = x.shape;
+    const { sequences } = this.dims;
+    return this.g.reshape(x, [sequences, rows / sequences, n]);
+  }
+
+  /** (S, R, n) -> (S·R, n). */
+  together(x: Value): Value {
+    const [sequences = 0, rows = 0, n = 0] = x.shape;
+    return this.g.reshape(x, [sequences * rows, n]);
+  }
+
+  #factor(input: string, side: 'u' | 'v', length: number, rank: number): Value {
+    return this.g.input(`${input}.${side}`, [this.dims.sequences, rank, length]);
+  }
+
+  /** x Wᵀ and, in sided form, (x · v) u beside it. @param rows of the matrix that `input` holds. */
+  #product(x: Value, input: string, rows: number): Value {
+    const { g, form } = this;
+    const inner = x.shape[1]!;
+    const y = g.linear(x, g.input(input, [rows, inner]));
+    if (form.kind === 'plain') return y;
+    const u = this.#factor(input, 'u', rows, form.rank);
+    const v = this.#factor(input, 'v', inner, form.rank);
+    const along = g.matmul(this.#apart(x), g.transpose(v, [0, 2, 1])); // x · v, (S,R,r)
+    return g.add(y, this.together(g.matmul(along, u)));
+  }
+
+  /** x (S·R, in) -> x Wᵀ (S·R, out), plus a bias if one is named. */
+  linear(x: Value, input: string, out: number, bias?: string): Value {
+    this.uses.push({ input, access: { as: 'matrix' }, shape: [out, x.shape[1]!] });
+    const y = this.#product(x, input, out);
+    return bias === undefined ? y : this.shift(y, bias);
+  }
+
+  /** x (S·P, in) -> products with C chosen rows of a stored (out, in) matrix, (S·P, C). */
+  choices(x: Value, input: string, out: number, choices: number): Value {
+    this.uses.push({ input, access: { as: 'rows', of: 'choices' }, shape: [out, x.shape[1]!] });
+    return this.#product(x, input, choices);
+  }
+
+  /** Rows of a stored (length, n) table: one a token (S,T,n), or one a position (1,T,n) unless a side moves them apart. */
+  rows(input: string, [length, n]: readonly [number, number], access: Access & { as: 'rows' }): Value {
+    const { g, form } = this;
+    const { sequences, tokens } = this.dims;
+    this.uses.push({ input, access, shape: [length, n] });
+    const copies = access.of === 'positions' ? 1 : sequences;
+    const rows = g.reshape(g.input(input, [copies * tokens, n]), [copies, tokens, n]);
+    if (form.kind === 'plain') return rows;
+    const u = this.#factor(input, 'u', tokens, form.rank);
+    const v = this.#factor(input, 'v', n, form.rank);
+    return g.add(rows, g.matmul(g.transpose(u, [0, 2, 1]), v));
+  }
+
+  /** x ∘ gain. @param input a stored (n) vector. */
+  scale(x: Value, input: string): Value {
+    return this.#with(x, input, this.g.mul);
+  }
+
+  /** x + bias. @param input a stored (n) vector. */
+  shift(x: Value, input: string): Value {
+    return this.#with(x, input, this.g.add);
+  }
+
+  #with(x: Value, input: string, combine: (x: Value, w: Value) => Value): Value {
+    const n = x.shape[1]!;
+    this.uses.push({ input, access: { as: 'vector' }, shape: [n] });
+    if (this.form.kind === 'plain') return combine(x, this.g.input(input, [n]));
+    return this.together(combine(this.#apart(x), this.g.input(input, [this.dims.sequences, 1, n])));
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * A model's stages run one after the other, as plainly as can be: the caller gives weights as floats, and for the sided
+ * form a direction for every sequence. `src/objective` does the same for fixed-point weights, and faster.
+ */
+import type { Binding, Dims, Form, Head, Model, Stage } from '../../src/model/stage.ts';
+import type { Engine, TypedArray } from '../../src/ports.ts';
+
+/** z of one matrix for one sequence, u (r,R) and v (r,C); of a vector, `u` (n) is the perturbation itself. */
+export interface Side {
+  readonly u: Float32Array;
+  readonly v: Float32Array;
+}
+
+export interface Call {
+  readonly dims: Dims;
+  readonly form: Form;
+  readonly head: Head;
+  /** (S·T) */
+  readonly ids: readonly number[];
+  /** (S·P) rows of (S·T). */
+  readonly at: readonly number[];
+  /** (S·P), for an lm head. */
+  readonly targets?: readonly number[];
+  /** Token ids of the choices. */
+  readonly choices?: readonly number[];
+  readonly weight: (tensor: string) => Float32Array;
+  readonly side?: (tensor: string, sequence: number) => Side;
+}
+
+const concat = (parts: readonly Float32Array[]): Float32Array => Float32Array.from(parts.flatMap((p) => [...p]));
+
+/** Rows `index` of a row-major (R, width) array, for each of `count` such arrays in `x`. */
+const rowsOf = (x: Float32Array, index: readonly number[], width: number): Float32Array =>
+  concat(index.map((row) => x.subarray(row * width, (row + 1) * width)));
+
+function bind(model: Model, binding: Binding, call: Call): Record<string, Float32Array> {
+  const { input, tensor, access } = binding;
+  const { dims, form, weight, side } = call;
+  const [length = 0, width = 1] = model.tensors.find((t) => t.name === tensor)!.shape;
+  const whole = weight(tensor);
+  const sides = Array.from({ length: form.kind === 'sided' ? dims.sequences : 0 }, (_, s) => side!(tensor, s));
+  if (access.as === 'vector')
+    return { [input]: form.kind === 'plain' ? whole : concat(sides.map(({ u }) => whole.map((w, i) => w + u[i]!))) };
+
+  const perSequence = (s: number): readonly number[] => {
+    if (access.as !== 'rows') return Array.from({ length }, (_, i) => i);
+    if (access.of === 'choices') return call.choices!;
+    if (access.of === 'positions') return Array.from({ length: dims.tokens }, (_, t) => t + access.offset);
+    return call.ids.slice(s * dims.tokens, (s + 1) * dims.tokens);
+  };
+  const all = access.as === 'rows' && access.of === 'tokens' ? call.ids : perSequence(0);
+  const feeds = { [input]: access.as === 'rows' ? rowsOf(whole, all, width) : whole };
+  if (form.kind === 'sided') {
+    feeds[`${input}.v`] = concat(sides.map(({ v }) => v));
+    feeds[`${input}.u`] = concat(
+      sides.flatMap(({ u }, s) =>
+        Array.from({ length: form.rank }, (_, k) =>
+          rowsOf(u.subarray(k * length, (k + 1) * length), perSequence(s), 1),
+        ),
+      ),
+    );
+  }
+  return feeds;
+}
+
+const OUTPUT = { lm: 'nll', choice: 'scores', logits: 'logits' } as const;
+
+/** @returns what the head computes, row-major. */
+export async function forward(engine: Engine, model: Model, call: Call): Promise<Float32Array> {
+  const { dims, form, head } = call;
+  const run = async (stage: Stage, inputs: Record<string, TypedArray>, output: string, length: number) => {
+    const program = await engine.compile(stage.build(dims, form));
+    const out = new Float32Array(length);
+    const weights = Object.assign({}, ...stage.bindings.map((binding) => bind(model, binding, call)));
+    await program.run({ ...stage.constants(dims), ...weights, ...inputs }, { [output]: out });
+    await program.release();
+    return out;
+  };
+  const rows = dims.sequences * dims.tokens;
+  const scored = dims.sequences * dims.scored;
+  let x = await run(model.embed, {}, 'y', rows * model.hidden);
+  for (const block of model.blocks) x = await run(block, { x }, 'y', rows * model.hidden);
+  const width = { lm: 1, choice: call.choices?.length ?? 0, logits: model.vocabulary }[head.kind];
+  const at = Int32Array.from(call.at);
+  const targets = head.kind === 'lm' ? { targets: Int32Array.from(call.targets!) } : {};
+  return run(model.head(head), { x, at, ...targets }, OUTPUT[head.kind], scored * width);
+}
