@@ -1,0 +1,55 @@
+/**
+ * Fixed-point weights (docs/NUMBERS.md 1): w = q · 2^e with q an int32 and one exponent e per tensor. Integers add
+ * without rounding, so a replica's weights depend on the set of records applied and on nothing else.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+
+/** Smallest exponent: weights near zero still get a range of ±8 (|q| <= 2^30) in steps of 2^-27. */
+export const MIN_EXPONENT = -27;
+/** |q| above this is the fault RANGE: a fourfold growth of the largest weight, and a doubling before int32 wraps. */
+export const MAX_Q: number = 2 ** 30;
+
+const EXPONENT_MASK = 0x7f800000;
+
+/** 2^e as an exact double, for -1022 <= e <= 1023. `**` need not be exact. */
+export function powerOfTwo(e: number): number {
+  const bits = new DataView(new ArrayBuffer(8));
+  bits.setInt32(0, (e + 1023) << 20);
+  return bits.getFloat64(0);
+}
+
+/**
+ * max(-27, smallest e with max|w| <= 2^28 · 2^e), from the bits.
+ *
+ * @param w (n,) f32. @param name of the tensor, for the message.
+ * @throws {Fault} MODEL_INVALID at a NaN or an infinity.
+ */
+export function exponentOf(w: Float32Array, name: string): number {
+  const bits = new Int32Array(w.buffer, w.byteOffset, w.length);
+  let peak = 0;
+  for (let i = 0; i < bits.length; i++) {
+    const magnitude = bits[i]! & 0x7fffffff; // ordered as |w| is
+    if (magnitude > peak) peak = magnitude;
+  }
+  if (peak >= EXPONENT_MASK) {
+    const at = bits.findIndex((b) => (b & EXPONENT_MASK) === EXPONENT_MASK);
+    throw new Fault('MODEL_INVALID', `tensor "${name}" holds ${w[at]} at element ${at}; use a checkpoint without it`);
+  }
+  // A set mantissa bit means |w| is above the power of two its exponent names: round the exponent up.
+  const log2 = ((peak + 0x007fffff) >>> 23) - 127;
+  return Math.max(MIN_EXPONENT, log2 - 28);
+}
+
+/** q[i] = floor(w[i] · 2^-exponent + 1/2): exact in doubles, as w has 24 significant bits. */
+export function quantise(w: Float32Array, exponent: number, q: Int32Array): void {
+  const scale = powerOfTwo(-exponent);
+  for (let i = 0; i < w.length; i++) q[i] = Math.floor(w[i]! * scale + 0.5);
+}
+
+/** @param peak max |q| of a tensor, as `Kernels.checksum` gives it. @throws {Fault} RANGE above 2^30. */
+export function checkRange(peak: number, name: string): void {
+  if (peak > MAX_Q)
+    throw new Fault('RANGE', `tensor "${name}" reached |q| = ${peak}; lower the learning rate or the clip`);
+}

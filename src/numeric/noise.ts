@@ -1,0 +1,67 @@
+/**
+ * Which Philox words belong to what (docs/NUMBERS.md 2): key = (round, run), counter = (block,
+ * stream << 28 | component << 20 | tensor id, sample, slot).
+ *
+ * @module
+ */
+import type { DirectionKey, DirectionKind } from '../nouns.ts';
+import type { TensorNoise } from './kernels.ts';
+import { philox } from './philox.ts';
+
+export const DENSE_STREAM = 0;
+/** Row factors of low-rank directions. */
+export const U_STREAM = 1;
+/** Column factors of low-rank directions. */
+export const V_STREAM = 2;
+export const BINOMIAL_STREAM = 3;
+/** Rounding of coefficients to integers. */
+export const ROUNDING_STREAM = 4;
+export const MASK_STREAM = 6;
+export const ORDER_STREAM = 7;
+export const ADAPTER_STREAM = 8;
+export const ASSIGNMENT_STREAM = 9;
+export const POOL_STREAM = 10;
+export const TEST_STREAM = 15;
+
+/** Tensor ids are below this: 20 bits of the counter. */
+export const MAX_TENSORS: number = 2 ** 20;
+/** Outer products of a low-rank direction: 8 bits of the counter. */
+export const MAX_RANK = 255;
+
+/** The second counter word. */
+export const lane = (stream: number, component: number, tensorId: number): number =>
+  ((stream << 28) | (component << 20) | tensorId) >>> 0;
+
+/** Block `block` of a stream: four u32 words, into `out`. */
+export const block = (
+  key: DirectionKey,
+  stream: number,
+  component: number,
+  tensorId: number,
+  block: number,
+  out: Uint32Array,
+): Uint32Array => philox(key.round, key.run, block, lane(stream, component, tensorId), key.sample, key.slot, out);
+
+/** The word that rounds a record's coefficient on a tensor. */
+export const roundingWord = (key: DirectionKey, tensorId: number): number =>
+  block(key, ROUNDING_STREAM, 0, tensorId, 0, new Uint32Array(4))[0]!;
+
+/** Low-rank directions have factors here; every other tensor gets dense noise. */
+export const isMatrix = (shape: readonly number[]): boolean => shape.length === 2 && shape[0]! > 1 && shape[1]! > 1;
+
+/** Elements of a tensor. */
+export const elements = (tensor: TensorNoise): number => tensor.shape.reduce((a, b) => a * b, 1);
+
+/** Whether a direction has low-rank factors on this tensor. */
+export const isLowRank = (kind: DirectionKind, tensor: TensorNoise): boolean =>
+  kind === 'lowrank' && isMatrix(tensor.shape);
+
+/** @throws {RangeError} unless `length` elements are the whole of the tensor, and its id and the rank fit the counter. */
+export function checkTensor(length: number, tensor: TensorNoise, rank: number): void {
+  const { id, shape } = tensor;
+  if (elements(tensor) !== length) throw new RangeError(`"q" expected the elements of (${shape}), got ${length}`);
+  if (!(Number.isInteger(id) && id >= 0 && id < MAX_TENSORS))
+    throw new RangeError(`"tensor.id" expected 0 … ${MAX_TENSORS - 1}, got ${id}`);
+  if (!(Number.isInteger(rank) && rank >= 1 && rank <= MAX_RANK))
+    throw new RangeError(`"rank" expected 1 … ${MAX_RANK}, got ${rank}`);
+}

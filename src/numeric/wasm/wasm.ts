@@ -1,0 +1,191 @@
+/**
+ * The kernels as WebAssembly SIMD, in Node and browsers alike. All arrays lie in one memory, which is sized once and
+ * never grows: growing would detach every view that is out.
+ *
+ * @module
+ */
+import { Fault } from '../../faults.ts';
+import type { DirectionKey } from '../../nouns.ts';
+import { powerOfTwo } from '../fixed.ts';
+import type { Kernels, Term } from '../kernels.ts';
+import { checkTensor, isLowRank, lane } from '../noise.ts';
+import { KERNELS_BASE64 } from './binary.ts';
+
+/** Exports of assembly/kernels.ts. Addresses and lengths are u32, lengths in elements unless named otherwise. */
+interface Exports {
+  readonly TABLE: WebAssembly.Global;
+  readonly TABLE_ENTRIES: WebAssembly.Global;
+  readonly SCRATCH_END: WebAssembly.Global;
+  materialise(q: number, n: number, scale: number, out: number): void;
+  pairDense(
+    q: number,
+    n: number,
+    scale: number,
+    delta: number,
+    binomial: boolean,
+    id: number,
+    plus: number,
+    minus: number,
+  ): void;
+  pairGiven(q: number, n: number, scale: number, delta: number, plus: number, minus: number): void;
+  factor(lane: number, value: number, n: number, out: number): void;
+  factorAt(lane: number, value: number, index: number, n: number, out: number): void;
+  applyDense(q: number, n: number, count: number, binomial: boolean, id: number): void;
+  applyLowRank(q: number, rows: number, columns: number, pairs: number, wide: boolean, id: number): void;
+  checksum(q: number, n: number, key: number, offset: number): void;
+}
+
+/** What one call applies on its way through memory: a direction, or one outer product of it. */
+interface Component extends Term {
+  readonly component: number;
+}
+
+const PAGE = 65536;
+const MAX_BYTES = 2 ** 32;
+const ALIGN = 16;
+const ENTRY_WORDS = 8;
+/** |c| below this is one i16 digit. */
+const DIGIT = 2 ** 15;
+
+const aligned = (length: number): number => Math.ceil((length * 4) / ALIGN) * ALIGN;
+
+/** Bytes that arrays of these lengths take in the memory of `wasmKernels`. */
+export function wasmBytes(lengths: Iterable<number>): number {
+  let bytes = 0;
+  for (const length of lengths) bytes += aligned(length);
+  return bytes;
+}
+
+const tooLarge = (bytes: number, cause?: unknown): Fault =>
+  new Fault('TOO_LARGE', `kernels cannot have ${Math.ceil(bytes / 2 ** 20)} MiB of memory; use a smaller model`, {
+    cause,
+  });
+
+function allocate(bytes: number): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / PAGE);
+  if (pages * PAGE > MAX_BYTES) throw tooLarge(bytes);
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    throw tooLarge(bytes, cause);
+  }
+}
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+const kernelModule = (): Promise<WebAssembly.Module> =>
+  (compiled ??= WebAssembly.compile(Uint8Array.from(atob(KERNELS_BASE64), (c) => c.charCodeAt(0))));
+
+/** The most scratch the kernels themselves need, beside the arrays. */
+const SCRATCH_BYTES = 2 ** 21;
+
+/**
+ * Kernels with room for arrays of `bytes` in all (`wasmBytes` adds them up).
+ *
+ * @throws {Fault} TOO_LARGE above 4 GiB or what the machine gives; `f32` and `i32` throw it when the room is used up.
+ */
+export async function wasmKernels({ bytes }: { readonly bytes: number }): Promise<Kernels> {
+  const memory = allocate(bytes + SCRATCH_BYTES);
+  const instance = await WebAssembly.instantiate(await kernelModule(), { env: { memory } });
+  return bind(memory, instance.exports as unknown as Exports);
+}
+
+function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
+  const { buffer } = memory;
+  const tableEntries: number = wasm.TABLE_ENTRIES.value;
+  const table = new Uint32Array(buffer, wasm.TABLE.value, tableEntries * ENTRY_WORDS);
+  let free = Math.ceil(wasm.SCRATCH_END.value / ALIGN) * ALIGN;
+
+  /** @returns the address of a new array. */
+  const take = (length: number): number => {
+    const at = free;
+    if (at + aligned(length) > buffer.byteLength)
+      throw new Fault('TOO_LARGE', `no room for an array of ${length} elements; give the kernels more bytes`);
+    free += aligned(length);
+    return at;
+  };
+
+  /** Address of an array that must be ours and hold `length` elements. */
+  const address = (name: string, array: Float32Array | Int32Array, length: number): number => {
+    if (array.buffer !== buffer) throw new TypeError(`"${name}" expected an array made by these kernels`);
+    if (array.length !== length) throw new RangeError(`"${name}" expected ${length} elements, got ${array.length}`);
+    return array.byteOffset;
+  };
+
+  const setEntry = (i: number, key: DirectionKey, component: number, c: number): void => {
+    table.set([key.round, key.run, key.sample, key.slot, component, c, 0, 0], i * ENTRY_WORDS);
+  };
+
+  /** Calls `visit` with as many components in the table as it holds, until all had their turn. */
+  const inBatches = (components: readonly Component[], visit: (batch: readonly Component[]) => void): void => {
+    for (let from = 0; from < components.length; from += tableEntries) {
+      const batch = components.slice(from, from + tableEntries);
+      for (const [i, { key, component, c }] of batch.entries()) setEntry(i, key, component, c);
+      visit(batch);
+    }
+  };
+
+  const applyLowRank = (q: number, [rows, columns]: readonly number[], id: number, components: readonly Component[]) =>
+    inBatches(components, (batch) => {
+      // An odd one out is paired with a component that counts zero times.
+      if (batch.length % 2 === 1) table.fill(0, batch.length * ENTRY_WORDS, (batch.length + 1) * ENTRY_WORDS);
+      const wide = batch.some(({ c }) => Math.abs(c) >= DIGIT);
+      wasm.applyLowRank(q, rows!, columns!, Math.ceil(batch.length / 2), wide, id);
+    });
+
+  /** The `rank` outer products of every term. */
+  const outerProducts = (terms: readonly Term[], rank: number): Component[] =>
+    terms.flatMap((term) => Array.from({ length: rank }, (_, component) => ({ ...term, component })));
+
+  return {
+    name: 'wasm',
+    f32: (length) => new Float32Array(buffer, take(length), length),
+    i32: (length) => new Int32Array(buffer, take(length), length),
+
+    materialise(q, exponent, out) {
+      wasm.materialise(address('q', q, q.length), q.length, powerOfTwo(exponent), address('out', out, q.length));
+    },
+
+    materialisePair(q, exponent, tensor, kind, rank, key, delta, plus, minus) {
+      const n = q.length;
+      checkTensor(n, tensor, rank);
+      const [at, above, below] = [address('q', q, n), address('plus', plus, n), address('minus', minus, n)];
+      const scale = powerOfTwo(exponent);
+      if (isLowRank(kind, tensor)) {
+        // `plus` holds the integer noise for a moment: what applying the direction once to zeros gives.
+        new Int32Array(buffer, above, n).fill(0);
+        applyLowRank(above, tensor.shape, tensor.id, outerProducts([{ key, c: 1 }], rank));
+        wasm.pairGiven(at, n, scale, delta, above, below);
+      } else {
+        setEntry(0, key, 0, 0);
+        wasm.pairDense(at, n, scale, delta, kind === 'binomial', tensor.id, above, below);
+      }
+    },
+
+    factor(stream, component, tensorId, key, value, out) {
+      setEntry(0, key, component, 0);
+      wasm.factor(lane(stream, 0, tensorId), value, out.length, address('out', out, out.length));
+    },
+
+    factorAt(stream, component, tensorId, key, value, index, out) {
+      const n = index.length;
+      setEntry(0, key, component, 0);
+      wasm.factorAt(lane(stream, 0, tensorId), value, address('index', index, n), n, address('out', out, n));
+    },
+
+    apply(q, tensor, kind, rank, terms) {
+      const n = q.length;
+      checkTensor(n, tensor, rank);
+      const at = address('q', q, n);
+      if (isLowRank(kind, tensor)) applyLowRank(at, tensor.shape, tensor.id, outerProducts(terms, rank));
+      else
+        inBatches(outerProducts(terms, 1), (batch) =>
+          wasm.applyDense(at, n, batch.length, kind === 'binomial', tensor.id),
+        );
+    },
+
+    checksum(q, key, offset) {
+      wasm.checksum(address('q', q, q.length), q.length, key, offset);
+      return { low: table[0]!, high: table[1]!, peak: table[2]! };
+    },
+  };
+}

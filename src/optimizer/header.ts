@@ -1,0 +1,64 @@
+/**
+ * The header of a round: what its bytes are worth (docs/NUMBERS.md 6). It is a function of the manifest and the rounds
+ * before, so the host cannot choose it: every replica computes it and refuses another.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import { type Header, type Manifest, NO_LOSS, type Round } from '../nouns.ts';
+import type { ScaleState } from '../numeric/scale.ts';
+import { learningRate } from './schedule.ts';
+
+/** floor(sqrt(n)) by Newton's iteration from above. */
+export function isqrt(n: bigint): bigint {
+  if (n < 2n) return n;
+  let x = 1n << (BigInt(n.toString(2).length + 1) >> 1n); // at least sqrt(n)
+  for (;;) {
+    const next = (x + n / x) >> 1n;
+    if (next >= x) return x;
+    x = next;
+  }
+}
+
+/** What the summed steps of n usable records are divided by. `sqrt` has 16 fractional bits. */
+const DIVISOR: Readonly<Record<Manifest['reduction'], (n: number) => number>> = {
+  mean: (n) => n,
+  sqrt: (n) => Number(isqrt(BigInt(n) << 32n)) / 65536,
+  sum: () => 1,
+};
+
+/** The part of a manifest that headers depend on. */
+export type HeaderRules = Pick<
+  Manifest,
+  'learning_rate' | 'lr_scheduler_type' | 'warmup_steps' | 'max_steps' | 'direction' | 'reduction' | 'clip'
+>;
+
+/** @param usable codes of the round that are not NO_LOSS; with none, the gain is 0. */
+export function headerOf(rules: HeaderRules, { scale }: ScaleState, round: number, usable: number): Header {
+  const gain =
+    usable === 0 ? 0 : (learningRate(rules, round) * rules.direction.scale) / DIVISOR[rules.reduction](usable);
+  return { round, usable, gain, scale, clip: rules.clip };
+}
+
+/** Codes of a round that carry a loss. */
+export function usableCodes(segments: Round['segments']): number {
+  let usable = 0;
+  for (const { codes } of segments) for (const code of codes) if (code !== NO_LOSS) usable += 1;
+  return usable;
+}
+
+/**
+ * Compares a committed round's header with the one that follows from the rules.
+ *
+ * @param round the number it must have.
+ * @throws {Fault} HEADER_WRONG naming the field.
+ */
+export function checkHeader(rules: HeaderRules, state: ScaleState, round: number, committed: Round): void {
+  const expected = headerOf(rules, state, round, usableCodes(committed.segments));
+  for (const field of ['round', 'usable', 'gain', 'scale', 'clip'] as const)
+    if (!Object.is(committed.header[field], expected[field]))
+      throw new Fault(
+        'HEADER_WRONG',
+        `round ${round} has ${field} ${committed.header[field]} and must have ${expected[field]}; the journal is not valid`,
+      );
+}

@@ -1,0 +1,253 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { Fault } from '../../src/faults.ts';
+import type { Kernels, Term } from '../../src/numeric/kernels.ts';
+import { referenceKernels } from '../../src/numeric/reference/reference.ts';
+import { wasmBytes, wasmKernels } from '../../src/numeric/wasm/wasm.ts';
+import { coefficient, integers, key, kind, rank, tensor, tensorId, u32 } from './arbitrary.ts';
+
+const ROOM = 4096;
+/** Elements between arrays: a write past an end, or before a start, shows. */
+const GUARD = 64;
+const MARK = 0x5a5a5a5a;
+
+const reference = referenceKernels();
+let wasm: Kernels;
+let slabs: Int32Array[];
+beforeAll(async () => {
+  wasm = await wasmKernels({ bytes: wasmBytes([ROOM, ROOM, ROOM, ROOM]) });
+  slabs = [1, 2, 3, 4].map(() => wasm.i32(ROOM));
+});
+
+/** Arrays inside guarded slabs at an odd offset, and a check that only they were written. */
+function guarded(n: number, offset: number) {
+  for (const slab of slabs) slab.fill(MARK);
+  const at = GUARD + offset;
+  return {
+    ints: (i: number) => slabs[i]!.subarray(at, at + n),
+    floats: (i: number) => new Float32Array(slabs[i]!.buffer, slabs[i]!.byteOffset + at * 4, n),
+    intact: () => slabs.every((slab) => slab.every((x, i) => (i >= at && i < at + n) || x === MARK)),
+  };
+}
+
+const bits = (x: Float32Array): Int32Array => new Int32Array(x.buffer, x.byteOffset, x.length);
+const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+const offset = fc.nat(7);
+const exponent = fc.integer({ min: -27, max: 100 });
+const delta = fc.oneof(fc.constantFrom(1e-3, -1e-3, 0.5), fc.double({ noNaN: true, min: -10, max: 10 }));
+const terms: fc.Arbitrary<Term[]> = fc.array(fc.record({ key, c: coefficient }), { maxLength: 40 });
+
+describe('wasm equals the reference bit for bit, and writes nothing else', () => {
+  test('materialise', () => {
+    fc.assert(
+      fc.property(fc.nat(2000), u32, exponent, offset, (n, seed, e, shift) => {
+        const q = integers(n, seed);
+        const expected = new Float32Array(n);
+        reference.materialise(q, e, expected);
+        const area = guarded(n, shift);
+        area.ints(0).set(q);
+        wasm.materialise(area.ints(0), e, area.floats(1));
+        expect(bits(area.floats(1))).toEqual(bits(expected));
+        expect(area.intact()).toBe(true);
+      }),
+    );
+  });
+
+  test('materialisePair, all kinds, ranks and shapes', () => {
+    fc.assert(
+      fc.property(tensor, kind, rank, key, delta, u32, exponent, offset, (t, k, r, d, step, seed, e, shift) => {
+        const n = size(t.shape);
+        fc.pre(n <= 3500);
+        const q = integers(n, seed);
+        const [plus, minus] = [new Float32Array(n), new Float32Array(n)];
+        reference.materialisePair(q, e, t, k, r, d, step, plus, minus);
+        const area = guarded(n, shift);
+        area.ints(0).set(q);
+        wasm.materialisePair(area.ints(0), e, t, k, r, d, step, area.floats(1), area.floats(2));
+        expect(bits(area.floats(1))).toEqual(bits(plus));
+        expect(bits(area.floats(2))).toEqual(bits(minus));
+        expect(area.ints(0)).toEqual(q);
+        expect(area.intact()).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('apply, all kinds, ranks, shapes and coefficients', () => {
+    fc.assert(
+      fc.property(tensor, kind, rank, terms, u32, offset, (t, k, r, records, seed, shift) => {
+        const n = size(t.shape);
+        fc.pre(n <= 3500);
+        const q = integers(n, seed);
+        const area = guarded(n, shift);
+        area.ints(0).set(q);
+        reference.apply(q, t, k, r, records);
+        wasm.apply(area.ints(0), t, k, r, records);
+        expect(area.ints(0)).toEqual(q);
+        expect(area.intact()).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('factor and factorAt, which reads the same factor at chosen places', () => {
+    const component = fc.nat(254);
+    const index = fc.array(fc.nat(2999), { maxLength: 50 });
+    const stream = fc.constantFrom<1 | 2>(1, 2);
+    fc.assert(
+      fc.property(
+        stream,
+        component,
+        tensorId,
+        key,
+        delta,
+        fc.nat(3000),
+        index,
+        offset,
+        (s, k, id, d, x, n, at, shift) => {
+          const expected = new Float32Array(3000);
+          reference.factor(s, k, id, d, x, expected);
+          const area = guarded(n, shift);
+          wasm.factor(s, k, id, d, x, area.floats(0));
+          expect(bits(area.floats(0))).toEqual(bits(expected.subarray(0, n)));
+          expect(area.intact()).toBe(true);
+
+          const few = guarded(at.length, shift);
+          few.ints(0).set(at);
+          wasm.factorAt(s, k, id, d, x, few.ints(0), few.floats(1));
+          const gathered = Float32Array.from(at, (i) => expected[i]!);
+          expect(bits(few.floats(1))).toEqual(bits(gathered));
+          expect(few.intact()).toBe(true);
+          const same = new Float32Array(at.length);
+          reference.factorAt(s, k, id, d, x, Int32Array.from(at), same);
+          expect(bits(same)).toEqual(bits(gathered));
+        },
+      ),
+    );
+  });
+
+  test('checksum and peak', () => {
+    const start = fc.oneof(u32, fc.integer({ min: 0, max: 2 ** 40 }));
+    fc.assert(
+      fc.property(fc.nat(3000), u32, u32, start, offset, (n, seed, sumKey, from, shift) => {
+        const q = integers(n, seed);
+        if (n > 0 && seed % 3 === 0) q[n - 1] = -(2 ** 31);
+        const area = guarded(n, shift);
+        area.ints(0).set(q);
+        expect(wasm.checksum(area.ints(0), sumKey, from)).toEqual(reference.checksum(q, sumKey, from));
+        expect(area.intact()).toBe(true);
+      }),
+    );
+  });
+});
+
+test('a row longer than a pass and rows beyond a group take the same path', async () => {
+  const shape = [3, 16384 + 517];
+  const tall = [1030, 19];
+  const kernels = await wasmKernels({ bytes: wasmBytes([size(shape), size(tall)]) });
+  const key = { round: 7, run: 0xdeadbeef, sample: 3, slot: 0xfffffffe };
+  for (const s of [shape, tall]) {
+    const expected = integers(size(s), 9);
+    const q = kernels.i32(size(s));
+    q.set(expected);
+    const records = [
+      { key, c: 12345 },
+      { key: { ...key, sample: 4 }, c: -(2 ** 30) },
+      { key: { ...key, slot: 2 }, c: 99999 },
+    ];
+    reference.apply(expected, { id: 11, shape: s }, 'lowrank', 1, records);
+    kernels.apply(q, { id: 11, shape: s }, 'lowrank', 1, records);
+    expect(q).toEqual(expected);
+  }
+});
+
+describe.each(['reference', 'wasm'] as const)('algebra of apply (%s)', (name) => {
+  const kernels = (): Kernels => (name === 'wasm' ? wasm : reference);
+  const fresh = (q: Int32Array): Int32Array => {
+    if (name === 'reference') return q.slice();
+    const copy = slabs[0]!.subarray(0, q.length);
+    copy.set(q);
+    return copy;
+  };
+
+  test('the order of terms is nothing, nor how they are split over calls', () => {
+    fc.assert(
+      fc.property(tensor, kind, rank, terms, u32, fc.nat(40), (t, k, r, records, seed, cut) => {
+        const n = size(t.shape);
+        fc.pre(n <= 1500);
+        const start = integers(n, seed);
+        const once = fresh(start);
+        kernels().apply(once, t, k, r, records);
+        const expected = once.slice();
+        const other = fresh(start);
+        kernels().apply(other, t, k, r, records.slice(cut).reverse());
+        kernels().apply(other, t, k, r, records.slice(0, cut).reverse());
+        expect(other).toEqual(expected);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('c then -c restores, through any wrap', () => {
+    fc.assert(
+      fc.property(tensor, kind, rank, terms, u32, (t, k, r, records, seed) => {
+        const n = size(t.shape);
+        fc.pre(n <= 1500);
+        const start = integers(n, seed);
+        const q = fresh(start);
+        kernels().apply(q, t, k, r, records);
+        kernels().apply(
+          q,
+          t,
+          k,
+          r,
+          records.map((term) => ({ ...term, c: -term.c })),
+        );
+        expect(q).toEqual(start);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+test('a checksum is a sum: chunks add up, and one wrong element always changes both lanes', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 300 }), u32, u32, fc.nat(), fc.nat(), (n, seed, sumKey, cut, at) => {
+      const q = integers(n, seed);
+      const whole = reference.checksum(q, sumKey, 5);
+      const i = cut % (n + 1);
+      const left = reference.checksum(q.subarray(0, i), sumKey, 5);
+      const right = reference.checksum(q.subarray(i), sumKey, 5 + i);
+      expect((left.low + right.low) >>> 0).toBe(whole.low);
+      expect((left.high + right.high) >>> 0).toBe(whole.high);
+      q[at % n]! += 1 + (seed % 1000);
+      const changed = reference.checksum(q, sumKey, 5);
+      expect(changed.low).not.toBe(whole.low);
+      expect(changed.high).not.toBe(whole.high);
+    }),
+  );
+});
+
+describe('what wasm kernels refuse', () => {
+  test('more memory than there is, with TOO_LARGE', async () => {
+    const code = (f: Promise<unknown>) =>
+      f.then(
+        () => 'none',
+        (e: Fault) => e.code,
+      );
+    expect(await code(wasmKernels({ bytes: 2 ** 32 }))).toBe('TOO_LARGE');
+    const small = await wasmKernels({ bytes: 1024 });
+    expect(() => small.f32(2 ** 20)).toThrow(Fault);
+    expect(small.f32(256).length).toBe(256); // a refusal takes nothing
+  });
+
+  test('arrays of another memory, wrong lengths, ids and ranks', () => {
+    const key = { round: 0, run: 0, sample: 0, slot: 0 };
+    const q = slabs[0]!.subarray(0, 6);
+    expect(() => wasm.apply(new Int32Array(6), { id: 0, shape: [2, 3] }, 'lowrank', 1, [])).toThrow(TypeError);
+    expect(() => wasm.apply(q, { id: 0, shape: [2, 4] }, 'lowrank', 1, [])).toThrow('"q"');
+    expect(() => wasm.apply(q, { id: 2 ** 20, shape: [2, 3] }, 'lowrank', 1, [])).toThrow('"tensor.id"');
+    expect(() => reference.apply(q, { id: 0, shape: [2, 3] }, 'lowrank', 256, [])).toThrow('"rank"');
+    expect(() => wasm.factorAt(1, 0, 0, key, 1, q, wasm.f32(0))).toThrow('"out"');
+  });
+});
