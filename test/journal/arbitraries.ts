@@ -1,0 +1,48 @@
+/** Random valid entries. They need not follow from each other. */
+import fc from 'fast-check';
+import type { Entry, Manifest } from '../../src/nouns.ts';
+import { MANIFEST } from './fixture.ts';
+
+export const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+export const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+/** At most four bytes a character. */
+export const text = (max: number) =>
+  fc
+    .string({ unit: 'grapheme', maxLength: max / 4 })
+    .filter(
+      (value) => new TextEncoder().encode(value).length <= max && !/[\p{Cc}\u200e\u200f\u2028-\u202e]/u.test(value),
+    );
+export const codes = fc.int8Array({ minLength: 1, maxLength: 70 });
+
+const metrics = fc.dictionary(text(64), fc.double(), { maxKeys: 5, noNullPrototype: true });
+
+const manifest: fc.Arbitrary<Manifest> = fc
+  .record({
+    learning_rate: fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
+    max_steps: u32,
+    initial_scale: fc.maxSafeInteger().map((value) => Math.abs(value) + (value === 0 ? 1 : 0)),
+    reduction: fc.constantFrom('mean', 'sqrt', 'sum'),
+    seed: fc.maxSafeNat(),
+    task: fc.oneof(
+      fc.record({ kind: fc.constant('lm'), window: fc.integer({ min: 1, max: 4096 }) }),
+      fc.record({
+        kind: fc.constant('choice'),
+        prompt: fc.string({ unit: 'grapheme' }),
+        label_column: fc.string(),
+        labels: fc.array(fc.record({ value: fc.string(), word: fc.string() }), { minLength: 2, maxLength: 4 }),
+      }),
+    ),
+  })
+  .map((fields) => ({ ...MANIFEST, ...fields }) as Manifest);
+
+const header = fc.record({ round: u32, usable: u32, gain: fc.double(), scale: fc.maxSafeNat(), clip: fc.nat(255) });
+const segments = fc.array(fc.record({ slot: u32, from: u32, codes }), { maxLength: 6 });
+
+export const entry: fc.Arbitrary<Entry> = fc.oneof(
+  fc.record({ type: fc.constant('manifest'), manifest }),
+  fc.record({ type: fc.constant('admit'), slot: u32, key: bytes(32), name: text(64) }),
+  fc.record({ type: fc.constant('evict'), slot: u32, reason: text(512) }),
+  fc.record({ type: fc.constant('round'), round: fc.record({ header, segments }) }),
+  fc.record({ type: fc.constant('evaluation'), round: u32, slot: u32, metrics }),
+  fc.record({ type: fc.constant('digest'), round: u32, root: bytes(32) }),
+) as fc.Arbitrary<Entry>;

@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest';
+import { canonicalJson } from '../../src/journal/canonical.ts';
+import { decodeManifest, encodeManifest } from '../../src/journal/manifest.ts';
+import type { Manifest } from '../../src/nouns.ts';
+import { MANIFEST } from './fixture.ts';
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+const changed = (change: object) => decodeManifest(utf8(canonicalJson({ ...MANIFEST, ...change })));
+const at = (path: string) => ({ train: { ...MANIFEST.data.train, path }, eval_fraction: 0.1 });
+
+describe('the manifest', () => {
+  test('is its canonical JSON, with and without the optional part', () => {
+    expect(decodeManifest(encodeManifest(MANIFEST))).toEqual({ manifest: MANIFEST });
+    const { eval: _, ...data } = MANIFEST.data;
+    expect(decodeManifest(encodeManifest({ ...MANIFEST, data }))).toEqual({ manifest: { ...MANIFEST, data } });
+  });
+
+  test.each([
+    ['missing', { seed: null }, /^seed: /],
+    ['unknown', { sed: 1 }, /Unrecognized key: "sed"/],
+    ['of another version', { numbers: 2 }, /^numbers: /],
+    ['of another method', { method: 'twobyte' }, /^method: /],
+    ['zero', { eps: 0 }, /^eps: /],
+    ['negative', { learning_rate: -1 }, /^learning_rate: /],
+    ['not whole', { max_steps: 1.5 }, /^max_steps: /],
+    ['too many for a round', { records_per_round: 65_537 }, /^records_per_round: /],
+    ['beyond a byte', { clip: 128 }, /^clip: /],
+    ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
+    ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],
+    ['everything held out', { data: { ...MANIFEST.data, eval_fraction: 1 } }, /^data\.eval_fraction: /],
+    ['one label', { task: { kind: 'choice', prompt: '', label_column: '', labels: [] } }, /^task/],
+  ])('a key that is %s is refused by name', (_, change, message) => {
+    expect(changed(change)).toEqual({ wrong: expect.stringMatching(message) });
+    expect(() => encodeManifest({ ...MANIFEST, ...change } as Manifest)).toThrow(RangeError);
+  });
+
+  test.each(['/etc/passwd', '../x', 'a/../../x', 'a//b', './a', '', 'C:\\x', 'c:x', 'a\\b', 'a\0b', 'x'.repeat(256)])(
+    'a path that leaves its folder is refused: %j',
+    (path) => expect(changed({ data: at(path) })).toEqual({ wrong: expect.stringMatching(/^data\.train\.path: /) }),
+  );
+
+  test('paths of plain names are taken', () => {
+    for (const path of ['a', 'a/b.c', 'model-00001-of-00002.safetensors', 'très bien/ü.txt', '..a']) {
+      expect(changed({ data: at(path) }), path).toHaveProperty('manifest');
+    }
+  });
+
+  test('other JSON for the same manifest is refused: the run id is its hash', () => {
+    const json = canonicalJson(MANIFEST);
+    const others = [`${json}\n`, ` ${json}`, json.replace('0.001', '1e-3'), json.replace('"clip"', '"\\u0063lip"')];
+    const twice = json.replace('"clip":127', '"clip":1,"clip":127');
+    for (const other of [...others, twice, JSON.stringify(MANIFEST)]) {
+      expect(other).not.toBe(json);
+      expect(decodeManifest(utf8(other))).toEqual({ wrong: 'is not canonical JSON (RFC 8785)' });
+    }
+  });
+
+  test('what is not JSON, not UTF-8, or nested without end is refused', () => {
+    expect(decodeManifest(utf8('{'))).toEqual({ wrong: 'is not JSON' });
+    expect(decodeManifest(Uint8Array.of(0xff))).toEqual({ wrong: 'is not UTF-8' });
+    const deep = '['.repeat(200_000) + ']'.repeat(200_000);
+    expect(decodeManifest(utf8(deep))).toHaveProperty('wrong');
+    expect(decodeManifest(utf8(`{"base":${deep}}`))).toHaveProperty('wrong');
+  });
+});
