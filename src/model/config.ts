@@ -250,7 +250,7 @@ const FAMILIES: Readonly<Record<string, (raw: object) => ModelConfig>> = {
 };
 
 /** @param json the text of `config.json`. @throws {Fault} MODEL_INVALID, MODEL_UNSUPPORTED naming the key or feature */
-export function parseConfig(json: string): ModelConfig {
+export function readConfig(json: string): ModelConfig {
   let raw: unknown;
   try {
     raw = JSON.parse(json);
