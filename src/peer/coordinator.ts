@@ -23,6 +23,8 @@ export const MAX_PEERS = 256;
 export const MAX_SLOTS = 4096;
 /** Provable offences (a forged or contradicting contribution, garbage frames) before a key is evicted for good. */
 export const MAX_STRIKES = 3;
+/** Checksums of one peer that wait for the host's replica; older reports are dropped. */
+const MAX_CLAIMS = 16;
 
 /** A state being rewritten by one step. */
 type Turn = { -readonly [K in keyof State]: State[K] } & { readonly now: number; readonly effects: Effect[] };
@@ -209,7 +211,9 @@ function claim(draft: Turn, channel: number, claimed: Claim): void {
     strike(draft, member, 'MESSAGE_UNEXPECTED', `a checksum of round ${claimed.round}, which is not due`);
     return;
   }
-  const next = { ...member, claims: [...member.claims, claimed] };
+  // A newer request for work replaces an older one; of mere reports, a few wait for the host's replica.
+  const waiting = member.claims.filter(({ ready }) => !(ready && claimed.ready)).slice(-MAX_CLAIMS);
+  const next = { ...member, claims: [...waiting, claimed] };
   put(draft, next);
   confirm(draft, next);
 }
@@ -260,6 +264,7 @@ function openRound(draft: Turn): void {
     return;
   }
   const ranges = assign(ready, draft.ledger.manifest.records_per_round);
+  draft.effects.push({ type: 'forget' });
   draft.phase = 'measuring';
   draft.attempt = {
     openedAt: draft.now,

@@ -47,6 +47,8 @@ export type Effect =
   | { readonly type: 'send'; readonly channel: number; readonly message: HostMessage }
   /** Keep a contribution durably until its round is committed: what is receipted must survive a crash. */
   | { readonly type: 'keep'; readonly contribution: Kept }
+  /** Drop what was kept: it is committed, or of no use. */
+  | { readonly type: 'forget' }
   /** Sign and send a receipt. */
   | {
       readonly type: 'receipt';

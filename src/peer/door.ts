@@ -1,0 +1,229 @@
+/**
+ * Who comes in: connections to a host, from the first octet to the last. A newcomer names a key, the join code and
+ * itself (`hello`), and proves the key (`challenge`, `prove`); from then on its messages are passed on. Everything
+ * else is refused here, and harms nobody but its sender.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import type { HostMessage, PeerMessage } from '../nouns.ts';
+import { printable, toUtf8 } from '../numeric/text.ts';
+import type { Channel, ChannelEvents, Clock, Crypto } from '../ports.ts';
+import { MAX_DETAIL_BYTES } from '../wire/limits.ts';
+import { decodePeerMessage, encodeHostMessage } from '../wire/messages.ts';
+import { challengeMessage } from '../wire/signed.ts';
+import { MAX_PEERS } from './coordinator.ts';
+
+/** From a connection's opening to the proof of its key: two round trips, on a bad line. */
+const HANDSHAKE_MS = 10_000;
+/** Connections that have not proved a key yet may be as many again as peers. */
+const MAX_CONNECTIONS = 2 * MAX_PEERS;
+/** Messages of one connection that wait their turn. An honest peer has one or two in flight. */
+const MAX_QUEUED = 64;
+
+/** Octets of peers' connections, the closed ones included. */
+export interface Traffic {
+  /** Frames as messages: what the protocol says. */
+  readonly payload: number;
+  /** What the sockets moved: payload, framing, handshakes, keep-alives. */
+  readonly wire: number;
+}
+
+const NOTHING: Traffic = { payload: 0, wire: 0 };
+
+export const addTraffic = (a: Traffic, b: Traffic): Traffic => ({
+  payload: a.payload + b.payload,
+  wire: a.wire + b.wire,
+});
+
+/** A peer that has proved its key. */
+export interface Visitor {
+  /** Number of its connection. */
+  readonly channel: number;
+  readonly key: Uint8Array;
+  readonly name: string;
+}
+
+export type Work = Extract<PeerMessage, { readonly type: 'ready' | 'checksum' | 'contribution' }>;
+
+/** What the door tells the host. `done` is called when a message has had its turn. */
+export interface DoorEvents {
+  proved(visitor: Visitor): void;
+  message(visitor: Visitor, message: Work, done: () => void): void;
+  /** It broke the protocol after its proof, so its key answers for it. The connection is closed already. */
+  violated(visitor: Visitor, fault: Fault): void;
+  left(visitor: Visitor): void;
+  refused(fault: Fault, slot: number | undefined): void;
+}
+
+export interface DoorOptions {
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly entropy: (bytes: number) => Uint8Array;
+  readonly run: Uint8Array;
+  readonly joinCode: string;
+  readonly events: DoorEvents;
+}
+
+export interface Door {
+  accept(channel: Channel): ChannelEvents;
+  /** Books the traffic of a connection under its slot. */
+  assign(channel: number, slot: number): void;
+  /** Whether its messages still count: not after a refusal. */
+  isOpen(channel: number): boolean;
+  send(channel: number, message: HostMessage): void;
+  sendFrame(channel: number, frame: Uint8Array): void;
+  /** Says why, then closes. */
+  refuse(channel: number, fault: Fault): void;
+  /** By slot; −1: connections that never got one. */
+  traffic(): ReadonlyMap<number, Traffic>;
+  close(): void;
+}
+
+/** A connection. */
+interface Link {
+  readonly id: number;
+  readonly channel: Channel;
+  readonly nonce: Uint8Array;
+  readonly cancelTimeout: () => void;
+  stage: 'hello' | 'prove' | 'proved' | 'closed';
+  visitor: Visitor;
+  /** It has proved its key at some time. */
+  known: boolean;
+  slot: number | undefined;
+  payload: number;
+  queued: number;
+}
+
+export function openDoor({ crypto, clock, entropy, run, joinCode, events }: DoorOptions): Door {
+  const links = new Map<number, Link>();
+  const past = new Map<number, Traffic>();
+  const codeHash = crypto.sha256(toUtf8(joinCode));
+  let ids = 0;
+  let closed = false;
+
+  function accept(channel: Channel): ChannelEvents {
+    const id = ids++;
+    const link: Link = {
+      id,
+      channel,
+      nonce: entropy(32),
+      cancelTimeout: clock.after(HANDSHAKE_MS, () => {
+        if (link.stage !== 'proved') refuse(link, new Fault('MESSAGE_UNEXPECTED', 'the handshake took too long'));
+      }),
+      stage: 'hello',
+      visitor: { channel: id, key: new Uint8Array(0), name: '' },
+      known: false,
+      slot: undefined,
+      payload: 0,
+      queued: 0,
+    };
+    links.set(id, link);
+    if (closed || links.size > MAX_CONNECTIONS)
+      refuse(link, new Fault('RUN_FULL', 'there are too many connections; try again later'));
+    return {
+      frame(bytes) {
+        if (link.stage === 'closed') return;
+        link.payload += bytes.length;
+        try {
+          hear(link, decodePeerMessage(bytes));
+        } catch (error) {
+          if (!(error instanceof Fault)) throw error;
+          if (link.known) events.violated(link.visitor, error);
+          refuse(link, error);
+        }
+      },
+      closed() {
+        link.cancelTimeout();
+        links.delete(id);
+        book(past, link);
+        if (link.known) events.left(link.visitor);
+      },
+    };
+  }
+
+  /** @throws {Fault} for what breaks the protocol */
+  function hear(link: Link, message: PeerMessage): void {
+    const { stage, id, nonce, visitor } = link;
+    if (stage === 'hello' && message.type === 'hello') {
+      if (!equalSlowly(crypto.sha256(toUtf8(message.code)), codeHash))
+        throw new Fault('CODE_WRONG', 'the join code is not the one of this run; copy the whole link');
+      link.visitor = { channel: id, key: message.key, name: message.name };
+      link.stage = 'prove';
+      sendFrame(id, encodeHostMessage({ type: 'challenge', nonce, run }));
+      return;
+    }
+    if (stage === 'prove' && message.type === 'prove') {
+      if (!crypto.verify(visitor.key, challengeMessage(nonce, run, visitor.key), message.signature))
+        throw new Fault('SIGNATURE_WRONG', 'the challenge was not signed with the key that hello named');
+      link.stage = 'proved';
+      link.known = true;
+      link.cancelTimeout();
+      events.proved(visitor);
+      return;
+    }
+    if (stage !== 'proved' || message.type === 'hello' || message.type === 'prove')
+      throw new Fault('MESSAGE_UNEXPECTED', `${message.type} does not belong here`);
+    if (++link.queued > MAX_QUEUED) throw new Fault('MESSAGE_UNEXPECTED', `more than ${MAX_QUEUED} messages at once`);
+    events.message(visitor, message, () => {
+      link.queued--;
+    });
+  }
+
+  function refuse(link: Link, fault: Fault): void {
+    if (link.stage === 'closed') return;
+    const detail = printable(fault.detail, MAX_DETAIL_BYTES);
+    sendFrame(link.id, encodeHostMessage({ type: 'refused', code: fault.code, detail }));
+    link.stage = 'closed';
+    events.refused(fault, link.slot);
+    link.channel.close(fault.code);
+  }
+
+  function sendFrame(id: number, frame: Uint8Array): void {
+    const link = links.get(id);
+    if (link === undefined || link.stage === 'closed') return;
+    link.payload += frame.length;
+    link.channel.send(frame);
+  }
+
+  return {
+    accept,
+    assign(id, slot) {
+      const link = links.get(id);
+      if (link !== undefined) link.slot = slot;
+    },
+    isOpen: (id) => links.get(id)?.stage !== 'closed',
+    send: (id, message) => sendFrame(id, encodeHostMessage(message)),
+    sendFrame,
+    refuse(id, fault) {
+      const link = links.get(id);
+      if (link !== undefined) refuse(link, fault);
+    },
+    traffic() {
+      const bySlot = new Map(past);
+      for (const link of links.values()) book(bySlot, link);
+      return bySlot;
+    },
+    close() {
+      closed = true;
+      for (const link of links.values()) {
+        link.cancelTimeout();
+        link.stage = 'closed';
+        link.channel.close('the host has closed');
+      }
+    },
+  };
+}
+
+/** Adds a connection's octets to those of its slot. */
+function book(bySlot: Map<number, Traffic>, { slot = -1, channel, payload }: Link): void {
+  const { received, sent } = channel.traffic();
+  bySlot.set(slot, addTraffic(bySlot.get(slot) ?? NOTHING, { payload, wire: received + sent }));
+}
+
+/** In a time that does not depend on where they differ: the join code is a secret. */
+function equalSlowly(a: Uint8Array, b: Uint8Array): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ (b[i] ?? 0);
+  return difference === 0;
+}

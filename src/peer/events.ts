@@ -1,0 +1,41 @@
+/**
+ * What a host and a participant tell the person in front of them. The command line prints these, as a live view or as
+ * one JSON object a line.
+ *
+ * @module
+ */
+import type { FaultCode } from '../faults.ts';
+import type { Hex } from '../nouns.ts';
+import type { MemberView, Phase } from './state.ts';
+
+export type HostEvent =
+  | { readonly event: 'listening'; readonly address: string; readonly run: Hex; readonly round: number }
+  | { readonly event: 'phase'; readonly phase: Phase }
+  | { readonly event: 'peer'; readonly slot: number; readonly name: string; readonly state: MemberView['state'] }
+  /** `slot` is absent when the connection had not proved who it is. */
+  | { readonly event: 'refused'; readonly slot?: number; readonly code: FaultCode; readonly detail: string }
+  | {
+      readonly event: 'round';
+      /** Rounds committed, this one included. */
+      readonly round: number;
+      readonly records: number;
+      readonly usable: number;
+      readonly peers: number;
+      readonly gain: number;
+      readonly scale: number;
+      /** From its opening to its commit. */
+      readonly ms: number;
+    }
+  | { readonly event: 'evaluation'; readonly round: number; readonly metrics: Readonly<Record<string, number>> }
+  | { readonly event: 'digest'; readonly round: number; readonly root: Hex };
+
+export type ParticipantEvent =
+  | { readonly event: 'connected'; readonly slot: number; readonly head: number }
+  /** Catching up: `round` of `head` rounds applied. */
+  | { readonly event: 'catchup'; readonly round: number; readonly head: number }
+  | { readonly event: 'ready'; readonly round: number }
+  | { readonly event: 'measured'; readonly round: number; readonly records: number; readonly ms: number }
+  | { readonly event: 'round'; readonly round: number; readonly records: number; readonly checksum?: Hex }
+  | { readonly event: 'rebuild'; readonly round: number }
+  /** `retryMs`: it tries again after that. */
+  | { readonly event: 'disconnected'; readonly code: FaultCode; readonly detail: string; readonly retryMs: number };

@@ -1,0 +1,291 @@
+/**
+ * The host of a run: carries out what the sequencer decides. It checks what is signed, puts records on disk before
+ * anybody hears of them, keeps a replica of its own, and never lets computing delay an answer.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Entry, Hex, Round } from '../nouns.ts';
+import { fromHex, toHex } from '../numeric/bytes.ts';
+import type { Clock, Crypto, Store, Transport } from '../ports.ts';
+import { encodeHostMessage } from '../wire/messages.ts';
+import { contributionMessage, receiptMessage } from '../wire/signed.ts';
+import { begin, type Stepped, step } from './coordinator.ts';
+import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
+import type { HostEvent } from './events.ts';
+import { roundsOf } from './ledger.ts';
+import { encodeKept, readKept } from './pending.ts';
+import type { Replica } from './replica.ts';
+import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
+
+/** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
+const CATCH_UP_ROUNDS = 64;
+
+export interface HostOptions extends Rules {
+  /** Open, and begun with its manifest. The host appends; the caller closes. */
+  readonly journal: Journal;
+  /** Contributions of the open round; contents survive a crash like the journal's. The caller closes it. */
+  readonly pending: Store;
+  readonly transport: Transport;
+  /** Anywhere between the base and the end of the journal. Only the host uses it until the run has ended. */
+  readonly replica: Replica;
+  readonly crypto: Crypto;
+  /** Ed25519 seed whose public key the manifest names. */
+  readonly secret: Uint8Array;
+  readonly clock: Clock;
+  /** Random bytes: challenges. */
+  readonly entropy: (bytes: number) => Uint8Array;
+  /** What a peer must know to take part. */
+  readonly joinCode: string;
+  readonly onEvent?: (event: HostEvent) => void;
+}
+
+export interface Outcome {
+  readonly reason: 'done' | 'stopped' | 'aborted';
+  /** Rounds committed. */
+  readonly round: number;
+  /** Merkle root of the final weights, where the run is done. */
+  readonly root: Hex | undefined;
+}
+
+export interface Host {
+  /** What a peer dials. */
+  readonly address: string;
+  /** @throws {Fault} DIVERGED, RANGE, or what disk and device refuse */
+  readonly finished: Promise<Outcome>;
+  /** Finishes the round, evaluates what is due, tells the peers, closes. */
+  stop(): void;
+  /** Closes now. The journal is whole; of the open round, what was receipted is committed when the run resumes. */
+  abort(): void;
+  /** Per peer, bytes by slot; −1: connections that never got one. */
+  view(): View & { readonly traffic: ReadonlyMap<number, Traffic> };
+  traffic(): Traffic;
+}
+
+/** @throws {Fault} what the transport refuses. @throws {RangeError} for an empty journal */
+export async function startHost(options: HostOptions): Promise<Host> {
+  const { journal, pending, transport, replica, crypto, secret, clock } = options;
+  const emit = options.onEvent ?? (() => undefined);
+  const { run } = journal.position;
+  if (run === null) throw new RangeError('"journal" expected one with a manifest, got an empty one');
+  const entries = journal.records.map(({ entry }) => entry);
+
+  let settled = false;
+  const { promise: finished, resolve, reject } = settleable<Outcome>();
+
+  /** Everything closed, once; then `settle`. What goes on meanwhile finds it closed. */
+  async function close(settle: () => void): Promise<void> {
+    if (settled) return;
+    settled = true;
+    wake?.cancel();
+    door.close();
+    await transport.close();
+    settle();
+  }
+  const fail = (error: unknown): Promise<void> => close(() => reject(error));
+
+  // ------------------------------------------------------------------------------------------------- the sequencer
+
+  const rules = { minPeers: options.minPeers, evalSteps: options.evalSteps };
+  const kept = readKept(await pending.read()).filter(isOurs);
+  const start = begin(entries, kept, rules, clock.now());
+  let state = start.state;
+  let openedAt = clock.now();
+  let wake: { readonly at: number; readonly cancel: () => void } | undefined;
+  const queue: (() => Event | undefined)[] = [];
+  let busy = true; // until the effects of the beginning are carried out
+
+  /** Queues an event. It is made when its turn comes: what verifies it moves on with the journal. */
+  function post(make: () => Event | undefined): void {
+    queue.push(make);
+    if (!busy) void pump();
+  }
+
+  async function pump(first?: Stepped): Promise<void> {
+    busy = true;
+    try {
+      if (first !== undefined) await carryOut(first);
+      for (let make = queue.shift(); make !== undefined && !settled; make = queue.shift()) {
+        const event = make();
+        if (event !== undefined) await carryOut(step(state, event, clock.now()));
+      }
+    } catch (error) {
+      await fail(error);
+    }
+    busy = false;
+  }
+
+  async function carryOut(next: Stepped): Promise<void> {
+    const before = state;
+    state = next.state;
+    for (const effect of next.effects) {
+      if (settled) return;
+      await (EXECUTE[effect.type] as (effect: Effect) => unknown)(effect);
+    }
+    tellChanges(before);
+  }
+
+  const EXECUTE: { readonly [T in Effect['type']]: (effect: Extract<Effect, { readonly type: T }>) => unknown } = {
+    async append({ entry, followers }) {
+      const { offset, bytes } = await journal.append(entry);
+      const frame = encodeHostMessage({ type: 'commit', offset, record: bytes });
+      for (const channel of followers) door.sendFrame(channel, frame);
+      tellEntry(entry);
+    },
+    send({ channel, message }) {
+      if (message.type === 'open') openedAt = clock.now();
+      if (message.type === 'admitted') door.assign(channel, message.slot);
+      door.send(channel, message);
+    },
+    async keep({ contribution }) {
+      await pending.append(encodeKept(contribution));
+      await pending.sync();
+    },
+    forget: () => pending.truncate(0),
+    receipt({ channel, round, slot, from, codes }) {
+      const signed = receiptMessage(run, round, journal.position.anchor, slot, from, codes);
+      door.send(channel, { type: 'receipt', round, from, count: codes.length, signature: crypto.sign(secret, signed) });
+    },
+    close: ({ channel, code, detail }) => door.refuse(channel, new Fault(code, detail)),
+    apply({ round }) {
+      compute(() => applyAndReport([round]));
+    },
+    evaluate() {
+      compute(async () => {
+        const round = replica.round();
+        const metrics = await replica.evaluate();
+        post(() => ({ type: 'evaluated', round, metrics }));
+      });
+    },
+    root() {
+      compute(async () => {
+        const round = replica.round();
+        const root = await replica.root();
+        post(() => ({ type: 'rooted', round, root }));
+      });
+    },
+    wake({ at }) {
+      if (wake?.at === at) return;
+      wake?.cancel();
+      wake = { at, cancel: clock.after(Math.max(0, at - clock.now()), () => post(() => ({ type: 'tick' }))) };
+    },
+    finish({ reason, detail }) {
+      if (reason !== 'done' && reason !== 'stopped') return fail(new Fault(reason, detail));
+      const { round, digests } = state.ledger;
+      const root = digests.get(round);
+      return close(() => resolve({ reason, round, root: root && toHex(root) }));
+    },
+  };
+
+  // --------------------------------------------------------------------------------------------------- the replica
+
+  let computing: Promise<void> = Promise.resolve();
+
+  /** One job after the other; nothing that answers the network waits for them. */
+  function compute(job: () => Promise<void>): void {
+    computing = computing.then(async () => {
+      if (!settled) await job().catch(fail);
+    });
+  }
+
+  async function applyAndReport(rounds: readonly Round[]): Promise<void> {
+    if (rounds.length > 0) await replica.apply(rounds);
+    const checksum = toHex(await replica.checksum());
+    const round = replica.round();
+    post(() => ({ type: 'applied', round, checksum }));
+  }
+
+  // ----------------------------------------------------------------------------------------------------- the peers
+
+  const door = openDoor({
+    crypto,
+    clock,
+    entropy: options.entropy,
+    run,
+    joinCode: options.joinCode,
+    events: {
+      proved: ({ channel, key, name }) => post(() => ({ type: 'proved', channel, key, name })),
+      message: (visitor, message, done) =>
+        post(() => {
+          done();
+          return door.isOpen(visitor.channel) ? heard(visitor, message) : undefined;
+        }),
+      violated: ({ channel }, { code, detail }) => post(() => ({ type: 'violated', channel, code, detail })),
+      left: ({ channel }) => post(() => ({ type: 'left', channel })),
+      refused: ({ code, detail }, slot) =>
+        emit({ event: 'refused', ...(slot === undefined ? {} : { slot }), code, detail }),
+    },
+  });
+
+  function heard({ channel, key }: Visitor, message: Work): Event {
+    const { type, round } = message;
+    if (type !== 'contribution') return { type, channel, round, checksum: toHex(message.checksum) };
+    const { from, codes, signature } = message;
+    // What is late is only told so: the anchor that it was signed with has moved on.
+    if (round === state.ledger.round && !isSigned(key, message))
+      return { type: 'violated', channel, code: 'SIGNATURE_WRONG', detail: `the contribution to round ${round}` };
+    return { type, channel, round, from, codes, signature };
+  }
+
+  function isSigned(key: Uint8Array, { round, from, codes, signature }: Omit<Kept, 'slot'>): boolean {
+    const signed = contributionMessage(run!, round, journal.position.anchor, from, codes);
+    return crypto.verify(key, signed, signature);
+  }
+
+  /** Whether what an earlier host kept belongs to the round that is open now. */
+  function isOurs(contribution: Kept): boolean {
+    const member = journal.position.state?.members.get(contribution.slot);
+    return (
+      contribution.round === journal.position.state?.rounds &&
+      member !== undefined &&
+      isSigned(fromHex(member.key), contribution)
+    );
+  }
+
+  // ------------------------------------------------------------------------------------------------ what is to tell
+
+  function tellChanges(before: State): void {
+    if (before.phase !== state.phase) emit({ event: 'phase', phase: state.phase });
+    for (const { slot, name, status } of state.members.values())
+      if (before.members.get(slot)?.status !== status) emit({ event: 'peer', slot, name, state: status });
+  }
+
+  function tellEntry(entry: Entry): void {
+    if (entry.type === 'evaluation') emit({ event: 'evaluation', round: entry.round, metrics: entry.metrics });
+    if (entry.type === 'digest') emit({ event: 'digest', round: entry.round, root: toHex(entry.root) });
+    if (entry.type !== 'round') return;
+    const { header, segments } = entry.round;
+    const records = segments.reduce((sum, { codes }) => sum + codes.length, 0);
+    const { usable, gain, scale } = header;
+    const ms = clock.now() - openedAt;
+    emit({ event: 'round', round: header.round + 1, records, usable, peers: segments.length, gain, scale, ms });
+  }
+
+  const address = await transport.listen(door.accept);
+  emit({ event: 'listening', address, run: toHex(run), round: state.ledger.round });
+  const missed = roundsOf(entries).slice(replica.round());
+  for (let from = 0; from === 0 || from < missed.length; from += CATCH_UP_ROUNDS)
+    compute(() => applyAndReport(missed.slice(from, from + CATCH_UP_ROUNDS)));
+  void pump(start);
+
+  return {
+    address,
+    finished,
+    stop: () => post(() => ({ type: 'stop' })),
+    abort: () => void close(() => resolve({ reason: 'aborted', round: state.ledger.round, root: undefined })),
+    view: () => ({ ...view(state), traffic: door.traffic() }),
+    traffic: () => [...door.traffic().values()].reduce(addTraffic, { payload: 0, wire: 0 }),
+  };
+}
+
+/** A promise and its ends. A rejection that nobody awaits is not an accident: the caller may look later. */
+function settleable<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void } {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((...ends) => {
+    [resolve, reject] = ends;
+  });
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}
