@@ -11,16 +11,25 @@ import type { Crypto } from '../../ports.ts';
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 
-const der = (prefix: Uint8Array, key: Uint8Array, name: string): Buffer => {
-  if (key.length !== 32) throw new RangeError(`"${name}" expected 32 bytes, got ${key.length}`);
-  return Buffer.from(concatBytes(prefix, key));
-};
+/** Keys kept in the form that OpenSSL wants; making that takes longer than to sign. Enough for all peers of a run. */
+const MAX_KEYS = 4096;
 
-const secretKey = (secret: Uint8Array): KeyObject =>
-  createPrivateKey({ key: der(PKCS8, secret, 'secret'), format: 'der', type: 'pkcs8' });
+function keyMaker(prefix: Uint8Array, name: string, make: (der: Buffer) => KeyObject): (key: Uint8Array) => KeyObject {
+  const made = new Map<string, KeyObject>();
+  return (key) => {
+    if (key.length !== 32) throw new RangeError(`"${name}" expected 32 bytes, got ${key.length}`);
+    const id = String(key);
+    const known = made.get(id);
+    if (known !== undefined) return known;
+    if (made.size >= MAX_KEYS) made.clear();
+    const object = make(Buffer.from(concatBytes(prefix, key)));
+    made.set(id, object);
+    return object;
+  };
+}
 
-const publicKey = (key: Uint8Array): KeyObject =>
-  createPublicKey({ key: der(SPKI, key, 'publicKey'), format: 'der', type: 'spki' });
+const secretKey = keyMaker(PKCS8, 'secret', (key) => createPrivateKey({ key, format: 'der', type: 'pkcs8' }));
+const publicKey = keyMaker(SPKI, 'publicKey', (key) => createPublicKey({ key, format: 'der', type: 'spki' }));
 
 const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer);
 
