@@ -118,20 +118,14 @@ const show = ({ dtype, shape }: Typed): string => `${dtype}(${shape.join(',')})`
 /** Type of what an op gives. @throws {RangeError} naming op and inputs, where it does not take them. */
 export function infer(op: Op, inputs: readonly Typed[]): Typed {
   const rule = RULES[op.op] as Rule<never>;
-  const [first, second] = inputs;
+  const [first] = inputs;
+  const shapes = inputs.map((x) => x.shape);
   const counted = rule.inputs === 'many' ? inputs.length >= 1 : inputs.length === rule.inputs;
-  const wanted = (i: number): Dtype =>
-    rule.takes === 'f32' ? 'f32' : rule.takes === 'indexed' && i === 1 ? 'i32' : first!.dtype;
-  const shape =
-    counted && inputs.every((x, i) => x.dtype === wanted(i))
-      ? rule.shape(
-          op as never,
-          first!.shape,
-          second?.shape ?? [],
-          inputs.map((x) => x.shape),
-        )
-      : undefined;
-  if (first === undefined || shape === undefined) {
+  const wanted = (i: number): Dtype | undefined =>
+    rule.takes === 'f32' ? 'f32' : rule.takes === 'indexed' && i === 1 ? 'i32' : first?.dtype;
+  const typed = counted && inputs.every((x, i) => x.dtype === wanted(i));
+  const shape = typed ? rule.shape(op as never, shapes[0]!, shapes[1] ?? [], shapes) : undefined;
+  if (!first || !shape) {
     throw new RangeError(`${JSON.stringify(op)} does not take ${inputs.map(show).join(' ') || 'no inputs'}`);
   }
   return { dtype: first.dtype, shape };
