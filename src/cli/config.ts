@@ -1,0 +1,183 @@
+/**
+ * Run files and flags → the configuration of a run. Flags win over the file, the file over the environment, that over
+ * the defaults.
+ *
+ * @module
+ */
+import { LineCounter, parseDocument } from 'yaml';
+import { Fault } from '../faults.ts';
+import type { Direction, Task } from '../nouns.ts';
+import { check } from './check.ts';
+import { keys, type RunFile, runFile } from './keys.ts';
+
+/** A run file with everything derived: nothing is left to guess. */
+export interface RunConfig extends RunFile {
+  readonly task: 'lm' | 'choice';
+  readonly direction_per: 'sample' | 'batch';
+  readonly learning_rate: number;
+  readonly min_peers: number;
+  readonly eval_steps: number;
+  readonly save_steps: number;
+}
+
+export type Source = 'default' | 'environment' | 'file' | 'flag';
+
+export interface Loaded {
+  readonly config: RunConfig;
+  /** Where each key got its value. */
+  readonly sources: Readonly<Record<keyof RunFile, Source>>;
+}
+
+/** A run file as read: its values, and the line each key stands on. */
+interface Written {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly lines: ReadonlyMap<string, number>;
+}
+
+/**
+ * @param file the run file, if there is one. @param flags as `parseArgv` gives them. @param env for HF_TOKEN.
+ * @throws {Fault} CONFIG_INVALID naming the flag, or the file and line.
+ */
+export function loadConfig(
+  file: { readonly name: string; readonly text: string } | undefined,
+  flags: Readonly<Record<string, unknown>>,
+  env: Readonly<Record<string, string | undefined>>,
+): Loaded {
+  const written = file ? readYaml(file.name, file.text) : { values: {}, lines: new Map<string, number>() };
+  const environment = env['HF_TOKEN'] ? { hub_token: env['HF_TOKEN'] } : {};
+  const layers: readonly (readonly [Source, Readonly<Record<string, unknown>>])[] = [
+    ['environment', environment],
+    ['file', written.values],
+    ['flag', flags],
+  ];
+  const sourceOf = (key: string): Source =>
+    layers.findLast(([, values]) => Object.hasOwn(values, key))?.[0] ?? 'default';
+  const where = (key: string): string =>
+    ({
+      default: key,
+      environment: 'HF_TOKEN',
+      file: `${file?.name}:${written.lines.get(key) ?? 1}: ${key}`,
+      flag: `--${key}`,
+    })[sourceOf(key)];
+  const values = Object.assign({}, ...layers.map(([, layer]) => layer)) as Record<string, unknown>;
+  const checked = check(runFile, values, where);
+  agree(checked, (key) => sourceOf(key) !== 'default', where);
+  const sources = Object.fromEntries(Object.keys(keys).map((key) => [key, sourceOf(key)])) as Loaded['sources'];
+  return { config: derive(checked), sources };
+}
+
+/** @throws {Fault} CONFIG_INVALID */
+function readYaml(name: string, text: string): Written {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, prettyErrors: false });
+  const [error] = document.errors;
+  if (error) {
+    const { line } = lineCounter.linePos(error.pos[0]);
+    throw new Fault(
+      'CONFIG_INVALID',
+      `${name}:${line}: not YAML (${error.message.split('\n')[0]}); write "key: value" lines`,
+    );
+  }
+  const values: unknown = document.toJS() ?? {};
+  if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+    throw new Fault(
+      'CONFIG_INVALID',
+      `${name}:1: not a run file; write "key: value" lines, as "murmur schema" describes`,
+    );
+  }
+  const lines = new Map<string, number>();
+  const pairs = (document.contents as { items?: { key: { value?: unknown; range?: [number] } }[] } | null)?.items ?? [];
+  for (const { key } of pairs) lines.set(String(key.value), lineCounter.linePos(key.range?.[0] ?? 0).line);
+  // A key with nothing after it counts as not written.
+  return { values: Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)), lines };
+}
+
+/** What two keys must agree on. @throws {Fault} CONFIG_INVALID */
+function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key: string) => string): void {
+  const task = taskOf(run);
+  const refuse = (key: keyof RunFile, detail: string): never => {
+    throw new Fault('CONFIG_INVALID', `${where(key)}: ${detail}`);
+  };
+  if (task === 'lm') {
+    for (const key of ['labels', 'label_column', 'prompt'] as const) {
+      if (given(key)) refuse(key, 'is for task choice; give a prompt and no task: lm, or leave it out');
+    }
+  } else {
+    if (given('block_size')) refuse('block_size', 'is for task lm; leave it out');
+    if (!run.prompt) refuse('prompt', 'is missing; task choice needs one, such as "{text} It was"');
+    if (Object.keys(run.labels ?? {}).length < 2) {
+      refuse('labels', 'needs a word for each of two or more classes, such as {0: " terrible", 1: " great"}');
+    }
+  }
+  if (run.direction !== 'lowrank' && run.rank !== 1)
+    refuse('rank', `is for direction lowrank, not ${run.direction}; leave it out`);
+  if (run.warmup_steps > run.max_steps) refuse('warmup_steps', `is more than max_steps, ${run.max_steps}; lower it`);
+  if (run.eval_data !== undefined && given('eval_fraction')) {
+    refuse('eval_fraction', 'has no meaning beside eval_data; leave one of them out');
+  }
+  if (run.peers === 0 && run.min_peers === undefined) {
+    refuse('peers', '0 starts none here; say with min_peers how many to wait for');
+  }
+}
+
+const taskOf = (run: RunFile): 'lm' | 'choice' =>
+  run.task ?? (run.prompt === undefined && !run.labels ? 'lm' : 'choice');
+
+function derive(run: RunFile): RunConfig {
+  const min_peers = run.min_peers ?? run.peers;
+  const direction_per = run.direction_per ?? (run.direction === 'lowrank' ? 'sample' : 'batch');
+  const decided = {
+    ...run,
+    task: taskOf(run),
+    direction_per,
+    min_peers,
+    eval_steps: run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20)),
+    save_steps: run.save_steps ?? run.max_steps,
+  };
+  return { ...decided, learning_rate: run.learning_rate ?? defaultLearningRate(decided) };
+}
+
+/**
+ * How a round is cut into records. A direction per sample: a byte for each sample. A direction per batch: a byte for
+ * each batch.
+ */
+export function recordsOf(run: Omit<RunConfig, 'learning_rate'>): {
+  readonly records_per_round: number;
+  readonly samples_per_record: number;
+} {
+  const batches = Math.max(run.peers, run.min_peers) * run.gradient_accumulation_steps;
+  const size = run.per_device_train_batch_size;
+  return run.direction_per === 'sample'
+    ? { records_per_round: batches * size, samples_per_record: 1 }
+    : { records_per_round: batches, samples_per_record: size };
+}
+
+/**
+ * A rate that moves and does not blow up. Averaging N directions allows a rate that grows with N until they span what
+ * matters (MeZO, Lemma 2); the reductions differ by how the sum of N is divided.
+ */
+export function defaultLearningRate(run: Omit<RunConfig, 'learning_rate'>): number {
+  const { records_per_round: n, samples_per_record } = recordsOf(run);
+  const perSample = 1e-3 * Math.min(1, n / 64);
+  const perBatch = 1e-4 * Math.min(4, n);
+  const mean = samples_per_record === 1 && run.direction === 'lowrank' ? perSample : perBatch;
+  return mean / { mean: 1, sqrt: Math.sqrt(n), sum: n }[run.reduction];
+}
+
+/** The direction of the manifest: unit variance, see `Direction`. */
+export const directionOf = ({ direction: kind, rank }: RunConfig): Direction => ({
+  kind,
+  rank,
+  scale: kind === 'lowrank' ? 1 / Math.sqrt(rank) : kind === 'binomial' ? 0.5 : 1,
+});
+
+/** The task of the manifest. */
+export const manifestTask = (run: RunConfig): Task =>
+  run.task === 'lm'
+    ? { kind: 'lm', window: run.block_size }
+    : {
+        kind: 'choice',
+        prompt: run.prompt ?? '',
+        label_column: run.label_column,
+        labels: Object.entries(run.labels ?? {}).map(([value, word]) => ({ value, word })),
+      };

@@ -1,0 +1,157 @@
+/**
+ * The keys of a run file: names, types, bounds, defaults and descriptions, once. Validation, flags, `--help` and the
+ * published JSON Schema are all made from `keys`. Names are those of the Hugging Face Trainer where it has one.
+ *
+ * @module
+ */
+import { z } from 'zod';
+
+/** A run file with its defaults filled in. Keys without a value of their own are derived in `config.ts`. */
+export interface RunFile {
+  readonly model: string;
+  readonly revision: string;
+  readonly hub_token: string | undefined;
+
+  readonly data: string;
+  readonly eval_data: string | undefined;
+  readonly eval_fraction: number;
+  readonly max_eval_samples: number | undefined;
+  readonly task: 'lm' | 'choice' | undefined;
+  readonly block_size: number;
+  readonly prompt: string | undefined;
+  readonly label_column: string;
+  readonly labels: Readonly<Record<string, string>> | undefined;
+
+  readonly direction: 'lowrank' | 'rademacher' | 'binomial';
+  readonly rank: number;
+  readonly direction_per: 'sample' | 'batch' | undefined;
+  readonly eps: number;
+  readonly learning_rate: number | undefined;
+  readonly lr_scheduler_type: 'constant' | 'linear' | 'cosine';
+  readonly warmup_steps: number;
+  readonly max_steps: number;
+  readonly reduction: 'mean' | 'sqrt' | 'sum';
+  readonly per_device_train_batch_size: number;
+  readonly gradient_accumulation_steps: number;
+  readonly seed: number;
+
+  readonly output_dir: string;
+  readonly peers: number;
+  readonly min_peers: number | undefined;
+  readonly eval_steps: number | undefined;
+  readonly save_steps: number | undefined;
+  readonly logging_steps: number;
+  readonly host: string;
+  readonly port: number;
+  readonly code: string | undefined;
+  readonly name: string | undefined;
+  readonly threads: number | undefined;
+}
+
+/** How `--help` sorts the keys. */
+export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readonly (keyof RunFile)[]>> = {
+  model: ['model', 'revision', 'hub_token'],
+  data: [
+    ...(['data', 'eval_data', 'eval_fraction', 'max_eval_samples', 'task'] as const),
+    ...(['block_size', 'prompt', 'label_column', 'labels'] as const),
+  ],
+  method: [
+    ...(['direction', 'rank', 'direction_per', 'eps', 'learning_rate', 'lr_scheduler_type', 'warmup_steps'] as const),
+    ...(['max_steps', 'reduction', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'seed'] as const),
+  ],
+  run: [
+    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
+    ...(['host', 'port', 'code', 'name', 'threads'] as const),
+  ],
+};
+
+const U32 = 0xffff_ffff;
+const count = (least: number) => z.int().min(least).max(1_000_000_000);
+const text = () => z.string().min(1);
+
+export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
+  model: text().describe('Base checkpoint: a folder with config.json, safetensors and tokenizer.json, or a Hub id.'),
+  revision: text().default('main').describe('Branch, tag or commit of a Hub id.'),
+  hub_token: text()
+    .optional()
+    .describe('Token for gated models on the Hub. HF_TOKEN in the environment does the same.'),
+
+  data: text().describe('Training data: a .txt file, or rows as .jsonl, .csv or .tsv.'),
+  eval_data: text().optional().describe('Held-out data of the same form. Without it the end of `data` is held out.'),
+  eval_fraction: z.number().gt(0).lt(1).default(0.1).describe('Part of `data` held out at its end, without eval_data.'),
+  max_eval_samples: count(1).optional().describe('Evaluate on the first so many held-out samples only.'),
+  task: z
+    .enum(['lm', 'choice'])
+    .optional()
+    .describe(
+      'lm: predict the next token of text. choice: tell classes apart by label words; the default with a prompt.',
+    ),
+  block_size: count(1).default(64).describe('lm: tokens of a sample.'),
+  prompt: text()
+    .optional()
+    .describe('choice: template of the text before the label word, such as "{text} It was". {{ and }} are braces.'),
+  label_column: text().default('label').describe('choice: column that holds the class.'),
+  labels: z
+    .record(z.string(), text())
+    .optional()
+    .describe('choice: word for each value of the label column. As a flag: --labels "0= terrible,1= great".'),
+
+  direction: z
+    .enum(['lowrank', 'rademacher', 'binomial'])
+    .default('lowrank')
+    .describe('Random directions: low-rank (many are measured at once), dense signs, or dense bell-shaped ones.'),
+  rank: z.int().min(1).max(256).default(1).describe('Outer products of a low-rank direction.'),
+  direction_per: z
+    .enum(['sample', 'batch'])
+    .optional()
+    .describe('One direction and one byte for each sample (default of lowrank), or for each batch (of the others).'),
+  eps: z.number().gt(0).max(1).default(1e-3).describe('Half the distance between the two losses of a measurement.'),
+  learning_rate: z.number().gt(0).optional().describe('Peak learning rate. The default depends on the method.'),
+  lr_scheduler_type: z.enum(['constant', 'linear', 'cosine']).default('linear').describe('How the rate goes to zero.'),
+  warmup_steps: count(0).default(0).describe('Rounds over which the rate rises to its peak.'),
+  max_steps: count(1).default(100).describe('Rounds of the run.'),
+  reduction: z
+    .enum(['mean', 'sqrt', 'sum'])
+    .default('mean')
+    .describe('The sum of N gradients is divided by N, by its square root, or not at all.'),
+  per_device_train_batch_size: count(1).default(16).describe('Samples of a batch.'),
+  gradient_accumulation_steps: count(1).default(1).describe('Batches of a peer in a round.'),
+  seed: z.int().min(0).max(U32).default(42).describe('Makes the run, its noise and its data order another one.'),
+
+  output_dir: text().default('out').describe('Folder of the journal, checkpoints and the result.'),
+  peers: z.int().min(0).max(1024).default(1).describe('Peers to start as processes on this machine.'),
+  min_peers: z.int().min(1).max(1024).optional().describe('Peers to wait for before the first round.'),
+  eval_steps: count(1).optional().describe('Rounds between evaluations. Default: a twentieth of max_steps.'),
+  save_steps: count(1).optional().describe('Rounds between checkpoints. Default: only at the end.'),
+  logging_steps: count(1).default(1).describe('Rounds between lines of progress.'),
+  host: text().default('127.0.0.1').describe('Address to listen on. 0.0.0.0 lets other machines in.'),
+  port: z.int().min(0).max(65_535).default(0).describe('Port to listen on; 0 takes a free one.'),
+  code: text().optional().describe('Join code that peers must show. Default: a random one.'),
+  name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
+  threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
+};
+
+/** Unknown keys are refused. */
+export const runFile: z.ZodType<RunFile> & z.ZodObject = z.strictObject(keys);
+
+/** What a key takes, out of its JSON Schema. */
+export interface Property {
+  readonly type?: 'string' | 'number' | 'integer' | 'boolean' | 'object';
+  readonly enum?: readonly string[];
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly exclusiveMaximum?: number;
+}
+
+/** The properties of an object schema, in their order. */
+export const propertiesOf = (schema: z.ZodObject): Readonly<Record<string, Property>> =>
+  z.toJSONSchema(schema, { io: 'input' }).properties as Readonly<Record<string, Property>>;
+
+/** The published schema of run files. */
+export function jsonSchema(): Readonly<Record<string, unknown>> {
+  const { $schema, ...rest } = z.toJSONSchema(runFile, { io: 'input' });
+  return { $schema, title: 'Murmur run file', ...rest };
+}

@@ -1,0 +1,89 @@
+/**
+ * The command line: finds the verb, hands it its flags, and turns whatever happens into an exit code.
+ *
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { Fault } from '../faults.ts';
+import { COMMON, parseArgv } from './args.ts';
+import { overview, verbHelp } from './help.ts';
+import { propertiesOf } from './keys.ts';
+import { createOutput, exitCode, faultOf, type Streams } from './output.ts';
+import { closest } from './suggest.ts';
+import type { Verb } from './verb.ts';
+
+interface Entry {
+  readonly summary: string;
+  /** Verbs bring their own imports, so that none waits for another's. */
+  load(): Promise<Verb>;
+}
+
+export const VERBS: Readonly<Record<string, Entry>> = {
+  schema: { summary: 'Print the JSON Schema of run files, or all fault codes.', load: () => import('./schema.ts') },
+};
+
+const version = (): string => {
+  const { version: text } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return text;
+};
+
+/** @returns the exit code. */
+export async function main(argv: readonly string[], streams: Streams): Promise<number> {
+  const output = createOutput(argv.includes('--json'), streams);
+  try {
+    const [name = '--help', ...rest] = argv;
+    if (name === '--help' || name === '-h' || name === 'help') {
+      streams.stdout.write(overview(VERBS));
+      return 0;
+    }
+    if (name === '--version' || name === '-V') {
+      streams.stdout.write(`${version()}\n`);
+      return 0;
+    }
+    const verb = await verbOf(name);
+    const { words, flags } = parseArgv(rest, { ...COMMON, ...propertiesOf(verb.flags) });
+    const { json: _, help, ...own } = flags;
+    if (help === true) {
+      streams.stdout.write(verbHelp(verb));
+      return 0;
+    }
+    output.done(await verb.run({ words, flags: own }, { output, env: streams.env }));
+    return 0;
+  } catch (error) {
+    return output.fail(error);
+  }
+}
+
+function verbOf(name: string): Promise<Verb> {
+  const entry = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
+  if (entry) return entry.load();
+  const near = closest(name, Object.keys(VERBS));
+  const remedy = near ? `did you mean "${near}"?` : '"murmur --help" lists the verbs';
+  throw new Fault('CONFIG_INVALID', `${name.startsWith('-') ? name : `"${name}"`}: not a verb; ${remedy}`);
+}
+
+/** Runs the command line of this process and ends it. */
+export async function start(): Promise<void> {
+  const { stdout, stderr, env } = process;
+  // A reader that went away (`murmur schema | head`) is no fault.
+  stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  const broken = (error: unknown): void => {
+    const fault = faultOf(error);
+    stderr.write(
+      `murmur: ${fault.message}\n${env['MURMUR_DEBUG'] && error instanceof Error ? `${error.stack}\n` : ''}`,
+    );
+    if (process.argv.includes('--json')) {
+      stdout.write(
+        `${JSON.stringify({ event: 'done', error: { code: fault.code, message: fault.message.slice(fault.code.length + 2) } })}\n`,
+      );
+    }
+    stdout.write('', () => process.exit(exitCode(fault)));
+  };
+  process.on('uncaughtException', broken);
+  process.on('unhandledRejection', broken);
+  const code = await main(process.argv.slice(2), { stdout, stderr, env, now: () => performance.now() });
+  // Once what was said is out: pipes are written behind our back, and nothing left running may keep the process.
+  stdout.write('', () => process.exit(code));
+}
