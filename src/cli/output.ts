@@ -97,7 +97,7 @@ function jsonOutput(streams: Streams): Output {
     table: (title, rows) => emit({ event: 'table', title, rows }),
     note: (message) => emit({ event: 'note', message }),
     text: () => undefined,
-    done: (result) => emit({ ...result, event: 'done' }),
+    done: ({ event: _, ...result }) => emit({ event: 'done', ...result }),
     fail(error) {
       const fault = faultOf(error);
       report(fault, streams);
