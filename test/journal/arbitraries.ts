@@ -10,7 +10,8 @@ export const text = (max: number) =>
   fc
     .string({ unit: 'grapheme', maxLength: max / 4 })
     .filter(
-      (value) => new TextEncoder().encode(value).length <= max && !/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u.test(value),
+      (value) =>
+        new TextEncoder().encode(value).length <= max && !/[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u.test(value),
     );
 export const codes = fc.int8Array({ minLength: 1, maxLength: 70 });
 
