@@ -30,9 +30,13 @@ beforeAll(async () => {
     }
     const range = request.headers.range;
     const answer = await hub.fetch(new URL(request.url!, endpoint), { headers: range ? { range } : {} });
-    response.writeHead(answer.status, Object.fromEntries(answer.headers));
+    response.statusCode = answer.status;
+    answer.headers.forEach((value, name) => {
+      response.setHeader(name, value);
+    });
     try {
-      for await (const chunk of answer.body ?? []) response.write(chunk);
+      const reader = answer.body!.getReader();
+      for (let next = await reader.read(); !next.done; next = await reader.read()) response.write(next.value);
       response.end();
     } catch {
       setTimeout(() => response.destroy(), 20); // let what was written arrive

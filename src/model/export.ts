@@ -1,0 +1,70 @@
+/**
+ * A trained model as the files of a folder that transformers loads: `config.json`, the tokenizer's files as they came,
+ * and one `model.safetensors`.
+ *
+ * @module
+ */
+import { WEIGHTS_FILE } from './checkpoint.ts';
+import { encodeHeader, type StoredSpec } from './safetensors.ts';
+
+/** A tensor to export. `data` is asked for once, when its turn comes, so a model need not be in memory twice. */
+export interface ExportTensor extends StoredSpec {
+  /** As stored: row-major, little-endian. */
+  readonly data: () => Promise<Uint8Array>;
+}
+
+export interface ExportFile {
+  readonly path: string;
+  readonly chunks: () => AsyncIterable<Uint8Array>;
+}
+
+/** Weights that have been trained: exported as F32, whatever the base was stored as. */
+export function trained(
+  { name, shape }: Pick<StoredSpec, 'name' | 'shape'>,
+  read: (name: string) => Promise<Float32Array>,
+): ExportTensor {
+  const data = async () => {
+    const { buffer, byteOffset, byteLength } = await read(name);
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  };
+  return { name, shape, dtype: 'F32', data };
+}
+
+/**
+ * The base's config, saying what the exported tensors are: F32, and tied exactly if no head is among them (a base
+ * without one is tied whatever its config says).
+ */
+export function exportConfig(base: string, names: ReadonlySet<string>): string {
+  const config = JSON.parse(base) as Record<string, unknown>;
+  // transformers 4 writes `torch_dtype`, later ones `dtype`; each reads its own.
+  const spelling = 'dtype' in config ? 'dtype' : 'torch_dtype';
+  const { torch_dtype: _, dtype: __, ...rest } = config;
+  const changed = { ...rest, [spelling]: 'float32', tie_word_embeddings: !names.has('lm_head.weight') };
+  return `${JSON.stringify(changed, null, 2)}\n`;
+}
+
+async function* whole(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}
+
+async function* weights(tensors: readonly ExportTensor[]): AsyncIterable<Uint8Array> {
+  yield encodeHeader(tensors);
+  for (const { data } of tensors) yield await data();
+}
+
+/**
+ * @param config text of the base's `config.json`. @param copied files of the tokenizer and generation settings, by
+ * name. @param tensors in the order they will lie in the file.
+ */
+export function exportFiles(
+  config: string,
+  copied: ReadonlyMap<string, Uint8Array>,
+  tensors: readonly ExportTensor[],
+): readonly ExportFile[] {
+  const text = new TextEncoder().encode(exportConfig(config, new Set(tensors.map(({ name }) => name))));
+  return [
+    { path: 'config.json', chunks: () => whole(text) },
+    ...[...copied].map(([path, bytes]): ExportFile => ({ path, chunks: () => whole(bytes) })),
+    { path: WEIGHTS_FILE, chunks: () => weights(tensors) },
+  ];
+}
