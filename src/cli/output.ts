@@ -127,16 +127,16 @@ function humanOutput(streams: Streams): Output {
       const event = flat(nested);
       track(status, event);
       const line = lineOf(event, paint);
-      if (line && (!line.chatty || (!live && paced(event.event)))) say(line.text);
       redraw();
+      if (line && (!line.chatty || (!live && paced(event.event)))) say(line.text);
     },
     progress(p) {
       const line = progressLine(p, paint);
       const over = p.done === p.total;
       if (live) {
         running = over ? [] : [line];
+        redraw();
         if (over) say(line);
-        else redraw();
       } else if (over || paced(p.task)) stderr.write(`${line}\n`);
     },
     table: (title, rows) => say(['', paint('bold', title), ...columns(rows).map((row) => `  ${row}`)].join('\n')),

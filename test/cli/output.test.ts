@@ -154,6 +154,17 @@ describe('a terminal', () => {
     expect(streams.out()).not.toMatch(/\x1b\[\d*m/);
   });
 
+  test('progress is one line that moves, and stays when it is over', () => {
+    const streams = capture({ tty: true, env: { NO_COLOR: '1' } });
+    const output = createOutput(false, streams);
+    for (const done of [0, 5e5, 1e6]) {
+      output.progress({ task: 'downloading x', done, total: 1e6, unit: 'B' });
+      streams.pass(100);
+    }
+    expect(screen(streams.out())).toEqual([`downloading x  ${bar(1, 20)}  1.00 MB of 1.00 MB`, '']);
+    expect(streams.out()).toContain(`downloading x  ${bar(0.5, 20)}  500 kB of 1.00 MB`);
+  });
+
   test('cuts lines to its width, and a fault stays below the last status', () => {
     const streams = capture({ tty: true, columns: 20 });
     const output = createOutput(false, streams);
