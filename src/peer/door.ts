@@ -222,7 +222,7 @@ function book(bySlot: Map<number, Traffic>, { slot = -1, channel, payload }: Lin
 }
 
 /** In a time that does not depend on where they differ: the join code is a secret. */
-function equalSlowly(a: Uint8Array, b: Uint8Array): boolean {
+export function equalSlowly(a: Uint8Array, b: Uint8Array): boolean {
   let difference = a.length ^ b.length;
   for (let i = 0; i < a.length; i++) difference |= a[i]! ^ (b[i] ?? 0);
   return difference === 0;

@@ -35,7 +35,8 @@ export type ParticipantEvent =
   | { readonly event: 'catchup'; readonly round: number; readonly head: number }
   | { readonly event: 'ready'; readonly round: number }
   | { readonly event: 'measured'; readonly round: number; readonly records: number; readonly ms: number }
-  | { readonly event: 'round'; readonly round: number; readonly records: number; readonly checksum?: Hex }
+  /** `round` rounds are committed. */
+  | { readonly event: 'round'; readonly round: number }
   | { readonly event: 'rebuild'; readonly round: number }
   /** `retryMs`: it tries again after that. */
   | { readonly event: 'disconnected'; readonly code: FaultCode; readonly detail: string; readonly retryMs: number };

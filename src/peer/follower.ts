@@ -1,0 +1,175 @@
+/**
+ * A replica that follows a journal: reads records, believes none, and applies their rounds. It outlives connections.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import { JournalReader, type JournalRecord } from '../journal/reader.ts';
+import type { Manifest, Round } from '../nouns.ts';
+import { equalBytes, fromHex } from '../numeric/bytes.ts';
+import type { Crypto } from '../ports.ts';
+import { receiptMessage } from '../wire/signed.ts';
+import type { Fetcher } from './fetcher.ts';
+import { extend, type Ledger } from './ledger.ts';
+import type { Replica } from './replica.ts';
+
+/** Rounds applied in one call: progress shows, and a stop is heard. */
+const BATCH_ROUNDS = 64;
+/** With fewer rounds to go, replaying them is quicker than asking for a snapshot. */
+const SNAPSHOT_ROUNDS = 16;
+
+/** A contribution for which the coordinator signed. */
+interface Receipt {
+  readonly round: number;
+  readonly slot: number;
+  readonly from: number;
+  readonly codes: Int8Array;
+}
+
+export class Follower {
+  readonly #crypto: Crypto;
+  readonly #reader: JournalReader;
+  readonly #run: Uint8Array;
+  readonly #makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>;
+  readonly #rounds: Round[] = [];
+  #ledger: Ledger | undefined;
+  #replica: Replica | undefined;
+  #receipt: Receipt | undefined;
+  /** A snapshot is asked for once per connection. */
+  #mayAsk = true;
+
+  constructor(crypto: Crypto, run: Uint8Array, makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>) {
+    this.#crypto = crypto;
+    this.#run = run;
+    this.#reader = new JournalReader(crypto, run);
+    this.#makeReplica = makeReplica;
+  }
+
+  get run(): Uint8Array {
+    return this.#run;
+  }
+
+  /** Chain hash that contributions to the next round are signed with. */
+  get anchor(): Uint8Array {
+    return this.#reader.position.anchor;
+  }
+
+  /** @throws {Fault} JOURNAL_ORDER before the first `fetch` */
+  get ledger(): Ledger {
+    if (this.#ledger === undefined) throw new Fault('JOURNAL_ORDER', 'a record came before the journal was read');
+    return this.#ledger;
+  }
+
+  /** 0 without a replica. */
+  get appliedRounds(): number {
+    return this.#replica?.round() ?? 0;
+  }
+
+  /** @throws {Fault} INTERNAL before the first `advance` */
+  get replica(): Replica {
+    if (this.#replica === undefined) throw new Fault('INTERNAL', 'the replica was used before it was built');
+    return this.#replica;
+  }
+
+  /**
+   * Reads the rest of the journal.
+   * @throws {Fault} what reading it refuses; JOURNAL_FORKED if it is valid and not a continuation of what was read
+   */
+  async fetch(fetcher: Fetcher): Promise<void> {
+    this.#mayAsk = true;
+    const { length } = this.#reader.position;
+    const bytes = await fetcher.journal(length);
+    try {
+      for (const record of this.#reader.read(bytes)) this.#learn(record);
+    } catch (error) {
+      if (length > 0 && error instanceof Fault) await this.#refuseFork(fetcher);
+      throw error;
+    }
+  }
+
+  /** The tail does not continue our journal: is the host's own valid from its start, then there are two. */
+  async #refuseFork(fetcher: Fetcher): Promise<void> {
+    new JournalReader(this.#crypto, this.#run).read(await fetcher.journal(0));
+    const at = this.#reader.position.length;
+    throw new Fault(
+      'JOURNAL_FORKED',
+      `the host signed two journals that part before byte ${at}; do not trust this run`,
+    );
+  }
+
+  /**
+   * A record as the host sent it.
+   * @returns false if records before it are missing; nothing has changed then.
+   * @throws {Fault} what reading it refuses, HEADER_WRONG, CENSORED
+   */
+  take(offset: number, record: Uint8Array): boolean {
+    const { length } = this.#reader.position;
+    if (offset > length) return false;
+    if (offset === length) this.#learn(this.#reader.push(record));
+    return true; // or it had come with the journal
+  }
+
+  #learn({ entry }: JournalRecord): void {
+    this.#ledger = extend(this.#ledger, entry);
+    if (entry.type === 'evict' && entry.slot === this.#receipt?.slot) this.#receipt = undefined;
+    if (entry.type !== 'round') return;
+    this.#rounds.push(entry.round);
+    this.#checkReceipt(entry.round);
+  }
+
+  /** @throws {Fault} SIGNATURE_WRONG */
+  takeReceipt(receipt: Receipt, signature: Uint8Array): void {
+    const { round, slot, from, codes } = receipt;
+    if (round !== this.ledger.round) return;
+    const signed = receiptMessage(this.#run, round, this.anchor, slot, from, codes);
+    if (!this.#crypto.verify(fromHex(this.ledger.manifest.coordinator), signed, signature))
+      throw new Fault('SIGNATURE_WRONG', `the receipt for round ${round} is not signed by the coordinator`);
+    this.#receipt = receipt;
+  }
+
+  #checkReceipt({ header, segments }: Round): void {
+    const receipt = this.#receipt;
+    this.#receipt = undefined;
+    if (receipt === undefined || receipt.round !== header.round) return;
+    const found = segments.find(({ slot, from }) => slot === receipt.slot && from === receipt.from);
+    if (found !== undefined && equalBytes(octets(found.codes), octets(receipt.codes))) return;
+    const detail = `round ${header.round} was committed without the records it had receipted; do not trust this run`;
+    throw new Fault('CENSORED', detail);
+  }
+
+  /**
+   * Builds the replica if there is none, and applies a batch of rounds that it lacks.
+   * @returns whether it stands at the end of the journal.
+   */
+  async advance(fetcher: Fetcher): Promise<boolean> {
+    const { manifest } = this.ledger;
+    this.#replica ??= await this.#makeReplica(manifest, this.#run);
+    const replica = this.#replica;
+    if (this.#mayAsk && this.ledger.round - replica.round() >= SNAPSHOT_ROUNDS) await this.#restore(replica, fetcher);
+    const missed = this.#rounds.slice(replica.round(), replica.round() + BATCH_ROUNDS);
+    if (missed.length > 0) await replica.apply(missed);
+    return replica.round() === this.ledger.round;
+  }
+
+  /** Takes the host's snapshot if it saves replaying many rounds. One that is not what it says is left alone. */
+  async #restore(replica: Replica, fetcher: Fetcher): Promise<void> {
+    this.#mayAsk = false;
+    const offer = await fetcher.snapshot();
+    if (offer === undefined || offer.round > this.ledger.round) return;
+    if (offer.round - replica.round() < SNAPSHOT_ROUNDS) return;
+    try {
+      await replica.restore(offer.round, await offer.read(), this.ledger.digests.get(offer.round) ?? offer.root);
+    } catch (error) {
+      if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
+    }
+  }
+
+  /** Gives up the weights: they are not what the journal says. `advance` builds them anew. */
+  async discardReplica(): Promise<void> {
+    const replica = this.#replica;
+    this.#replica = undefined;
+    await replica?.close();
+  }
+}
+
+const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);

@@ -1,0 +1,71 @@
+/**
+ * What a host said and nobody has read yet.
+ *
+ * @module
+ */
+import { FAULTS, Fault, type FaultCode } from '../faults.ts';
+import type { HostMessage } from '../nouns.ts';
+import type { ChannelEvents } from '../ports.ts';
+import { decodeHostMessage } from '../wire/messages.ts';
+
+/** The host refused: its words, not ours. */
+export class Refusal extends Fault {}
+
+/** Of a code that this version does not know. */
+const known = (code: string): FaultCode => (Object.hasOwn(FAULTS, code) ? (code as FaultCode) : 'INTERNAL');
+
+export class Inbox implements ChannelEvents {
+  readonly #messages: HostMessage[] = [];
+  #end: Fault | undefined;
+  #wakened: (() => void) | undefined;
+  /** Octets of all messages so far. */
+  received = 0;
+
+  frame(bytes: Uint8Array): void {
+    if (this.#end !== undefined) return;
+    this.received += bytes.length;
+    try {
+      const message = decodeHostMessage(bytes);
+      // A late contribution costs nothing but itself; every other refusal is the last word.
+      if (message.type !== 'refused') this.#messages.push(message);
+      else if (message.code !== 'CONTRIBUTION_STALE') this.#end = new Refusal(known(message.code), message.detail);
+    } catch (error) {
+      this.#end = error as Fault;
+    }
+    this.#wakened?.();
+  }
+
+  closed(reason: string): void {
+    this.#end ??= new Fault('HOST_UNREACHABLE', `the connection to the host was lost (${reason || 'no reason given'})`);
+    this.#wakened?.();
+  }
+
+  /** Ends a wait in `next`. */
+  interrupt(): void {
+    this.#wakened?.();
+  }
+
+  /** The message that `next` would return at once. */
+  peek(): HostMessage | undefined {
+    return this.#messages[0];
+  }
+
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /**
+   * The next message, or undefined after `interrupt`.
+   * @throws {Fault} when everything is read and the connection is gone
+   */
+  async next(): Promise<HostMessage | undefined> {
+    if (this.#messages.length === 0 && this.#end === undefined)
+      await new Promise<void>((resolve) => {
+        this.#wakened = resolve;
+      });
+    this.#wakened = undefined;
+    const message = this.#messages.shift();
+    if (message === undefined && this.#end !== undefined) throw this.#end;
+    return message;
+  }
+}

@@ -1,0 +1,321 @@
+/**
+ * A peer: joins a run, follows its journal, measures what it is assigned, and comes back after every disturbance. Its
+ * key is what it is: a new connection continues where the last one broke off.
+ *
+ * @module
+ */
+import { Fault, type FaultCode } from '../faults.ts';
+import type { Hex, HostMessage, Manifest } from '../nouns.ts';
+import { equalBytes, toHex } from '../numeric/bytes.ts';
+import { printable } from '../numeric/text.ts';
+import { headerOf } from '../optimizer/header.ts';
+import type { Channel, Clock, Crypto, Transport } from '../ports.ts';
+import { MAX_NAME_BYTES, PROTOCOL_VERSION } from '../wire/limits.ts';
+import { encodePeerMessage } from '../wire/messages.ts';
+import { challengeMessage, contributionMessage } from '../wire/signed.ts';
+import { addTraffic, type Traffic } from './door.ts';
+import type { ParticipantEvent } from './events.ts';
+import type { Fetcher } from './fetcher.ts';
+import { Follower } from './follower.ts';
+import { Inbox, Refusal } from './inbox.ts';
+import type { Replica } from './replica.ts';
+
+/** Records measured in one call: large enough for a batch, small enough to hear a commit in between. */
+const CHUNK = 16;
+/** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
+const SEND_BY = 0.75;
+/** The host answers a handshake within this, or it is not there. */
+const HANDSHAKE_MS = 15_000;
+/** A host that was never reached is given up after this: the link is wrong more often than the host is slow. */
+const FIRST_CONTACT_MS = 20_000;
+/** Waits between attempts: doubled each time, and spread so that peers do not return all at once. */
+const BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 30_000;
+/** A device whose weights drift this often without a good round between cannot do this arithmetic. */
+const MAX_DRIFTS = 3;
+
+/** Refusals that trying again cannot change. */
+const FATAL: ReadonlySet<FaultCode> = new Set(['CODE_WRONG', 'VERSION_UNSUPPORTED', 'EVICTED', 'REPLACED']);
+/** Of our own faults, those that the network is to blame for. */
+const PASSING: ReadonlySet<FaultCode> = new Set([
+  'HOST_UNREACHABLE',
+  'DOWNLOAD_FAILED',
+  'FRAME_INVALID',
+  'FRAME_TOO_LONG',
+  'JOURNAL_CORRUPT',
+  'JOURNAL_TORN',
+  'MESSAGE_UNEXPECTED',
+]);
+
+export interface ParticipantOptions {
+  readonly transport: Transport;
+  /** As `Transport.listen` gave it to the host. */
+  readonly address: string;
+  readonly fetcher: Fetcher;
+  readonly joinCode: string;
+  readonly crypto: Crypto;
+  /** Ed25519 seed: the peer's identity. */
+  readonly secret: Uint8Array;
+  /** For people; cut to fit. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly entropy: (bytes: number) => Uint8Array;
+  /** Weights of the base. Called once, and again after a drift. */
+  readonly makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>;
+  /** Rounds between two checksums that the host compares with its own. */
+  readonly checksumSteps: number;
+  /** How long a host that was there may stay away. */
+  readonly patienceMs: number;
+  readonly onEvent?: (event: ParticipantEvent) => void;
+}
+
+export interface ParticipantOutcome {
+  readonly reason: 'done' | 'stopped';
+  readonly slot: number | undefined;
+  /** Rounds applied. */
+  readonly round: number;
+  /** One-byte gradients sent. */
+  readonly records: number;
+  /** Merkle root of the weights, where the run is done: equal to the one in the journal. */
+  readonly root: Hex | undefined;
+  readonly traffic: Traffic;
+}
+
+export interface Participant {
+  /** @throws {Fault} what cannot be cured by trying again; HOST_UNREACHABLE when patience has run out */
+  readonly finished: Promise<ParticipantOutcome>;
+  /** Sends what is measured, and leaves. */
+  stop(): void;
+}
+
+export function startParticipant(options: ParticipantOptions): Participant {
+  const { transport, crypto, secret, clock, fetcher } = options;
+  const emit = options.onEvent ?? (() => undefined);
+  const key = crypto.publicKey(secret);
+  const name = printable(options.name, MAX_NAME_BYTES);
+
+  let follower: Follower | undefined;
+  let traffic: Traffic = { payload: 0, wire: 0 };
+  let slot: number | undefined;
+  let records = 0;
+  let stopping = false;
+  let interrupt: () => void = () => undefined;
+  let drifts = 0;
+  /** What was measured of the open round; survives a connection. */
+  let measured: { readonly round: number; readonly from: number; readonly codes: readonly number[] } | undefined;
+  let msPerRecord: number | undefined;
+  /** When the host was last there, and how long it may be away from then on. */
+  let contact = clock.now();
+  let patienceMs = Math.min(FIRST_CONTACT_MS, options.patienceMs);
+  /** Since the last attempt, the host confirmed our weights. */
+  let progress = false;
+
+  /** Until the end, or until something breaks. */
+  async function session(): Promise<'done' | 'stopped'> {
+    const inbox = new Inbox();
+    interrupt = () => inbox.interrupt();
+    let sent = 0;
+    const channel = await transport.dial(options.address, inbox);
+    try {
+      const send = (message: Parameters<typeof encodePeerMessage>[0]): void => {
+        const frame = encodePeerMessage(message);
+        sent += frame.length;
+        channel.send(frame);
+      };
+      await handshake(channel, inbox, send);
+      return await follow(inbox, send);
+    } finally {
+      channel.close(stopping ? 'the peer leaves' : '');
+      const { received, sent: out } = channel.traffic();
+      traffic = addTraffic(traffic, { payload: inbox.received + sent, wire: received + out });
+    }
+  }
+
+  type Send = (message: Parameters<typeof encodePeerMessage>[0]) => void;
+
+  async function handshake(channel: Channel, inbox: Inbox, send: Send): Promise<void> {
+    const cancel = clock.after(HANDSHAKE_MS, () => channel.close('the host did not answer'));
+    send({ type: 'hello', version: PROTOCOL_VERSION, key, code: options.joinCode, name });
+    const { nonce, run } = await expect(inbox, 'challenge');
+    if (follower !== undefined && !equalBytes(follower.run, run))
+      throw new Fault('JOURNAL_FOREIGN', 'the host serves another run now; join that one with its own link');
+    follower ??= new Follower(crypto, run, options.makeReplica);
+    send({ type: 'prove', signature: crypto.sign(secret, challengeMessage(nonce, run, key)) });
+    const admitted = await expect(inbox, 'admitted');
+    cancel();
+    slot = admitted.slot;
+    contact = clock.now();
+    patienceMs = options.patienceMs;
+    emit({ event: 'connected', slot, head: admitted.head });
+  }
+
+  async function follow(inbox: Inbox, send: Send): Promise<'done' | 'stopped'> {
+    const self = follower!;
+    await self.fetch(fetcher);
+    while (!(await self.advance(fetcher)) || inbox.peek()?.type === 'commit') {
+      if (stopping) return 'stopped';
+      emit({ event: 'catchup', round: self.replica.round(), head: self.ledger.round });
+      await absorb(inbox);
+    }
+    await report(send, 'ready');
+    emit({ event: 'ready', round: self.ledger.round });
+    /** The round of an assignment that was not answered. */
+    let owed: number | undefined;
+    for (;;) {
+      contact = clock.now();
+      const before = self.replica.round();
+      if (before < self.ledger.round) {
+        while (!(await self.advance(fetcher)));
+        progress = true;
+        drifts = 0;
+        const steps = options.checksumSteps;
+        const due = Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
+        // Whoever missed a round asks for work again: the host gives none to a peer that fell silent.
+        if (owed !== undefined) await report(send, 'ready');
+        else if (due) await report(send, 'checksum');
+        owed = undefined;
+      }
+      if (stopping) return 'stopped';
+      const message = await inbox.next();
+      if (message?.type === 'done') return 'done';
+      if (message?.type === 'open') owed = (await measure(inbox, send, message)) ? undefined : message.round;
+      else if (message !== undefined) await take(message);
+    }
+  }
+
+  /** Records and receipts that have come in. Anything else is left for `follow`. */
+  async function absorb(inbox: Inbox): Promise<void> {
+    for (let next = inbox.peek(); next?.type === 'commit' || next?.type === 'receipt'; next = inbox.peek())
+      await take((await inbox.next())!);
+  }
+
+  async function take(message: HostMessage): Promise<void> {
+    const self = follower!;
+    if (message.type === 'commit') {
+      const before = self.ledger.round;
+      if (!self.take(message.offset, message.record)) await self.fetch(fetcher);
+      const { round } = self.ledger;
+      if (round > before) emit({ event: 'round', round });
+    } else if (message.type === 'receipt') {
+      const { round, from, count, signature } = message;
+      if (measured?.round !== round || measured.from !== from || measured.codes.length !== count) return;
+      self.takeReceipt({ round, slot: slot!, from, codes: Int8Array.from(measured.codes) }, signature);
+    } else throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} at the wrong time`);
+  }
+
+  async function report(send: Send, type: 'ready' | 'checksum'): Promise<void> {
+    const { replica } = follower!;
+    const checksum = await replica.checksum();
+    send({ type, round: replica.round(), checksum });
+  }
+
+  /**
+   * Measures a range, or as much of it as fits into the deadline, and sends it.
+   * @returns false if the round closed, or anything else came up, before that.
+   */
+  async function measure(
+    inbox: Inbox,
+    send: Send,
+    { round, from, count, deadlineMs }: Extract<HostMessage, { readonly type: 'open' }>,
+  ): Promise<boolean> {
+    const self = follower!;
+    const { manifest, scale, round: head } = self.ledger;
+    if (round !== head) throw new Fault('MESSAGE_UNEXPECTED', `the host opened round ${round}, the next is ${head}`);
+    const header = headerOf(manifest, scale, round, 0); // gain and usable are known when it closes
+    const started = clock.now();
+    const codes = measured?.round === round && measured.from === from ? measured.codes.slice(0, count) : [];
+    while (codes.length < count) {
+      const left = SEND_BY * deadlineMs - (clock.now() - started);
+      if (codes.length > 0 && left <= 0) break;
+      const fits = msPerRecord === undefined ? CHUNK : Math.max(1, Math.floor(left / msPerRecord));
+      const size = Math.min(CHUNK, fits, count - codes.length);
+      const before = clock.now();
+      codes.push(...(await self.replica.measure(header, from + codes.length, size)));
+      msPerRecord = (clock.now() - before) / size;
+      measured = { round, from, codes };
+      await absorb(inbox);
+      if (self.ledger.round > round || inbox.peek() !== undefined || inbox.ended) return false;
+      if (stopping) break;
+    }
+    const sent = Int8Array.from(codes);
+    const signature = crypto.sign(secret, contributionMessage(self.run, round, self.anchor, from, sent));
+    send({ type: 'contribution', round, from, codes: sent, signature });
+    measured = { round, from, codes };
+    records += sent.length;
+    emit({ event: 'measured', round, records: sent.length, ms: clock.now() - started });
+    return true;
+  }
+
+  /** Sessions, one after another. */
+  async function run(): Promise<ParticipantOutcome> {
+    for (let attempt = 0; ; attempt++) {
+      progress = false;
+      try {
+        if (stopping) return await outcome('stopped');
+        return await outcome(await session());
+      } catch (error) {
+        if (stopping) return await outcome('stopped');
+        if (!(error instanceof Fault) || !(await canRetry(error))) throw error;
+        if (progress) attempt = 0;
+        const spread = 0.5 + new DataView(options.entropy(4).slice().buffer).getUint32(0) / 2 ** 32;
+        const retryMs = Math.floor(Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** attempt) * spread);
+        emit({ event: 'disconnected', code: error.code, detail: error.detail, retryMs });
+        await sleep(retryMs);
+      }
+    }
+  }
+
+  async function canRetry(fault: Fault): Promise<boolean> {
+    if (fault instanceof Refusal ? FATAL.has(fault.code) : !PASSING.has(fault.code)) return false;
+    if (fault.code === 'DRIFT') {
+      if (++drifts >= MAX_DRIFTS) return false;
+      emit({ event: 'rebuild', round: follower!.ledger.round });
+      measured = undefined;
+      await follower!.discardReplica();
+    }
+    return clock.now() - contact < patienceMs;
+  }
+
+  const sleep = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      const cancel = clock.after(ms, resolve);
+      interrupt = () => {
+        cancel();
+        resolve();
+      };
+      if (stopping) interrupt();
+    });
+
+  async function outcome(reason: 'done' | 'stopped'): Promise<ParticipantOutcome> {
+    let root: Hex | undefined;
+    if (reason === 'done') {
+      const { replica, ledger } = follower!;
+      root = toHex(await replica.root());
+      const digest = ledger.digests.get(replica.round());
+      if (digest === undefined || root !== toHex(digest))
+        throw new Fault('DRIFT', `the weights after ${replica.round()} rounds are not those of the journal`);
+    }
+    return { reason, slot, round: follower?.appliedRounds ?? 0, records, root, traffic };
+  }
+
+  const finished = run().finally(() => follower?.discardReplica());
+  finished.catch(() => undefined); // the caller may look later
+  return {
+    finished,
+    stop() {
+      stopping = true;
+      interrupt();
+    },
+  };
+}
+
+/** @throws {Fault} if another message comes, or none */
+async function expect<T extends HostMessage['type']>(
+  inbox: Inbox,
+  type: T,
+): Promise<Extract<HostMessage, { readonly type: T }>> {
+  const message = await inbox.next();
+  if (message?.type === type) return message as Extract<HostMessage, { readonly type: T }>;
+  if (message === undefined) throw new Fault('INTERRUPTED', 'stopped while joining');
+  throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} before ${type}`);
+}
