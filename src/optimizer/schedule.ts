@@ -15,7 +15,7 @@ export type Schedule = Pick<Manifest, 'learning_rate' | 'lr_scheduler_type' | 'w
  */
 export function cosineOfPi(done: number, total: number): number {
   const folded = Math.min(done, total - done);
-  const x = (3.141592653589793 * folded) / total;
+  const x = (Math.PI * folded) / total;
   const xx = x * x;
   let sum = 1;
   for (let k = 10; k >= 1; k--) sum = 1 - (sum * xx) / ((2 * k - 1) * (2 * k));

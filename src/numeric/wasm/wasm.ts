@@ -124,13 +124,21 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     }
   };
 
-  const applyLowRank = (q: number, [rows, columns]: readonly number[], id: number, components: readonly Component[]) =>
-    inBatches(components, (batch) => {
+  const applyLowRank = (
+    q: number,
+    [rows, columns]: readonly number[],
+    id: number,
+    components: readonly Component[],
+  ) => {
+    // Order is nothing, so the few large coefficients may share a batch: only that one needs second digits.
+    const bySize = components.toSorted((a, b) => Math.abs(a.c) - Math.abs(b.c));
+    inBatches(bySize, (batch) => {
       // An odd one out is paired with a component that counts zero times.
       if (batch.length % 2 === 1) table.fill(0, batch.length * ENTRY_WORDS, (batch.length + 1) * ENTRY_WORDS);
       const wide = batch.some(({ c }) => Math.abs(c) >= DIGIT);
       wasm.applyLowRank(q, rows!, columns!, Math.ceil(batch.length / 2), wide, id);
     });
+  };
 
   /** The `rank` outer products of every term. */
   const outerProducts = (terms: readonly Term[], rank: number): Component[] =>

@@ -1,0 +1,99 @@
+/** q += Σ c z for dense directions (docs/NUMBERS.md 6). */
+import { ENTRY, FOURTH, GROUP, GROUP_BYTES, SECOND, TABLE, TAIL_Q, THIRD, WORDS } from './memory';
+import { BINOMIAL, binomialHigh, binomialLow, DENSE, halfCounts, words } from './noise';
+
+// @ts-ignore: decorator
+@inline
+export function c(entry: usize): i32 {
+  return load<i32>(entry, 20);
+}
+
+/** c z is c where a sign bit is clear and c - 2c where it is set. */
+// @ts-ignore: decorator
+@inline
+function taken(r: v128, twice: v128): v128 {
+  return v128.and(i32x4.shr_s(r, 31), twice);
+}
+
+function applySign(q: usize, entry: usize, id: u32, group: u32): void {
+  words(entry, DENSE | id, group * 4, WORDS);
+  const sum = i32x4.splat(c(entry));
+  const twice = i32x4.splat(c(entry) << 1);
+  for (let b: usize = 0; b < 64; b += 16) {
+    let r = v128.load(WORDS + b);
+    for (let t = 0; t < 32; t++) {
+      v128.store(q, i32x4.add(v128.load(q), i32x4.sub(sum, taken(r, twice))));
+      r = i32x4.shl(r, 1);
+      q += 16;
+    }
+  }
+}
+
+function applyFourSigns(q: usize, entry: usize, id: u32, group: u32): void {
+  const e1 = entry + ENTRY;
+  const e2 = e1 + ENTRY;
+  const e3 = e2 + ENTRY;
+  words(entry, DENSE | id, group * 4, WORDS);
+  words(e1, DENSE | id, group * 4, SECOND);
+  words(e2, DENSE | id, group * 4, THIRD);
+  words(e3, DENSE | id, group * 4, FOURTH);
+  const sum = i32x4.splat(c(entry) + c(e1) + c(e2) + c(e3));
+  const d0 = i32x4.splat(c(entry) << 1);
+  const d1 = i32x4.splat(c(e1) << 1);
+  const d2 = i32x4.splat(c(e2) << 1);
+  const d3 = i32x4.splat(c(e3) << 1);
+  for (let b: usize = 0; b < 64; b += 16) {
+    let r0 = v128.load(WORDS + b);
+    let r1 = v128.load(SECOND + b);
+    let r2 = v128.load(THIRD + b);
+    let r3 = v128.load(FOURTH + b);
+    for (let t = 0; t < 32; t++) {
+      const minus = i32x4.add(i32x4.add(taken(r0, d0), taken(r1, d1)), i32x4.add(taken(r2, d2), taken(r3, d3)));
+      v128.store(q, i32x4.add(v128.load(q), i32x4.sub(sum, minus)));
+      r0 = i32x4.shl(r0, 1);
+      r1 = i32x4.shl(r1, 1);
+      r2 = i32x4.shl(r2, 1);
+      r3 = i32x4.shl(r3, 1);
+      q += 16;
+    }
+  }
+}
+
+function applyBinomial(q: usize, entry: usize, id: u32, group: u32): void {
+  const factor = i32x4.splat(c(entry));
+  for (let first: u32 = group * 64, end = first + 64; first < end; first += 4) {
+    words(entry, BINOMIAL | id, first, WORDS);
+    for (let b: usize = 0; b < 64; b += 16) {
+      const counts = halfCounts(WORDS + b);
+      v128.store(q, i32x4.add(v128.load(q), i32x4.mul(factor, binomialLow(counts))));
+      v128.store(q, i32x4.add(v128.load(q, 16), i32x4.mul(factor, binomialHigh(counts))), 16);
+      q += 32;
+    }
+  }
+}
+
+/** One group, all directions of the table, while it stands in the first-level cache. */
+function applyGroup(q: usize, count: usize, binomial: bool, id: u32, group: u32): void {
+  const end = TABLE + count * ENTRY;
+  let entry = TABLE;
+  if (binomial) {
+    for (; entry < end; entry += ENTRY) applyBinomial(q, entry, id, group);
+    return;
+  }
+  for (; entry + 4 * ENTRY <= end; entry += 4 * ENTRY) applyFourSigns(q, entry, id, group);
+  for (; entry < end; entry += ENTRY) applySign(q, entry, id, group);
+}
+
+/** q += Σ c z over the first `count` entries, z dense. */
+export function applyDense(q: usize, n: usize, count: usize, binomial: bool, id: u32): void {
+  let group: u32 = 0;
+  for (; n >= GROUP; n -= GROUP) {
+    applyGroup(q, count, binomial, id, group);
+    group++;
+    q += GROUP_BYTES;
+  }
+  if (n == 0) return;
+  memory.copy(TAIL_Q, q, n * 4);
+  applyGroup(TAIL_Q, count, binomial, id, group);
+  memory.copy(q, TAIL_Q, n * 4);
+}

@@ -1,0 +1,88 @@
+/** Philox4x32-10 on four blocks at once, and what its bits mean (docs/NUMBERS.md 2). */
+
+/** Streams, in their place in the counter. */
+export const DENSE: u32 = 0 << 28;
+export const U: u32 = 1 << 28;
+export const V: u32 = 2 << 28;
+export const BINOMIAL: u32 = 3 << 28;
+
+// @ts-ignore: decorator
+@inline
+function multiplyHigh(even: v128, odd: v128): v128 {
+  return v128.shuffle<i32>(even, odd, 1, 3, 5, 7);
+}
+
+// @ts-ignore: decorator
+@inline
+function multiplyLow(even: v128, odd: v128): v128 {
+  return v128.shuffle<i32>(even, odd, 0, 2, 4, 6);
+}
+
+/**
+ * Four blocks of the direction at `entry`, their numbers read from `out` (four u32): word w of the block in lane b goes
+ * to out + 16 w + 4 b.
+ */
+export function philox(entry: usize, lane: u32, out: usize): void {
+  let k0 = load<u32>(entry);
+  let k1 = load<u32>(entry, 4);
+  let c0 = v128.load(out);
+  let c1 = i32x4.splat(lane | (load<u32>(entry, 16) << 20));
+  let c2 = i32x4.splat(load<u32>(entry, 8));
+  let c3 = i32x4.splat(load<u32>(entry, 12));
+  const m0 = i32x4.splat(0xd2511f53);
+  const m1 = i32x4.splat(0xcd9e8d57);
+  for (let round = 0; round < 10; round++) {
+    const a = i64x2.extmul_low_i32x4_u(c0, m0);
+    const b = i64x2.extmul_high_i32x4_u(c0, m0);
+    const c = i64x2.extmul_low_i32x4_u(c2, m1);
+    const d = i64x2.extmul_high_i32x4_u(c2, m1);
+    c0 = v128.xor(v128.xor(multiplyHigh(c, d), c1), i32x4.splat(k0));
+    c1 = multiplyLow(c, d);
+    c2 = v128.xor(v128.xor(multiplyHigh(a, b), c3), i32x4.splat(k1));
+    c3 = multiplyLow(a, b);
+    k0 += 0x9e3779b9;
+    k1 += 0xbb67ae85;
+  }
+  v128.store(out, c0);
+  v128.store(out, c1, 16);
+  v128.store(out, c2, 32);
+  v128.store(out, c3, 48);
+}
+
+/** As `philox` for the four blocks from `first` on, transposed: the four words of block b go to out + 16 b. */
+export function words(entry: usize, lane: u32, first: u32, out: usize): void {
+  v128.store(out, i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3)));
+  philox(entry, lane, out);
+  const x0 = v128.load(out);
+  const x1 = v128.load(out, 16);
+  const x2 = v128.load(out, 32);
+  const x3 = v128.load(out, 48);
+  const y0 = v128.shuffle<i32>(x0, x1, 0, 4, 1, 5);
+  const y1 = v128.shuffle<i32>(x0, x1, 2, 6, 3, 7);
+  const y2 = v128.shuffle<i32>(x2, x3, 0, 4, 1, 5);
+  const y3 = v128.shuffle<i32>(x2, x3, 2, 6, 3, 7);
+  v128.store(out, v128.shuffle<i64>(y0, y2, 0, 2));
+  v128.store(out, v128.shuffle<i64>(y0, y2, 1, 3), 16);
+  v128.store(out, v128.shuffle<i64>(y1, y3, 0, 2), 32);
+  v128.store(out, v128.shuffle<i64>(y1, y3, 1, 3), 48);
+}
+
+/** Set bits of each half of four words. */
+// @ts-ignore: decorator
+@inline
+export function halfCounts(address: usize): v128 {
+  return i16x8.extadd_pairwise_i8x16_u(i8x16.popcnt(v128.load(address)));
+}
+
+/** Elements 0 … 3 of a binomial block, from the counts of its low halves; 4 … 7 come from the high ones. */
+// @ts-ignore: decorator
+@inline
+export function binomialLow(bits: v128): v128 {
+  return i32x4.sub(v128.and(bits, i32x4.splat(0xffff)), i32x4.splat(8));
+}
+
+// @ts-ignore: decorator
+@inline
+export function binomialHigh(bits: v128): v128 {
+  return i32x4.sub(i32x4.shr_u(bits, 16), i32x4.splat(8));
+}
