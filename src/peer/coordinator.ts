@@ -192,6 +192,7 @@ const HANDLERS: Handlers = {
   rooted(draft, { round, root }) {
     draft.pending--;
     append(draft, { type: 'digest', round, root });
+    if (round < draft.ledger.manifest.max_steps) return;
     for (const channel of followers(draft)) send(draft, channel, { type: 'done', round });
     finish(draft, 'done', '');
   },
@@ -244,6 +245,11 @@ function settle(draft: Turn): void {
   if (draft.finished || draft.attempt !== undefined) return;
   if (draft.stopping) {
     if (draft.pending > 0 || draft.applied < draft.ledger.round) return;
+    const { round, digests } = draft.ledger;
+    if (round > 0 && !digests.has(round)) {
+      request(draft, 'root');
+      return;
+    }
     for (const channel of followers(draft))
       draft.effects.push({
         type: 'close',
@@ -351,12 +357,13 @@ function unusable(draft: Turn, segments: readonly Segment[]): void {
   request(draft, 'evaluate');
 }
 
-/** The evaluations and the digest that are due at the present round. */
+/** The evaluation and the digest that are due at the present round. */
 function askReplica(draft: Turn): void {
-  const { round, manifest, evaluated } = draft.ledger;
+  const { round, manifest, evaluated, digests } = draft.ledger;
+  const { evalSteps, saveSteps = manifest.max_steps } = draft.rules;
   const last = round === manifest.max_steps;
-  if ((last || round % draft.rules.evalSteps === 0) && !evaluated.has(round)) request(draft, 'evaluate');
-  if (last) request(draft, 'root');
+  if ((last || round % evalSteps === 0) && !evaluated.has(round)) request(draft, 'evaluate');
+  if ((last || (round > 0 && round % saveSteps === 0)) && !digests.has(round)) request(draft, 'root');
 }
 
 // ---------------------------------------------------------------------------------------------------- small parts

@@ -39,13 +39,15 @@ export interface HostOptions extends Rules {
   /** What a peer must know to take part. */
   readonly joinCode: string;
   readonly onEvent?: (event: HostEvent) => void;
+  /** Keeps a checkpoint: the weights after `round` rounds, as `Replica.snapshot` gives them. */
+  readonly save?: (round: number, root: Uint8Array, weights: Uint8Array) => Promise<void>;
 }
 
 export interface Outcome {
   readonly reason: 'done' | 'stopped' | 'aborted';
   /** Rounds committed. */
   readonly round: number;
-  /** Merkle root of the final weights, where the run is done. */
+  /** Merkle root of the weights after these rounds; undefined if the run was aborted between two digests. */
   readonly root: Hex | undefined;
 }
 
@@ -54,7 +56,7 @@ export interface Host {
   readonly address: string;
   /** @throws {Fault} DIVERGED, RANGE, or what disk and device refuse */
   readonly finished: Promise<Outcome>;
-  /** Finishes the round, evaluates what is due, tells the peers, closes. */
+  /** Finishes the round, evaluates what is due, saves, tells the peers, closes. */
   stop(): void;
   /** Closes now. The journal is whole; of the open round, what was receipted is committed when the run resumes. */
   abort(): void;
@@ -87,7 +89,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   // ------------------------------------------------------------------------------------------------- the sequencer
 
-  const rules = { minPeers: options.minPeers, evalSteps: options.evalSteps };
+  const { minPeers, evalSteps, saveSteps } = options;
+  const rules: Rules = { minPeers, evalSteps, ...(saveSteps === undefined ? {} : { saveSteps }) };
   const kept = readKept(await pending.read()).filter(isOurs);
   const start = begin(entries, kept, rules, clock.now());
   let state = start.state;
@@ -162,6 +165,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       compute(async () => {
         const round = replica.round();
         const root = await replica.root();
+        if (options.save) await options.save(round, root, await replica.snapshot());
         post(() => ({ type: 'rooted', round, root }));
       });
     },
@@ -172,11 +176,15 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
     finish({ reason, detail }) {
       if (reason !== 'done' && reason !== 'stopped') return fail(new Fault(reason, detail));
-      const { round, digests } = state.ledger;
-      const root = digests.get(round);
-      return close(() => resolve({ reason, round, root: root && toHex(root) }));
+      return close(() => resolve(outcome(reason)));
     },
   };
+
+  function outcome(reason: Outcome['reason']): Outcome {
+    const { round, digests } = state.ledger;
+    const root = digests.get(round);
+    return { reason, round, root: root && toHex(root) };
+  }
 
   // --------------------------------------------------------------------------------------------------- the replica
 
@@ -273,7 +281,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     address,
     finished,
     stop: () => post(() => ({ type: 'stop' })),
-    abort: () => void close(() => resolve({ reason: 'aborted', round: state.ledger.round, root: undefined })),
+    abort: () => void close(() => resolve(outcome('aborted'))),
     view: () => ({ ...view(state), traffic: door.traffic() }),
     traffic: () => [...door.traffic().values()].reduce(addTraffic, { payload: 0, wire: 0 }),
   };

@@ -15,6 +15,8 @@ export interface Rules {
   readonly minPeers: number;
   /** Rounds between two evaluations by the host's own replica; round 0 and the last are always evaluated. */
   readonly evalSteps: number;
+  /** Rounds between two checkpoints, whose digest goes into the journal; without it, only the last round has one. */
+  readonly saveSteps?: number;
 }
 
 /** `channel` is the host's number of a connection. Every event comes from a peer that has proved its key. */

@@ -20,7 +20,6 @@ import type { Hex } from '../../nouns.ts';
 import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
 import { equalSlowly } from '../door.ts';
-import type { Paths } from './blobs.ts';
 
 export interface Snapshot {
   readonly round: number;
@@ -31,8 +30,8 @@ export interface Snapshot {
 export interface HttpOptions {
   readonly joinCode: string;
   readonly journal: Pick<Journal, 'read' | 'records'>;
-  /** Files that peers may have. */
-  readonly blobs: Paths;
+  /** Hash → path of a file that peers may have. */
+  readonly blobs: ReadonlyMap<Hex, string>;
   readonly snapshot?: () => Snapshot | undefined;
   readonly crypto: Pick<Crypto, 'sha256'>;
 }
@@ -63,8 +62,7 @@ export function httpRoutes({ joinCode, journal, blobs, snapshot, crypto }: HttpO
       else say(response, 416, 'text/plain; charset=utf-8', `The journal has ${bytes.length} bytes.\n`);
     },
     async blob(request, response, url) {
-      const hash = url.pathname.split('/')[3] ?? '';
-      const path = Object.hasOwn(blobs, hash) ? blobs[hash] : undefined;
+      const path = blobs.get(url.pathname.split('/')[3] ?? '');
       if (path === undefined) notFound(response);
       else await sendFile(request, response, path, {});
     },
