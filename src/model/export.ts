@@ -30,17 +30,24 @@ export function trained(
   return { name, shape, dtype: 'F32', data };
 }
 
+/** Sets a key whose value is no object or list. All other text stays: re-encoding would turn 1.0 into 1. */
+function withKey(json: string, key: string, value: string): string {
+  const entry = new RegExp(`("${key}"\\s*:\\s*)("[^"]*"|[\\w.+-]+)`);
+  if (entry.test(json)) return json.replace(entry, `$1${value}`);
+  return json.replace('{', `{\n  "${key}": ${value},`);
+}
+
 /**
  * The base's config, saying what the exported tensors are: F32, and tied exactly if no head is among them (a base
  * without one is tied whatever its config says).
  */
 export function exportConfig(base: string, names: ReadonlySet<string>): string {
-  const config = JSON.parse(base) as Record<string, unknown>;
+  const keys = Object.keys(JSON.parse(base));
   // transformers 4 writes `torch_dtype`, later ones `dtype`; each reads its own.
-  const spelling = 'dtype' in config ? 'dtype' : 'torch_dtype';
-  const { torch_dtype: _, dtype: __, ...rest } = config;
-  const changed = { ...rest, [spelling]: 'float32', tie_word_embeddings: !names.has('lm_head.weight') };
-  return `${JSON.stringify(changed, null, 2)}\n`;
+  const spellings = ['dtype', 'torch_dtype'].filter((key) => keys.includes(key));
+  if (spellings.length === 0) spellings.push('torch_dtype');
+  const typed = spellings.reduce((json, key) => withKey(json, key, '"float32"'), base);
+  return withKey(typed, 'tie_word_embeddings', String(!names.has('lm_head.weight')));
 }
 
 async function* whole(bytes: Uint8Array): AsyncIterable<Uint8Array> {

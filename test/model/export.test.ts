@@ -68,18 +68,22 @@ test('the bytes of an export are those that transformers was seen to load', asyn
   }
 });
 
-test('config.json: either spelling of the dtype, tied exactly where there is no head', () => {
-  const config = (base: object, names: string[]) => JSON.parse(exportConfig(JSON.stringify(base), new Set(names)));
-  expect(config({ torch_dtype: 'float16', a: 1 }, [])).toEqual({
-    a: 1,
+test('config.json: either spelling of the dtype, tied exactly where there is no head, all else letter for letter', () => {
+  const config = (base: string, ...names: string[]) => exportConfig(base, new Set(names));
+  expect(config('{"torch_dtype": "float16", "tie_word_embeddings": true, "factor": 8.0}')).toBe(
+    '{"torch_dtype": "float32", "tie_word_embeddings": true, "factor": 8.0}',
+  );
+  expect(JSON.parse(config('{"dtype":"bfloat16","a":1e-06}', 'lm_head.weight'))).toEqual({
+    dtype: 'float32',
+    a: 1e-6,
+    tie_word_embeddings: false,
+  });
+  expect(JSON.parse(config('{"dtype":null,"torch_dtype":"float16","tie_word_embeddings":false}'))).toEqual({
+    dtype: 'float32',
     torch_dtype: 'float32',
     tie_word_embeddings: true,
   });
-  expect(config({ dtype: 'bfloat16' }, ['lm_head.weight'])).toEqual({ dtype: 'float32', tie_word_embeddings: false });
-  expect(config({ dtype: 'float16', torch_dtype: 'float16' }, [])).toEqual({
-    dtype: 'float32',
-    tie_word_embeddings: true,
-  });
+  expect(JSON.parse(config('{"a":1}'))).toEqual({ a: 1, torch_dtype: 'float32', tie_word_embeddings: true });
 });
 
 test('a folder is written whole or not at all, and never over another', async () => {
