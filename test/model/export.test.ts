@@ -100,7 +100,7 @@ test('a folder is written whole or not at all, and never over another', async ()
 });
 
 // For test/fixtures/models/check_export.py, which says how to run it.
-const { MURMUR_EXPORT: keep, MURMUR_EXPORT_FROM: from = '../shared/models/quill' } = process.env;
+const { MURMUR_EXPORT: keep, MURMUR_EXPORT_FROM: from = 'assets/quill' } = process.env;
 test.skipIf(!keep || !existsSync(from))('an export beside our logits, for transformers to check', async () => {
   await exportChanged(from, keep!);
   const { model, weight } = await readFolder(keep!);

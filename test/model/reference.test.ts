@@ -17,7 +17,7 @@ const FIXTURES = [
   'llama-f16',
   'mistral-window',
 ].map((name) => `test/fixtures/models/${name}`);
-const SHARED = ['../shared/models/stories260k', '../shared/models/quill'];
+const REAL = ['assets/quill', '../shared/models/stories260k'];
 
 const worst = (got: ArrayLike<number>, expected: readonly number[]): number =>
   expected.reduce((most, x, i) => Math.max(most, Math.abs(x - (got[i] ?? Number.NaN))), 0);
@@ -25,7 +25,7 @@ const worst = (got: ArrayLike<number>, expected: readonly number[]): number =>
 const engines: readonly Engine[] = [interpreter, nodeEngine({ threads: 1 })];
 
 describe.each(engines)('float64 references of independent code, by $name', (engine) => {
-  describe.each([...FIXTURES, ...SHARED])('%s', (folder) => {
+  describe.each([...FIXTURES, ...REAL])('%s', (folder) => {
     const absent = !existsSync(folder);
     let model: Model;
     let weight: (name: string) => Float32Array;

@@ -5,11 +5,10 @@ import { byteLevelTokenizer } from '../../src/model/bpe.ts';
 import { openTokenizer } from '../../src/model/tokenizer.ts';
 import { readJson, readReference } from './folder.ts';
 
-const SHARED = '../shared';
+const SHARED = '../shared/tokenizers';
 const text = (...path: string[]): string => readFileSync(join(...path), 'utf8');
 
-describe.each(['stories260k', 'quill'])('%s', (name) => {
-  const folder = join(SHARED, 'models', name);
+describe.each(['assets/quill', '../shared/models/stories260k'])('%s', (folder) => {
   test.skipIf(!existsSync(folder))('ids and text are those of the reference', () => {
     const { vocab_size: vocabulary } = readJson(join(folder, 'config.json')) as { vocab_size: number };
     const tokenizer = openTokenizer(text(folder, 'tokenizer.json'), text(folder, 'tokenizer_config.json'), {
@@ -32,18 +31,21 @@ interface Expected {
 }
 const { tokenizers } = readJson('test/fixtures/models/tokens.json') as { tokenizers: Record<string, Expected> };
 
-describe.each(Object.entries(tokenizers))('%s, from vocab.json and merges.txt', (name, expected) => {
-  const folder = join(SHARED, 'tokenizers', name);
-  test.skipIf(!existsSync(folder))('ids and text are those of transformers, in several languages', () => {
-    const config = JSON.stringify(expected.config);
-    const json = byteLevelTokenizer(text(folder, expected.vocab), text(folder, expected.merges), config);
-    const tokenizer = openTokenizer(json, config, { vocabulary: 50272 });
-    for (const sample of expected.samples) {
-      expect(tokenizer.encode(sample.text, { special: true }), sample.text).toEqual(sample.ids);
-      expect(tokenizer.decode(sample.ids), sample.text).toBe(sample.decoded);
-    }
-  });
-});
+describe.each(Object.entries(tokenizers))(
+  '%s, from vocab.json and merges.txt of ../shared/tokenizers',
+  (name, expected) => {
+    const folder = join(SHARED, name);
+    test.skipIf(!existsSync(folder))('ids and text are those of transformers, in several languages', () => {
+      const config = JSON.stringify(expected.config);
+      const json = byteLevelTokenizer(text(folder, expected.vocab), text(folder, expected.merges), config);
+      const tokenizer = openTokenizer(json, config, { vocabulary: 50272 });
+      for (const sample of expected.samples) {
+        expect(tokenizer.encode(sample.text, { special: true }), sample.text).toEqual(sample.ids);
+        expect(tokenizer.decode(sample.ids), sample.text).toBe(sample.decoded);
+      }
+    });
+  },
+);
 
 describe('refusals', () => {
   const small = byteLevelTokenizer('{"a":0,"b":1,"</s>":2}', '#version: 0.2\n', '{"eos_token":"</s>"}');
