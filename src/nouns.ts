@@ -207,7 +207,7 @@ export const HOST_SLOT = 0xffff_fffd;
 export const MAX_RECORDS_PER_ROUND = 65_536;
 
 /** Longest journal record, all its bytes counted. */
-export const MAX_RECORD_BYTES = 1 << 20;
+export const MAX_RECORD_BYTES: number = 1 << 20;
 
 // -------------------------------------------------------------------------------------------------------- messages
 

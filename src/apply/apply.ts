@@ -5,8 +5,9 @@
  */
 import type { Tensor, Weights } from '../model/weights.ts';
 import { type Direction, type DirectionKey, type Header, NO_LOSS, type Round, SHARED_SLOT } from '../nouns.ts';
-import { coefficient, roundingWord } from '../numeric/header.ts';
+import { coefficient } from '../numeric/coefficient.ts';
 import type { Term } from '../numeric/kernels.ts';
+import { roundingWord } from '../numeric/noise.ts';
 
 /** A code and the direction it belongs to. */
 export interface Contribution {
@@ -34,7 +35,7 @@ export const contributions = (run: number, { header, segments }: Round): readonl
 /** What each contribution adds to a tensor. Zero terms are left out. */
 export const termsOf = (tensor: Tensor, header: Header, set: readonly Contribution[]): readonly Term[] =>
   set.flatMap(({ key, code }) => {
-    const c = coefficient(code, header, tensor.exponent, roundingWord(key, tensor.id));
+    const c = coefficient(header, code, tensor.exponent, roundingWord(key, tensor.id));
     return c === 0 ? [] : [{ key, c }];
   });
 

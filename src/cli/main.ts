@@ -19,6 +19,21 @@ interface Entry {
 }
 
 export const VERBS: Readonly<Record<string, Entry>> = {
+  demo: {
+    summary: 'A run with five peers on this machine, one killed, one late; nothing to fetch.',
+    load: () => import('./demo.ts'),
+  },
+  train: {
+    summary: 'Fine-tune a model, alone or as the host of a run; prints a join link.',
+    load: () => import('./train.ts'),
+  },
+  join: { summary: 'Take part in a run.', load: () => import('./join.ts') },
+  eval: { summary: 'Held-out loss and accuracy of a run, after any round.', load: () => import('./eval.ts') },
+  generate: { summary: 'Continue a text with the weights of a run.', load: () => import('./generate.ts') },
+  replay: { summary: 'Rebuild the model of a run from its base and its journal.', load: () => import('./replay.ts') },
+  verify: { summary: 'Check a journal record by record, and the weights it gives.', load: () => import('./verify.ts') },
+  inspect: { summary: 'Show what a journal holds.', load: () => import('./inspect.ts') },
+  export: { summary: 'Write the trained model as a Hugging Face folder.', load: () => import('./export.ts') },
   schema: { summary: 'Print the JSON Schema of run files, or all fault codes.', load: () => import('./schema.ts') },
 };
 

@@ -9,10 +9,10 @@
  * @module
  */
 import { batchExamples } from '../data/batch.ts';
+import type { Batch, Direction, DirectionKey, Example, Task } from '../nouns.ts';
 import type { Perturbation } from '../objective/feeds.ts';
 import type { Forward } from '../objective/forward.ts';
 import { sequenceLosses } from '../objective/loss.ts';
-import type { Batch, Direction, DirectionKey, Example, Task } from '../nouns.ts';
 
 /** A direction and the samples it is measured on. */
 export interface Probe {
@@ -26,6 +26,8 @@ export interface Measurement {
   readonly task: Task;
   /** Token ids of the label words, empty for language modelling. */
   readonly choices: Int32Array;
+  /** Longest sequence of the model. */
+  readonly positions: number;
 }
 
 /**
@@ -49,9 +51,17 @@ const headOf = (task: Task) =>
   task.kind === 'lm' ? ({ kind: 'lm' } as const) : ({ kind: 'choice', choices: task.labels.length } as const);
 
 /** Mean L+ - L- of each probe, all probes in shared calls: both signs of every sample side by side. */
-async function sided(m: Measurement, { rank }: Direction, delta: number, probes: readonly Probe[]): Promise<Float64Array> {
+async function sided(
+  m: Measurement,
+  { rank }: Direction,
+  delta: number,
+  probes: readonly Probe[],
+): Promise<Float64Array> {
   const units = probes.flatMap(({ examples }, probe) => examples.map((example) => ({ probe, example })));
-  const batches = batchExamples(units.flatMap(({ example }) => [example, example]));
+  const batches = batchExamples(
+    units.flatMap(({ example }) => [example, example]),
+    m.positions,
+  );
   const unitOf = (batch: Batch, s: number) => batch.members[s]! >> 1; // -1 stays -1
   const keys = batches.map((batch) =>
     Array.from({ length: batch.sequences / 2 }, (_, i) => probes[units[unitOf(batch, 2 * i)]?.probe ?? 0]!.key),
@@ -79,7 +89,7 @@ async function dense(
 ): Promise<Float64Array> {
   const differences = new Float64Array(probes.length);
   for (const [probe, { key, examples }] of probes.entries()) {
-    const batches = batchExamples(examples);
+    const batches = batchExamples(examples, m.positions);
     const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, key };
     const [plus, minus] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
     for (const [i, batch] of batches.entries()) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { exponentOf, toFixed } from '../numeric/fixed.ts';
+import { exponentOf, quantise } from '../numeric/fixed.ts';
 import type { Kernels } from '../numeric/kernels.ts';
 import type { Model, TensorSpec } from './stage.ts';
 
@@ -34,9 +34,9 @@ export async function fixWeights(
   const tensors: Tensor[] = [];
   for (const spec of model.tensors) {
     const base = await read(spec.name);
-    const exponent = exponentOf(base);
+    const exponent = exponentOf(base, spec.name);
     const q = kernels.i32(base.length);
-    toFixed(base, exponent, q);
+    quantise(base, exponent, q);
     tensors.push({ ...spec, exponent, q });
   }
   const names = new Map(tensors.map((tensor) => [tensor.name, tensor]));

@@ -7,6 +7,7 @@
 import type { Access, Binding, Dims, Form, Stage } from '../model/stage.ts';
 import type { Tensor, Weights } from '../model/weights.ts';
 import type { Batch, DirectionKey, DirectionKind } from '../nouns.ts';
+import { U_STREAM, V_STREAM } from '../numeric/noise.ts';
 import { padded, type Scratch } from './scratch.ts';
 
 /** What is added to the weights while a loss is measured. `delta` is eps · scale, the length of one unit of noise. */
@@ -37,8 +38,7 @@ export const lanesOf = (p: Perturbation): number => (p.kind === 'dense' ? 2 : 1)
 
 export type Feeds = Record<string, Float32Array>;
 
-const U_STREAM = 1;
-const V_STREAM = 2;
+const NONE = new Int32Array(0);
 
 /** Rows of a stored matrix that a call reads. */
 function rowsOf(access: Access & { as: 'rows' }, batch: Batch, choices: Int32Array): Int32Array {
@@ -92,7 +92,8 @@ export function batchFeeds(
       const rows = rowsOf(access, batch, choices);
       feeds[input] = gatherRows(tensor, rows, whole[input], weights, scratch);
     }
-    if (p.kind === 'sided') Object.assign(feeds, sides(binding, tensor, weights, p, p.keys[index]!, batch, choices, scratch));
+    if (p.kind === 'sided')
+      Object.assign(feeds, sides(binding, tensor, weights, p, p.keys[index]!, batch, choices, scratch));
   }
   return feeds;
 }
@@ -138,6 +139,9 @@ function sides(
   const tall = uLength(access, tensor, batch, choices.length);
   const wide = width(tensor);
   const u = scratch.take(batch.sequences * rank * tall);
+  const rows = access.as === 'rows' ? rowsOf(access, batch, choices) : NONE;
+  const index = scratch.takeInts(rows.length);
+  index.set(rows);
   const v = scratch.take(batch.sequences * rank * wide);
   for (let s = 0; s < batch.sequences; s++) {
     const key = keys[s >> 1]!;
@@ -147,8 +151,7 @@ function sides(
       const uk = u.subarray(at, at + tall);
       if (access.as === 'matrix') kernels.factor(U_STREAM, k, tensor.id, key, value, uk);
       else {
-        const rows = rowsOf(access, batch, choices);
-        const own = access.of === 'tokens' ? rows.subarray(s * batch.tokens, (s + 1) * batch.tokens) : rows;
+        const own = access.of === 'tokens' ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
         kernels.factorAt(U_STREAM, k, tensor.id, key, value, own, uk);
       }
       const vk = v.subarray((s * rank + k) * wide, (s * rank + k + 1) * wide);
@@ -180,13 +183,18 @@ export function stageScratch(
     if (p.kind === 'dense') floats += 2 * padded(n);
     else if (access.as !== 'rows') floats += padded(n);
     if (access.as === 'rows') {
-      const rows = access.of === 'tokens' ? dims.sequences * dims.tokens : access.of === 'choices' ? choices : dims.tokens;
-      floats += padded(rows * wide) * (p.kind === 'dense' ? 2 : 1);
+      const rows =
+        access.of === 'tokens' ? dims.sequences * dims.tokens : access.of === 'choices' ? choices : dims.tokens;
+      floats += padded(rows * wide);
+      if (p.kind === 'sided') floats += padded(rows);
     }
     if (p.kind !== 'sided') continue;
     const rank = p.rank ?? 1;
     if (access.as === 'vector') floats += padded(dims.sequences * n);
-    else floats += padded(dims.sequences * rank * uLength(access, { shape }, dims, choices)) + padded(dims.sequences * rank * wide);
+    else
+      floats +=
+        padded(dims.sequences * rank * uLength(access, { shape }, dims, choices)) +
+        padded(dims.sequences * rank * wide);
   }
   return floats;
 }

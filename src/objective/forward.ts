@@ -42,7 +42,10 @@ export function scratchLength(model: Model, plans: readonly Plan[]): number {
   for (const { dims, head, perturbation } of plans) {
     const choices = head.kind === 'choice' ? head.choices : 0;
     for (const stage of stagesOf(model, head)) {
-      most = Math.max(most, stageScratch(stage, (name) => shapes.get(name)!, dims, perturbation, choices));
+      most = Math.max(
+        most,
+        stageScratch(stage, (name) => shapes.get(name)!, dims, perturbation, choices),
+      );
     }
   }
   return most;

@@ -9,6 +9,8 @@ import type { Kernels } from '../numeric/kernels.ts';
 export interface Scratch {
   /** The next `length` floats. @throws {RangeError} when the plan was too small, a defect of `scratchLength`. */
   take(length: number): Float32Array;
+  /** The same memory as integers. */
+  takeInts(length: number): Int32Array;
   /** A place to return to. */
   mark(): number;
   /** Hands back everything taken since `mark`. */
@@ -23,12 +25,17 @@ export const padded = (length: number): number => Math.ceil(length / ALIGN) * AL
 export function scratchOf(kernels: Kernels, length: number): Scratch {
   const all = kernels.f32(length);
   let next = 0;
+  const take = (count: number): Float32Array => {
+    const start = next;
+    next += padded(count);
+    if (next > length) throw new RangeError(`scratch holds ${length} floats, ${next} were asked for`);
+    return all.subarray(start, start + count);
+  };
   return {
-    take(count) {
-      const start = next;
-      next += padded(count);
-      if (next > length) throw new RangeError(`scratch holds ${length} floats, ${next} were asked for`);
-      return all.subarray(start, start + count);
+    take,
+    takeInts(count) {
+      const floats = take(count);
+      return new Int32Array(floats.buffer, floats.byteOffset, count);
     },
     mark: () => next,
     release: (mark) => {

@@ -23,6 +23,8 @@ export const MAX_PEERS = 256;
 export const MAX_SLOTS = 4096;
 /** Provable offences (a forged or contradicting contribution, garbage frames) before a key is evicted for good. */
 export const MAX_STRIKES = 3;
+/** After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection. */
+const LINGER_MS = 5000;
 /** Checksums of one peer that wait for the host's replica; older reports are dropped. */
 const MAX_CLAIMS = 16;
 
@@ -56,6 +58,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
       strikes: 0,
       seen: now,
       since: 0,
+      told: false,
       claims: [],
     }),
   );
@@ -75,7 +78,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     finished: false,
   };
   return turn(state, now, (draft) => {
-    if (ledger.digests.has(ledger.manifest.max_steps)) finish(draft, 'done', '');
+    if (ledger.digests.has(ledger.manifest.max_steps)) draft.phase = 'done';
     else askReplica(draft);
   });
 }
@@ -125,7 +128,7 @@ const HANDLERS: Handlers = {
       refuse(draft, known.channel, 'REPLACED', 'the same identity connected again; run one process per identity');
     const slot = known?.slot ?? draft.members.size;
     if (known === undefined) append(draft, { type: 'admit', slot, key, name });
-    const fresh = { slot, key: hex, name, rate: undefined, worked: -1, records: 0, strikes: 0 };
+    const fresh = { slot, key: hex, name, rate: undefined, worked: -1, records: 0, strikes: 0, told: false };
     const since = draft.ledger.round;
     put(draft, { ...(known ?? fresh), status: 'joining', channel, seen: draft.now, since, claims: [] });
     send(draft, channel, { type: 'admitted', slot, head: since });
@@ -173,7 +176,8 @@ const HANDLERS: Handlers = {
 
   left(draft, { channel }) {
     const member = memberOn(draft, channel);
-    if (member !== undefined) put(draft, { ...member, status: 'gone', channel: undefined, claims: [] });
+    if (member !== undefined)
+      put(draft, { ...member, status: 'gone', channel: undefined, seen: draft.now, claims: [] });
   },
 
   applied(draft, { round, checksum }) {
@@ -193,8 +197,9 @@ const HANDLERS: Handlers = {
     draft.pending--;
     append(draft, { type: 'digest', round, root });
     if (round < draft.ledger.manifest.max_steps) return;
-    for (const channel of followers(draft)) send(draft, channel, { type: 'done', round });
-    finish(draft, 'done', '');
+    draft.phase = 'done';
+    for (const member of draft.members.values())
+      if (member.status === 'ready' || member.status === 'late') tellDone(draft, member);
   },
 
   tick() {},
@@ -231,6 +236,10 @@ function confirm(draft: Turn, member: Member): void {
   const ready = due.some((claimed) => claimed.ready);
   put(draft, { ...member, claims, status: ready ? 'ready' : member.status });
   if (!ready) return;
+  if (draft.phase === 'done') {
+    tellDone(draft, draft.members.get(member.slot)!);
+    return;
+  }
   const share = draft.attempt?.shares.get(member.slot);
   // It lost its connection while measuring, not its place.
   if (share !== undefined && share.codes === undefined) open(draft, member.channel, share);
@@ -241,6 +250,10 @@ function confirm(draft: Turn, member: Member): void {
 /** Everything that follows from the state alone: commit, open, stop. Runs after every event. */
 function settle(draft: Turn): void {
   if (draft.finished) return;
+  if (draft.phase === 'done') {
+    linger(draft);
+    return;
+  }
   if (draft.attempt !== undefined) closeRound(draft);
   if (draft.finished || draft.attempt !== undefined) return;
   if (draft.stopping) {
@@ -261,6 +274,21 @@ function settle(draft: Turn): void {
     return;
   }
   if (draft.ledger.round < draft.ledger.manifest.max_steps) openRound(draft);
+}
+
+function tellDone(draft: Turn, member: Member): void {
+  send(draft, member.channel!, { type: 'done', round: draft.ledger.round });
+  put(draft, { ...member, told: true });
+}
+
+/** Finishes when everybody knows, but for those who have been away too long. */
+function linger(draft: Turn): void {
+  const awaited = [...draft.members.values()]
+    .filter(({ status, told }) => !told && (status === 'gone' || status === 'joining'))
+    .map(({ seen }) => seen + LINGER_MS)
+    .filter((end) => end > draft.now);
+  if (draft.stopping || awaited.length === 0) finish(draft, 'done', '');
+  else draft.effects.push({ type: 'wake', at: Math.min(...awaited) });
 }
 
 function openRound(draft: Turn): void {

@@ -139,13 +139,15 @@ export class Follower {
 
   /**
    * Builds the replica if there is none, and applies a batch of rounds that it lacks.
+   * @param fetcher to ask for a snapshot.
    * @returns whether it stands at the end of the journal.
    */
-  async advance(fetcher: Fetcher): Promise<boolean> {
+  async advance(fetcher?: Fetcher): Promise<boolean> {
     const { manifest } = this.ledger;
     this.#replica ??= await this.#makeReplica(manifest, this.#run);
     const replica = this.#replica;
-    if (this.#mayAsk && this.ledger.round - replica.round() >= SNAPSHOT_ROUNDS) await this.#restore(replica, fetcher);
+    const far = this.ledger.round - replica.round() >= SNAPSHOT_ROUNDS;
+    if (fetcher !== undefined && far && this.#mayAsk) await this.#restore(replica, fetcher);
     const missed = this.#rounds.slice(replica.round(), replica.round() + BATCH_ROUNDS);
     if (missed.length > 0) await replica.apply(missed);
     return replica.round() === this.ledger.round;

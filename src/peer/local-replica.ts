@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { applyCommitted, type Learner, measureRecords } from '../method/onebyte.ts';
-import { checksum, littleEndian, root } from '../apply/digest.ts';
+
+import { checksum, root } from '../apply/digest.ts';
 import { batchExamples } from '../data/batch.ts';
 import { Fault } from '../faults.ts';
-import { predictions, sequenceLosses } from '../objective/loss.ts';
+import { applyCommitted, type Learner, measureRecords } from '../method/onebyte.ts';
 import type { Example } from '../nouns.ts';
+import { predictions, sequenceLosses } from '../objective/loss.ts';
 import type { Crypto } from '../ports.ts';
 import type { Replica } from './replica.ts';
 
@@ -16,7 +17,9 @@ import type { Replica } from './replica.ts';
 export async function evaluate(learner: Learner, examples: readonly Example[]): Promise<Record<string, number>> {
   const { manifest, forward, choices } = learner;
   const { task } = manifest;
-  const batches = batchExamples(examples);
+  if (examples.length === 0)
+    throw new Fault('FILE_MISSING', 'the held-out data of the run is not on this machine; give it');
+  const batches = batchExamples(examples, learner.positions);
   const head = task.kind === 'lm' ? ({ kind: 'lm' } as const) : ({ kind: 'choice', choices: choices.length } as const);
   const [outputs] = await forward.run(batches, head, { kind: 'none' }, choices);
   let loss = 0;
@@ -64,7 +67,7 @@ export function localReplica(learner: Learner, held: readonly Example[], crypto:
         return measureRecords(learner, header, from, count);
       }),
     evaluate: () => inTurn(() => evaluate(learner, held)),
-    checksum: () => inTurn(() => checksum(weights, run)),
+    checksum: () => inTurn(() => checksum(weights, rounds, run)),
     root: () => inTurn(() => root(weights, crypto)),
     snapshot: () => inTurn(() => snapshotOf(weights.tensors)),
     restore: (round, snapshot, expected) =>
@@ -86,7 +89,7 @@ function snapshotOf(tensors: readonly { readonly q: Int32Array }[]): Uint8Array 
   const bytes = new Uint8Array(tensors.reduce((sum, { q }) => sum + q.byteLength, 0));
   let at = 0;
   for (const { q } of tensors) {
-    bytes.set(littleEndian(q), at);
+    bytes.set(new Uint8Array(q.buffer, q.byteOffset, q.byteLength), at);
     at += q.byteLength;
   }
   return bytes;
@@ -98,6 +101,5 @@ function writeSnapshot(tensors: readonly { readonly q: Int32Array }[], bytes: Ui
     throw new Fault('BLOB_MISMATCH', `the snapshot holds ${bytes.length} bytes, the weights are ${length}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
-  for (const { q } of tensors)
-    for (let i = 0; i < q.length; i++, at += 4) q[i] = view.getInt32(at, true);
+  for (const { q } of tensors) for (let i = 0; i < q.length; i++, at += 4) q[i] = view.getInt32(at, true);
 }

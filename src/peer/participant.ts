@@ -287,15 +287,22 @@ export function startParticipant(options: ParticipantOptions): Participant {
     });
 
   async function outcome(reason: 'done' | 'stopped'): Promise<ParticipantOutcome> {
-    let root: Hex | undefined;
-    if (reason === 'done') {
-      const { replica, ledger } = follower!;
-      root = toHex(await replica.root());
-      const digest = ledger.digests.get(replica.round());
-      if (digest === undefined || root !== toHex(digest))
-        throw new Fault('DRIFT', `the weights after ${replica.round()} rounds are not those of the journal`);
-    }
+    const root = reason === 'done' ? toHex(await finalRoot(follower!)) : undefined;
     return { reason, slot, round: follower?.appliedRounds ?? 0, records, root, traffic };
+  }
+
+  /** The root that the journal names. The host may be gone by now: weights that differ are rebuilt without it. */
+  async function finalRoot(self: Follower): Promise<Uint8Array> {
+    const digest = self.ledger.digests.get(self.ledger.round);
+    for (let rebuilt = false; ; rebuilt = true) {
+      while (!(await self.advance()));
+      const root = await self.replica.root();
+      if (digest !== undefined && equalBytes(root, digest)) return root;
+      if (rebuilt || digest === undefined)
+        throw new Fault('DRIFT', `the weights after ${self.ledger.round} rounds are not those of the journal`);
+      emit({ event: 'rebuild', round: self.ledger.round });
+      await self.discardReplica();
+    }
   }
 
   const finished = run().finally(() => follower?.discardReplica());

@@ -104,6 +104,8 @@ export interface Member {
   readonly seen: number;
   /** Rounds committed when it connected: nothing older is sent to it. */
   readonly since: number;
+  /** It has everything, and was told that the run is done. */
+  readonly told: boolean;
   /** Its checksums that the host's replica could not confirm yet. */
   readonly claims: readonly Claim[];
 }

@@ -5,6 +5,8 @@
  * @module
  */
 import { Worker } from 'node:worker_threads';
+// Before any worker starts: a worker's environment is a copy of what it was then.
+import '../../engine/node-telemetry.ts';
 import { Fault, type FaultCode } from '../../faults.ts';
 import type { NodeReplica, ReplicaSpec } from './open-replica.ts';
 
@@ -49,7 +51,9 @@ export async function threadedReplica(spec: ReplicaSpec): Promise<NodeReplica> {
     if (refusal) call?.reject(new Fault(refusal.code, refusal.message));
     else call?.resolve(value);
   });
-  worker.on('error', (cause) => settle(new Fault('ENGINE_FAILED', `the compute thread died: ${cause.message}`, { cause })));
+  worker.on('error', (cause) =>
+    settle(new Fault('ENGINE_FAILED', `the compute thread died: ${cause.message}`, { cause })),
+  );
   worker.on('exit', () => settle(new Fault('ENGINE_FAILED', 'the compute thread has ended')));
 
   const expectAnswer = <T>(id: number): Promise<T> =>

@@ -1,0 +1,38 @@
+/**
+ * `murmur eval`: held-out loss and accuracy of a run's weights, at its end or after any round.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import { blobRef } from '../peer/node/blobs.ts';
+import { type Argv, flagsOf } from './args.ts';
+import { openRun, pastFlags, rebuild, runWord } from './past.ts';
+import type { Io } from './verb.ts';
+
+export const usage: string = `eval <output_dir> [flags]
+
+Rebuilds the weights of a run and judges them on its held-out data, or on a file of your own with --on.
+  murmur eval out
+  murmur eval out --rounds 0 --on test.jsonl`;
+
+const own = pastFlags.extend({
+  on: z.string().min(1).optional().describe('Data to judge on, of the same form as the training data.'),
+  rounds: z.int().min(0).optional().describe('Judge the weights after so many rounds; 0 is the base. Default: all.'),
+  max_eval_samples: z.int().min(1).optional().describe('Judge on the first so many samples only.'),
+});
+export const flags: z.ZodObject = own;
+
+export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
+  const given = flagsOf(own, argv);
+  const past = await openRun(runWord('eval', argv), given);
+  const until = Math.min(given.rounds ?? past.ledger.round, past.ledger.round);
+  const evalData = given.on === undefined ? undefined : await blobRef(given.on, given.on);
+  const paths = evalData ? { ...past.paths, [evalData.sha256]: given.on! } : past.paths;
+  const maxEvalSamples = given.max_eval_samples;
+  const replica = await rebuild({ ...past, paths }, given, output, { until, evalData, maxEvalSamples });
+  try {
+    return { rounds: until, ...(await replica.evaluate()) };
+  } finally {
+    await replica.close();
+  }
+}

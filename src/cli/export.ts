@@ -1,0 +1,60 @@
+/**
+ * `murmur export`: the trained model as a folder that Hugging Face transformers loads.
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { openCheckpoint } from '../model/checkpoint.ts';
+import { readConfig } from '../model/config.ts';
+import { exportFiles, trained } from '../model/export.ts';
+import { modelOf } from '../model/model.ts';
+import { fileSource } from '../model/node/files.ts';
+import { writeFolder } from '../model/node/write-folder.ts';
+import type { NodeReplica } from '../peer/node/open-replica.ts';
+import type { RunFolder } from '../peer/node/run-folder.ts';
+import { type Argv, flagsOf } from './args.ts';
+import { openRun, pastFlags, rebuild, runWord } from './past.ts';
+import type { Io } from './verb.ts';
+
+export const usage: string = `export <output_dir> --output_dir FOLDER [flags]
+
+Rebuilds the weights of a run and writes them as a folder of its own: config.json, model.safetensors in float32 with the
+names of the Hub, and the tokenizer. transformers and others load it as it is.
+  murmur export out --output_dir model`;
+
+const own = pastFlags.extend({
+  output_dir: z.string().min(1).describe('Folder to write; it must not exist.'),
+  rounds: z.int().min(0).optional().describe('Weights after so many rounds; 0 is the base. Default: all.'),
+});
+export const flags: z.ZodObject = own;
+
+/** Files of a base that are not made anew. */
+const COPIED = /^(tokenizer.*|generation_config|special_tokens_map)\.json$/;
+
+/** Writes the replica's weights to `folder`, whole or not at all. @throws {Fault} OUTPUT_EXISTS */
+export async function exportModel({ manifest, paths }: RunFolder, replica: NodeReplica, folder: string): Promise<void> {
+  const { files } = manifest.base;
+  const pathOf = (name: string): string => paths[files.find(({ path }) => path === name)!.sha256]!;
+  const shards = files.filter(({ path }) => path.endsWith('.safetensors'));
+  const checkpoint = await openCheckpoint(await Promise.all(shards.map(({ path }) => fileSource(pathOf(path)))));
+  const config = await readFile(pathOf('config.json'), 'utf8');
+  const { tensors } = modelOf(readConfig(config), checkpoint.tensors);
+  const copied = new Map<string, Uint8Array>();
+  for (const { path } of files) if (COPIED.test(path)) copied.set(path, await readFile(pathOf(path)));
+  const stored = tensors.map((tensor) => trained(tensor, (name) => replica.tensor(name)));
+  await writeFolder(folder, exportFiles(config, copied, stored));
+}
+
+export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
+  const given = flagsOf(own, argv);
+  const past = await openRun(runWord('export', argv), given);
+  const until = Math.min(given.rounds ?? past.ledger.round, past.ledger.round);
+  const replica = await rebuild(past, given, output, { until });
+  try {
+    await exportModel(past, replica, given.output_dir);
+    return { path: given.output_dir, rounds: until };
+  } finally {
+    await replica.close();
+  }
+}

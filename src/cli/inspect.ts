@@ -1,0 +1,98 @@
+/**
+ * `murmur inspect`: what a journal holds, for people.
+ *
+ * @module
+ */
+import { z } from 'zod';
+import { type Entry, HOST_SLOT } from '../nouns.ts';
+import { toHex } from '../numeric/bytes.ts';
+import { roundsOf } from '../peer/ledger.ts';
+import { type Argv, flagsOf } from './args.ts';
+import { openRun, runWord } from './past.ts';
+import type { Io } from './verb.ts';
+
+export const usage: string = `inspect <output_dir> [flags]
+
+Shows the manifest of a run, who took part, how held-out loss went, and where the bytes of its journal are.
+  murmur inspect out
+  murmur inspect out --records`;
+
+const own = z.strictObject({ records: z.boolean().default(false).describe('List every record.') });
+export const flags: z.ZodObject = own;
+
+const summary: { readonly [T in Entry['type']]: (entry: Extract<Entry, { readonly type: T }>) => string } = {
+  manifest: ({ manifest }) => `base ${manifest.base.name}, ${manifest.method}`,
+  admit: ({ slot, name }) => `slot ${slot}, ${name}`,
+  evict: ({ slot, reason }) => `slot ${slot}: ${reason}`,
+  round: ({ round: { header, segments } }) =>
+    `round ${header.round}, ${header.usable} usable of ${segments.reduce((sum, s) => sum + s.codes.length, 0)} from ${segments.length} peers`,
+  evaluation: ({ round, slot, metrics }) =>
+    `after ${round} rounds${slot === HOST_SLOT ? '' : `, by slot ${slot}`}: ${Object.entries(metrics)
+      .map(([name, value]) => `${name} ${value.toPrecision(6)}`)
+      .join(', ')}`,
+  digest: ({ round, root }) => `after ${round} rounds: ${toHex(root)}`,
+};
+
+const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry) => string)(entry);
+
+export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
+  const { records: list } = flagsOf(own, argv);
+  const { manifest, records, ledger, bytes } = await openRun(runWord('inspect', argv));
+  const { base, data, direction, task, ...scalars } = manifest;
+  const rows = Object.entries(scalars).map(([key, value]) => [key, String(value)]);
+  output.table('Manifest', [
+    ['key', 'value'],
+    ['base', `${base.name} (${base.files.map(({ path }) => path).join(', ')})`],
+    ['data', data.train.path],
+    ['task', JSON.stringify(task)],
+    ['direction', JSON.stringify(direction)],
+    ...rows,
+  ]);
+  const rounds = roundsOf(records.map(({ entry }) => entry));
+  const sent = new Map<number, number>();
+  for (const { segments } of rounds)
+    for (const { slot, codes } of segments) sent.set(slot, (sent.get(slot) ?? 0) + codes.length);
+  output.table('Peers', [
+    ['slot', 'name', 'gradients', 'key'],
+    ...[...ledger.admitted.values()].map(({ slot, name, key, evicted }) => [
+      String(slot),
+      evicted ? `${name} (evicted)` : name,
+      String(sent.get(slot) ?? 0),
+      `${toHex(key).slice(0, 16)}…`,
+    ]),
+  ]);
+  output.table('Held out', [
+    ['rounds', 'metrics'],
+    ...[...ledger.evaluated].map(([round, metrics]) => [
+      String(round),
+      Object.entries(metrics)
+        .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+        .join('   '),
+    ]),
+  ]);
+  if (list)
+    output.table('Records', [
+      ['#', 'byte', 'bytes', 'type', ''],
+      ...records.map(({ index, offset, bytes: { length }, entry }) => [
+        ...[index, offset, length].map(String),
+        entry.type,
+        describe(entry),
+      ]),
+    ]);
+  const gradients = rounds.reduce((sum, { segments }) => sum + segments.reduce((n, s) => n + s.codes.length, 0), 0);
+  const perType: Record<string, number> = {};
+  for (const {
+    entry,
+    bytes: { length },
+  } of records)
+    perType[entry.type] = (perType[entry.type] ?? 0) + length;
+  output.table('Journal', [['records of', 'bytes'], ...Object.entries(perType).map(([type, n]) => [type, String(n)])]);
+  return {
+    rounds: ledger.round,
+    gradients,
+    'journal/bytes': bytes,
+    'journal/bytes_per_gradient': gradients === 0 ? 0 : bytes / gradients,
+    manifest,
+    evaluations: Object.fromEntries(ledger.evaluated),
+  };
+}

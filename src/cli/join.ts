@@ -1,0 +1,131 @@
+/**
+ * `murmur join`: this machine as a peer of a run.
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises';
+import { availableParallelism, hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { Fault } from '../faults.ts';
+import type { BlobRef, Manifest } from '../nouns.ts';
+import type { Fetcher } from '../peer/fetcher.ts';
+import { locate, type Paths } from '../peer/node/blobs.ts';
+import { nodeCrypto } from '../peer/node/crypto.ts';
+import { downloadBlob, httpFetcher } from '../peer/node/fetcher.ts';
+import { freeIdentity, secretOf } from '../peer/node/identity.ts';
+import { parseJoinLink } from '../peer/node/link.ts';
+import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { systemClock, systemEntropy } from '../peer/node/system.ts';
+import { webSocketTransport } from '../peer/node/transport-websocket.ts';
+import { startParticipant } from '../peer/participant.ts';
+import { type Argv, flagsOf } from './args.ts';
+import type { Output } from './output.ts';
+import { cacheOf } from './prepare.ts';
+import { onInterrupt } from './signals.ts';
+import type { Io } from './verb.ts';
+
+export const usage: string = `join <link> [flags]
+
+Takes part in a run: fetches what is missing here, follows its journal, measures what it is assigned, one byte at a time.
+Comes back by itself after a disturbance; Ctrl+C leaves, and the same key is the same peer when it returns.
+  murmur join http://192.168.1.20:7777/join/kq3…
+  murmur join http://192.168.1.20:7777/join/kq3… --model my-model --threads 2`;
+
+const own = z.strictObject({
+  name: z.string().min(1).max(64).optional().describe('What others see this machine as. Default: its host name.'),
+  key: z.string().min(1).optional().describe('File of the key that this peer is known by. Default: one of this user.'),
+  model: z.string().min(1).optional().describe('Folder with the base, to save its download.'),
+  files: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('JSON of files on this machine, hash to path, as in output_dir/files.json.'),
+  threads: z.int().min(1).max(1024).optional().describe('Threads to compute with. Default: all cores.'),
+  patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
+});
+export const flags: z.ZodObject = own;
+
+/** The host compares checksums with its own so often: cheap, and drift is found within a few rounds. */
+const CHECKSUM_STEPS = 1;
+
+export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Record<string, unknown>>> {
+  const given = flagsOf(own, argv);
+  const [link, ...more] = argv.words;
+  if (link === undefined || more.length > 0)
+    throw new Fault('CONFIG_INVALID', 'join: takes the one link that the host printed');
+  const { address, files, joinCode } = parseJoinLink(link);
+  const cache = cacheOf(env);
+  const fetcher = httpFetcher(files);
+  const { secret, release } = given.key
+    ? { secret: await secretOf(given.key), release: async () => undefined }
+    : await freeIdentity(join(cache, 'keys'));
+  const threads = given.threads ?? availableParallelism();
+  const known = given.files === undefined ? {} : await readPaths(given.files);
+  try {
+    const participant = startParticipant({
+      transport: webSocketTransport(),
+      address,
+      fetcher,
+      joinCode,
+      crypto: nodeCrypto,
+      secret,
+      name: given.name ?? hostname(),
+      clock: systemClock,
+      entropy: systemEntropy,
+      checksumSteps: CHECKSUM_STEPS,
+      patienceMs: given.patience * 1000,
+      makeReplica: async (manifest) => {
+        const paths = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
+        return threadedReplica({ manifest, paths, threads, maxEvalSamples: 1 });
+      },
+      onEvent: (event) => output.event({ ...event }),
+    });
+    const released = onInterrupt({ first: () => participant.stop(), second: () => process.exit(130) }, output);
+    // A host that started this process holds a channel to it: when that closes, the host is gone or wants us gone.
+    if (process.connected) process.once('disconnect', () => participant.stop());
+    const { reason, slot, round, records, root, traffic } = await participant.finished.finally(released);
+    return {
+      ...{ reason, slot, rounds: round, records },
+      'bytes/payload': traffic.payload,
+      'bytes/wire': traffic.wire,
+      ...(root === undefined ? {} : { digest: root }),
+    };
+  } finally {
+    await release();
+  }
+}
+
+async function readPaths(name: string): Promise<Paths> {
+  try {
+    return JSON.parse(await readFile(name, 'utf8')) as Paths;
+  } catch (cause) {
+    throw new Fault('FILE_MISSING', `${name} cannot be read as JSON; name a files.json of a run`, { cause });
+  }
+}
+
+/** Files of the run, from where they are on this machine, else from the host into the cache. */
+async function obtain(
+  manifest: Manifest,
+  fetcher: Fetcher,
+  cache: string,
+  { known, model }: { readonly known: Paths; readonly model: string | undefined },
+  output: Output,
+): Promise<Paths> {
+  const { train, eval: held } = manifest.data;
+  const wanted = [...manifest.base.files, train, ...(held ? [held] : [])];
+  const cached = ({ sha256 }: BlobRef): string => resolve(join(cache, sha256));
+  const here = await locate(wanted, (blob) => [
+    ...(known[blob.sha256] ? [known[blob.sha256]!] : []),
+    ...(model ? [join(model, blob.path)] : []),
+    cached(blob),
+  ]);
+  const missing = wanted.filter(({ sha256 }) => here[sha256] === undefined);
+  for (const blob of missing) {
+    const task = `fetching ${blob.path}`;
+    await downloadBlob(fetcher, blob, cached(blob), (done) =>
+      output.progress({ task, done, total: blob.bytes, unit: 'B' }),
+    );
+  }
+  return { ...here, ...Object.fromEntries(missing.map((blob) => [blob.sha256, cached(blob)])) };
+}

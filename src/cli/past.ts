@@ -1,0 +1,52 @@
+/**
+ * What the verbs about a finished or interrupted run share: which run, where its files lie, and its rebuilt replica.
+ *
+ * @module
+ */
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { Fault } from '../faults.ts';
+import type { NodeReplica, ReplicaSpec } from '../peer/node/open-replica.ts';
+import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { openRun, type RunFolder, replay, requireBase } from '../peer/node/run-folder.ts';
+import type { Argv } from './args.ts';
+import type { Output } from './output.ts';
+
+/** Flags of verbs that rebuild a model. */
+export const pastFlags = z.strictObject({
+  model: z.string().min(1).optional().describe('Folder of the base, if it is not where it was.'),
+  data: z.string().min(1).optional().describe('Training data, if it is not where it was.'),
+  eval_data: z.string().min(1).optional().describe('Held-out data, if it is not where it was.'),
+  threads: z.int().min(1).max(1024).optional().describe('Threads to compute with. Default: all cores.'),
+});
+
+export type PastFlags = z.output<typeof pastFlags>;
+
+/** The one word a verb takes. @throws {Fault} CONFIG_INVALID */
+export function runWord(verb: string, { words }: Argv): string {
+  const [run, ...more] = words;
+  if (run === undefined || more.length > 0)
+    throw new Fault('CONFIG_INVALID', `${verb}: takes the output_dir of one run; "murmur ${verb} --help" shows how`);
+  return run;
+}
+
+/** The weights after `until` rounds, every digest on the way checked. The caller closes the replica. */
+export async function rebuild(
+  run: RunFolder,
+  { threads = availableParallelism() }: PastFlags,
+  output: Output,
+  more: Partial<ReplicaSpec> & { readonly until?: number } = {},
+): Promise<NodeReplica> {
+  requireBase(run);
+  const { until = run.ledger.round, ...spec } = more;
+  const replica = await threadedReplica({ manifest: run.manifest, paths: run.paths, threads, ...spec });
+  try {
+    await replay(run, replica, until, (done) => output.progress({ task: 'replaying rounds', done, total: until }));
+  } catch (error) {
+    await replica.close();
+    throw error;
+  }
+  return replica;
+}
+
+export { openRun };

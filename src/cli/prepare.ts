@@ -1,0 +1,106 @@
+/**
+ * A configuration → the manifest of a run and the files it names: the model is found or fetched, everything is hashed,
+ * and the byte scale is measured on the base.
+ *
+ * @module
+ */
+import { homedir } from 'node:os';
+import { basename } from 'node:path';
+import { Fault } from '../faults.ts';
+import { canonicalJson } from '../journal/canonical.ts';
+import { cacheFolder, resolveModel } from '../model/node/resolve.ts';
+import type { BlobRef, Manifest } from '../nouns.ts';
+import { initialScale } from '../numeric/scale.ts';
+import { blobRef, type Paths } from '../peer/node/blobs.ts';
+import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { directionOf, manifestTask, type RunConfig, recordsOf } from './config.ts';
+import type { Output } from './output.ts';
+
+/** Directions measured on the base to choose the first byte scale. */
+const CALIBRATION_PROBES = 16;
+/** Largest |code|: all of the byte. */
+const CLIP = 127;
+
+export interface Prepared {
+  readonly manifest: Manifest;
+  readonly paths: Paths;
+}
+
+/** Where files are cached on this machine. */
+export const cacheOf = (env: Readonly<Record<string, string | undefined>>): string => cacheFolder(env, homedir());
+
+/**
+ * The manifest but for its byte scale, which is 1.
+ * @param coordinator public key, hexadecimal.
+ */
+export async function draftManifest(
+  config: RunConfig,
+  coordinator: string,
+  output: Output,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Prepared> {
+  const model = await resolveModel(config.model, {
+    cache: cacheOf(env),
+    revision: config.revision,
+    token: config.hub_token,
+    fetch: globalThis.fetch,
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    progress: ({ file, bytes, total }) =>
+      output.progress({ task: `downloading ${file}`, done: bytes, total, unit: 'B' }),
+  });
+  const paths: Record<string, string> = {};
+  const add = async (path: string, name: string): Promise<BlobRef> => {
+    const blob = await blobRef(path, name);
+    paths[blob.sha256] = path;
+    return blob;
+  };
+  const files: BlobRef[] = [];
+  for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
+  const held = config.eval_data === undefined ? undefined : await add(config.eval_data, basename(config.eval_data));
+  const train = await add(config.data, basename(config.data));
+  const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
+  return {
+    paths,
+    manifest: {
+      format: 1,
+      numbers: 1,
+      base: { name: model.name, files },
+      view: 'full',
+      method: 'onebyte',
+      direction: directionOf(config),
+      ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
+      ...recordsOf(config),
+      initial_scale: 1,
+      clip: CLIP,
+      task: manifestTask(config),
+      data: { train, ...(held ? { eval: held } : {}), eval_fraction },
+      forward_precision: 'f32',
+      coordinator,
+    },
+  };
+}
+
+/** The manifest with a byte scale measured on the base. */
+export async function calibrated({ manifest, paths }: Prepared, threads: number): Promise<Manifest> {
+  const replica = await threadedReplica({ manifest, paths, threads, maxEvalSamples: 1 });
+  try {
+    return { ...manifest, initial_scale: initialScale(await replica.slopes(CALIBRATION_PROBES)) };
+  } finally {
+    await replica.close();
+  }
+}
+
+/** Keys of a manifest that two starts of the same run may differ in. */
+const measured = ({ initial_scale: _, ...rest }: Manifest): string => canonicalJson(rest);
+
+/** @throws {Fault} OUTPUT_EXISTS naming the first key in which the folder's run differs */
+export function checkSameRun(folder: string, begun: Manifest, wanted: Manifest): void {
+  if (measured(begun) === measured(wanted)) return;
+  const differs = (Object.keys(wanted) as (keyof Manifest)[]).find(
+    (key) => key !== 'initial_scale' && canonicalJson(begun[key]) !== canonicalJson(wanted[key]),
+  );
+  throw new Fault(
+    'OUTPUT_EXISTS',
+    `${folder} holds a run with another ${differs ?? 'manifest'}; name another output_dir, or repeat its settings to go on`,
+  );
+}

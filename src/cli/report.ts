@@ -1,0 +1,86 @@
+/**
+ * What a host tells while it runs and at its end: its events with what a person wants beside them, and the numbers of
+ * the last line.
+ *
+ * @module
+ */
+import type { Manifest } from '../nouns.ts';
+import { toHex } from '../numeric/bytes.ts';
+import type { HostEvent } from '../peer/events.ts';
+import { roundsOf } from '../peer/ledger.ts';
+import type { Served } from '../peer/node/serve.ts';
+import type { Output } from './output.ts';
+
+export interface HostReport {
+  hear(event: HostEvent): void;
+  /** From here on, events carry what the sockets count. */
+  follow(served: Served): void;
+  peerExited(name: string, code: number | null, signal: NodeJS.Signals | null, logs: string): void;
+}
+
+/** Rounds over which the time left is estimated. */
+const RECENT = 20;
+
+export function hostReport(manifest: Manifest, loggingSteps: number, output: Output): HostReport {
+  const { max_steps } = manifest;
+  const times: number[] = [];
+  let served: Served | undefined;
+  const now = () => performance.now();
+  const counted = () => {
+    const traffic = served?.host.traffic();
+    return traffic ? { 'bytes/wire': traffic.wire, 'bytes/payload': traffic.payload } : {};
+  };
+  /** Seconds left, from the pace of the latest rounds. */
+  function eta(round: number): number | undefined {
+    times.push(now());
+    if (times.length > RECENT + 1) times.shift();
+    if (times.length < 2) return undefined;
+    const perRound = (times.at(-1)! - times[0]!) / (times.length - 1);
+    return ((max_steps - round) * perRound) / 1000;
+  }
+  return {
+    hear(event) {
+      if (event.event === 'round') {
+        const eta_s = eta(event.round);
+        if (event.round % loggingSteps !== 0 && event.round !== max_steps) return;
+        output.event({ ...event, max_steps, ...counted(), ...(eta_s === undefined ? {} : { eta_s }) });
+      } else if (event.event === 'evaluation') output.event({ ...event, max_steps, ...counted() });
+      else output.event({ ...event });
+    },
+    follow(now) {
+      served = now;
+    },
+    peerExited(name, code, signal, logs) {
+      if (code === 0) return;
+      const how = signal ? `was ended by ${signal}` : `left with exit code ${code}`;
+      output.event({ event: 'warning', message: `${name} ${how}; its log is ${logs}/${name}.log` });
+    },
+  };
+}
+
+/** The numbers of a run that is done. */
+export function result(served: Served, { max_steps }: Manifest, seconds: number): Readonly<Record<string, unknown>> {
+  const { records, ledger } = served.journal();
+  const rounds = roundsOf(records);
+  let gradients = 0;
+  let bytes = 0;
+  for (const { segments } of rounds)
+    for (const { codes } of segments) {
+      gradients += codes.length;
+      bytes += codes.byteLength;
+    }
+  const before = Object.entries(ledger.evaluated.get(0) ?? {}).map(([name, value]) => [`${name}_before`, value]);
+  const traffic = served.host.traffic();
+  return {
+    ...Object.fromEntries(before),
+    ...ledger.evaluated.get(max_steps),
+    rounds: rounds.length,
+    records: gradients,
+    'bytes/gradient': bytes / gradients,
+    'bytes/payload': traffic.payload,
+    'bytes/wire': traffic.wire,
+    'journal/bytes': served.journalBytes(),
+    digest: toHex(ledger.digests.get(max_steps)!),
+    seconds: Math.round(seconds * 10) / 10,
+  };
+}

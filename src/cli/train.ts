@@ -1,0 +1,107 @@
+/**
+ * `murmur train`: a run, hosted here.
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises';
+import { availableParallelism, hostname } from 'node:os';
+import { join } from 'node:path';
+import { Fault } from '../faults.ts';
+import { toHex } from '../numeric/bytes.ts';
+import { nodeCrypto } from '../peer/node/crypto.ts';
+import { secretOf } from '../peer/node/identity.ts';
+import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
+import { FILES_FILE, KEY_FILE, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
+import { type Served, serve } from '../peer/node/serve.ts';
+import { randomCode } from '../peer/node/system.ts';
+import type { Argv } from './args.ts';
+import { loadConfig, type RunConfig } from './config.ts';
+import { runFile } from './keys.ts';
+import { calibrated, checkSameRun, draftManifest } from './prepare.ts';
+import { hostReport, result } from './report.ts';
+import { onInterrupt } from './signals.ts';
+import type { Io } from './verb.ts';
+
+export const usage: string = `train [run.yaml] [flags]
+
+Fine-tunes a model with one byte per gradient, and hosts the run: peers on this machine (--peers) and any that join with
+the link it prints. A run that was interrupted goes on when the same command is given again.
+  murmur train run.yaml
+  murmur train --model my-model --data reviews.jsonl --prompt "{text} It was" --labels "0= terrible,1= great" --peers 2
+  murmur train run.yaml --host 0.0.0.0 --port 7777 --output_dir out`;
+
+export const flags: typeof runFile = runFile;
+
+/** @throws {Fault} FILE_MISSING, CONFIG_INVALID */
+async function configOf({ words, flags: given }: Argv, env: Io['env']): Promise<RunConfig> {
+  const [name, ...more] = words;
+  if (more.length > 0) throw new Fault('CONFIG_INVALID', `train: takes one run file, got ${words.length} words`);
+  if (name === undefined) return loadConfig(undefined, given, env).config;
+  const text = await readFile(name, 'utf8').catch((cause) => {
+    throw new Fault('FILE_MISSING', `${name} cannot be read; check the path of the run file`, { cause });
+  });
+  return loadConfig({ name, text }, given, env).config;
+}
+
+export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
+  const { output, env } = io;
+  const config = await configOf(argv, env);
+  const { output_dir: folder, peers } = config;
+  const began = performance.now();
+  // One process for each local peer and one for the host: they share the cores.
+  const threads = config.threads ?? Math.max(1, Math.floor(availableParallelism() / Math.max(1, peers)));
+
+  const begun = await storedManifest(folder);
+  const secret = await secretOf(join(folder, KEY_FILE));
+  const prepared = await draftManifest(config, toHex(nodeCrypto.publicKey(secret)), output, env);
+  if (begun) checkSameRun(folder, begun, prepared.manifest);
+  const manifest = begun ?? (await calibrated(prepared, availableParallelism()));
+  await rememberPaths(folder, prepared.paths);
+
+  const report = hostReport(manifest, config.logging_steps, output);
+  const served = await serve({
+    folder,
+    manifest,
+    paths: prepared.paths,
+    secret,
+    joinCode: config.code ?? randomCode(),
+    host: config.host,
+    port: config.port,
+    threads,
+    minPeers: config.min_peers,
+    evalSteps: config.eval_steps,
+    saveSteps: config.save_steps,
+    maxEvalSamples: config.max_eval_samples,
+    onEvent: (event) => report.hear(event),
+  });
+  const local: LocalPeer[] = [];
+  try {
+    report.follow(served);
+    if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
+    output.event({ event: 'link', link: served.link });
+    for (let n = 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n));
+    const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
+    const outcome = await served.host.finished.finally(released);
+    await endLocalPeers(local);
+    if (outcome.reason !== 'done')
+      throw new Fault(
+        'INTERRUPTED',
+        `stopped after round ${outcome.round} of ${manifest.max_steps}, all of it saved; repeat the command to go on`,
+      );
+    return result(served, manifest, (performance.now() - began) / 1000);
+  } finally {
+    await endLocalPeers(local);
+    await served.close();
+  }
+
+  function startPeer(name: string, n: number): LocalPeer {
+    return startLocalPeer(name, {
+      link: (served as Served).link,
+      folder,
+      key: join(folder, 'peers', `peer-${n}.key`),
+      threads,
+      files: join(folder, FILES_FILE),
+      onExit: ({ name: who }, code, signal) => report.peerExited(who, code, signal, join(folder, 'peers')),
+    });
+  }
+}

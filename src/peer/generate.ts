@@ -1,0 +1,66 @@
+/**
+ * Text from the weights as they are: one whole forward pass a token, without a cache of keys and values.
+ *
+ * @module
+ */
+
+import type { Model } from '../model/stage.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
+import type { Batch } from '../nouns.ts';
+import type { Forward } from '../objective/forward.ts';
+
+export interface Generation {
+  readonly max_new_tokens: number;
+  /** 0 takes the likeliest token. */
+  readonly temperature: number;
+  /** Uniform numbers in [0, 1), one for each token that is drawn; unused at temperature 0. */
+  readonly draws: readonly number[];
+}
+
+/** Programs are compiled for lengths of multiples of this, the tail padded. */
+const STEP = 32;
+
+/** @returns the text that follows the prompt, up to an end-of-text token, `max_new_tokens`, or the model's positions. */
+export async function generate(
+  forward: Forward,
+  model: Model,
+  tokenizer: Tokenizer,
+  prompt: string,
+  { max_new_tokens, temperature, draws }: Generation,
+): Promise<string> {
+  const ids = [...tokenizer.encode(prompt, { special: true })];
+  const start = ids.length;
+  while (ids.length - start < max_new_tokens && ids.length < model.positions) {
+    const [lane] = await forward.run([lastPosition(ids, model.positions)], { kind: 'logits' }, { kind: 'none' });
+    const next = choose(lane![0]!, temperature, draws[ids.length - start] ?? 0);
+    if (tokenizer.isEnd(next)) break;
+    ids.push(next);
+  }
+  return tokenizer.decode(ids.slice(start));
+}
+
+function lastPosition(ids: readonly number[], positions: number): Batch {
+  const tokens = Math.min(positions, Math.ceil(ids.length / STEP) * STEP);
+  const padded = new Int32Array(tokens);
+  padded.set(ids);
+  return {
+    sequences: 1,
+    tokens,
+    scored: 1,
+    ids: padded,
+    at: Int32Array.of(ids.length - 1),
+    targets: new Int32Array(1),
+    weights: Float32Array.of(1),
+    members: Int32Array.of(0),
+  };
+}
+
+/** The likeliest token, or one drawn from softmax(logits / temperature) by inverting its distribution at `draw`. */
+export function choose(logits: Float32Array, temperature: number, draw: number): number {
+  const top = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  if (temperature === 0) return logits.indexOf(top);
+  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - top) / temperature));
+  let left = draw * weights.reduce((a, b) => a + b, 0);
+  const drawn = weights.findIndex((weight) => (left -= weight) < 0);
+  return drawn < 0 ? weights.length - 1 : drawn;
+}

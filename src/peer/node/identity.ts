@@ -1,0 +1,48 @@
+/**
+ * Ed25519 seeds in files that only their owner can read. A key is who a peer is: the same file is the same peer.
+ *
+ * @module
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { Fault } from '../../faults.ts';
+import { fromHex, toHex } from '../../numeric/bytes.ts';
+import { lockFile } from './lock.ts';
+import { systemEntropy } from './system.ts';
+
+/** Reads the seed of `path`, or makes one. @throws {Fault} FILE_MISSING if the file holds something else */
+export async function secretOf(path: string): Promise<Uint8Array> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text !== undefined) {
+    if (/^[0-9a-f]{64}\s*$/.test(text)) return fromHex(text.trim());
+    throw new Fault(
+      'FILE_MISSING',
+      `${path} is no key of Murmur: it must hold 64 hexadecimal digits; name another file`,
+    );
+  }
+  const secret = systemEntropy(32);
+  await mkdir(dirname(resolve(path)), { recursive: true });
+  await writeFile(path, `${toHex(secret)}\n`, { mode: 0o600, flag: 'wx', flush: true });
+  return secret;
+}
+
+/** More peers on one machine than this want keys of their own choice. */
+const MAX_KEYS = 64;
+
+/**
+ * The first identity of `folder` that no other process is using: `peer.key`, `peer-2.key`, …
+ * @returns its seed; `release` lets others use it.
+ */
+export async function freeIdentity(folder: string): Promise<{ secret: Uint8Array; release: () => Promise<void> }> {
+  await mkdir(folder, { recursive: true });
+  for (let n = 1; n <= MAX_KEYS; n++) {
+    const path = resolve(join(folder, n === 1 ? 'peer.key' : `peer-${n}.key`));
+    try {
+      const release = await lockFile(path);
+      return { secret: await secretOf(path), release };
+    } catch (error) {
+      if (!(error instanceof Fault && error.code === 'JOURNAL_LOCKED')) throw error;
+    }
+  }
+  throw new Fault('JOURNAL_LOCKED', `${MAX_KEYS} peers use keys of ${folder}; name another with --key`);
+}

@@ -1,0 +1,169 @@
+/**
+ * Manifest and files → a replica that computes with ONNX Runtime and the WebAssembly kernels. Everything is named by
+ * hash, so a host, a peer and a replay open the same thing from wherever their copies lie.
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises';
+import { recordKey } from '../../apply/apply.ts';
+import { batchExamples } from '../../data/batch.ts';
+import { buildDataset, type Dataset } from '../../data/dataset.ts';
+import { nodeEngine } from '../../engine/node.ts';
+import { spsa } from '../../estimator/spsa.ts';
+import { Fault } from '../../faults.ts';
+import { encodeManifest } from '../../journal/manifest.ts';
+import type { Learner } from '../../method/onebyte.ts';
+import { openCheckpoint } from '../../model/checkpoint.ts';
+import { readConfig } from '../../model/config.ts';
+import { modelOf } from '../../model/model.ts';
+import { fileSource } from '../../model/node/files.ts';
+import type { Head, Model } from '../../model/stage.ts';
+import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
+import { fixWeights, type Weights } from '../../model/weights.ts';
+import type { Batch, BlobRef, Example, Hex, Manifest } from '../../nouns.ts';
+import { powerOfTwo } from '../../numeric/fixed.ts';
+import { wasmKernels } from '../../numeric/wasm/wasm.ts';
+import { createForward, type Plan, scratchLength } from '../../objective/forward.ts';
+import { type Generation, generate } from '../generate.ts';
+import { localReplica } from '../local-replica.ts';
+import type { Replica } from '../replica.ts';
+import { nodeCrypto } from './crypto.ts';
+
+/** What a replica is opened from. Plain data: it crosses to a worker thread. */
+export interface ReplicaSpec {
+  readonly manifest: Manifest;
+  /** Where the files that the manifest names lie on this machine, by hash. */
+  readonly paths: Readonly<Record<Hex, string>>;
+  /** Threads of ONNX Runtime. */
+  readonly threads: number;
+  /** Held-out examples to evaluate on at most, from the first. */
+  readonly maxEvalSamples?: number | undefined;
+  /** Held-out data in place of the manifest's, for a judgement of one's own. */
+  readonly evalData?: BlobRef | undefined;
+}
+
+/** What more the tools of one machine ask of a replica. */
+export interface NodeReplica extends Replica {
+  /** Slopes of `count` directions that no round uses, to calibrate the byte scale of a new run. */
+  slopes(count: number): Promise<readonly number[]>;
+  generate(prompt: string, options: Generation): Promise<string>;
+  /** Weights of one tensor as f32, row-major. */
+  tensor(name: string): Promise<Float32Array>;
+}
+
+/** A round that no run reaches: its directions are free for calibration. */
+const CALIBRATION_ROUND = 0xffff_ffff;
+/** Room for allocations of the kernels themselves and for alignment. */
+const SLACK_BYTES = 1 << 20;
+const BYTES = 4;
+
+export async function openReplica(spec: ReplicaSpec): Promise<NodeReplica> {
+  const { manifest } = spec;
+  const path = ({ path: name, sha256 }: BlobRef): string => {
+    const found = spec.paths[sha256];
+    if (found === undefined) throw new Fault('FILE_MISSING', `"${name}" of the run is not on this machine`);
+    return found;
+  };
+  const { model, checkpoint, tokenizer } = await openBase(manifest, path);
+  const dataset = await openData(spec, path, tokenizer, model.positions);
+  const held = dataset.eval.slice(0, spec.maxEvalSamples);
+  const floats = scratchLength(model, plansOf(manifest, model, dataset, held));
+  const elements = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const kernels = await wasmKernels({ bytes: (elements + floats) * BYTES + model.tensors.length * 4096 + SLACK_BYTES });
+  const weights = await fixWeights(model, kernels, checkpoint.read);
+  const learner: Learner = {
+    manifest,
+    run: runWord(manifest),
+    weights,
+    dataset,
+    forward: createForward(model, weights, nodeEngine({ threads: spec.threads }), floats),
+    task: manifest.task,
+    choices: dataset.choices,
+    positions: model.positions,
+  };
+  return {
+    ...localReplica(learner, held, nodeCrypto),
+    slopes: async (count) => [...(await calibrate(learner, count))],
+    generate: (prompt, options) => generate(learner.forward, model, tokenizer, prompt, options),
+    tensor: async (name) => materialised(weights, name),
+  };
+}
+
+/** The first word of the run id: what the noise is keyed with. */
+function runWord(manifest: Manifest): number {
+  const id = nodeCrypto.sha256(encodeManifest(manifest));
+  return new DataView(id.buffer, id.byteOffset).getUint32(0, true);
+}
+
+const NO_DATA: Dataset = { train: [], eval: [], choices: new Int32Array(0), truncated: 0 };
+
+/** Data is needed to measure and to judge, not to rebuild a model: without it, all the rest works. */
+async function openData(
+  { manifest, paths, evalData = manifest.data.eval }: ReplicaSpec,
+  path: (file: BlobRef) => string,
+  tokenizer: Tokenizer,
+  positions: number,
+): Promise<Dataset> {
+  const { train } = manifest.data;
+  if (paths[train.sha256] === undefined) return NO_DATA;
+  const data = evalData ? { ...manifest.data, eval: evalData } : manifest.data;
+  const bytes = { train: await readFile(path(train)), eval: evalData && (await readFile(path(evalData))) };
+  return buildDataset(manifest.task, data, bytes, tokenizer, positions);
+}
+
+async function openBase(manifest: Manifest, path: (file: BlobRef) => string) {
+  const { files } = manifest.base;
+  const text = async (name: string): Promise<string> => {
+    const file = files.find((f) => f.path === name);
+    if (!file) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
+    return readFile(path(file), 'utf8');
+  };
+  const shards = files.filter((file) => file.path.endsWith('.safetensors'));
+  const checkpoint = await openCheckpoint(await Promise.all(shards.map((file) => fileSource(path(file)))));
+  const model = modelOf(readConfig(await text('config.json')), checkpoint.tensors);
+  const settings = files.some((file) => file.path === 'tokenizer_config.json')
+    ? await text('tokenizer_config.json')
+    : '{}';
+  const tokenizer: Tokenizer = openTokenizer(await text('tokenizer.json'), settings, model);
+  return { model, checkpoint, tokenizer };
+}
+
+/** One call of every shape that training, evaluation and generation may make. */
+function plansOf(manifest: Manifest, model: Model, { train, choices }: Dataset, held: readonly Example[]): Plan[] {
+  const { task, direction } = manifest;
+  const head: Head = task.kind === 'lm' ? { kind: 'lm' } : { kind: 'choice', choices: choices.length };
+  const shapes = (examples: readonly Example[]): Batch[] => [
+    ...new Map(
+      batchExamples(examples, model.positions).map((b) => [`${b.sequences} ${b.tokens} ${b.scored}`, b]),
+    ).values(),
+  ];
+  const probe = direction.kind === 'lowrank' ? ('sided' as const) : ('dense' as const);
+  const { rank } = direction;
+  return [
+    ...shapes(train).map((dims): Plan => ({ dims, head, perturbation: { kind: probe, rank } })),
+    ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: { kind: 'none' } })),
+    {
+      dims: { sequences: 1, tokens: model.positions, scored: 1 },
+      head: { kind: 'logits' },
+      perturbation: { kind: 'none' },
+    },
+  ];
+}
+
+const calibrate = (learner: Learner, count: number): Promise<Float64Array> => {
+  const { manifest, dataset, run } = learner;
+  const probes = Array.from({ length: count }, (_, sample) => ({
+    key: recordKey(run, CALIBRATION_ROUND, sample),
+    examples: Array.from(
+      { length: manifest.samples_per_record },
+      (_, k) => dataset.train[(sample * manifest.samples_per_record + k) % dataset.train.length]!,
+    ),
+  }));
+  return spsa(learner, manifest.direction, manifest.eps, probes);
+};
+
+function materialised(weights: Weights, name: string): Float32Array {
+  const { q, exponent } = weights.byName(name);
+  const scale = powerOfTwo(exponent);
+  return Float32Array.from(q, (value) => Math.fround(value) * scale);
+}

@@ -1,0 +1,142 @@
+/**
+ * The folder of a run (`output_dir`): the journal, the coordinator's key, where the files lay, and what was written on
+ * the way. From the journal and the base, everything else follows.
+ *
+ * @module
+ */
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { Fault } from '../../faults.ts';
+import { type JournalRecord, readJournal, verifyJournal } from '../../journal/reader.ts';
+import type { BlobRef, Manifest } from '../../nouns.ts';
+import { toHex } from '../../numeric/bytes.ts';
+import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
+import type { Replica } from '../replica.ts';
+import { locate, type Paths } from './blobs.ts';
+import { nodeCrypto } from './crypto.ts';
+
+export const JOURNAL_FILE = 'journal.murmur';
+/** Contributions that were receipted and are not committed yet. */
+export const PENDING_FILE = 'pending.murmur';
+export const KEY_FILE = 'coordinator.key';
+/** Hash → absolute path of the base and the data, as this machine had them. */
+export const FILES_FILE = 'files.json';
+
+/** The manifest of the run that a folder holds, if it holds one. A torn tail is none of its concern. @throws {Fault} JOURNAL_* */
+export async function storedManifest(folder: string): Promise<Manifest | undefined> {
+  const bytes = await readFile(join(folder, JOURNAL_FILE)).catch(() => undefined);
+  if (bytes === undefined) return undefined;
+  return readJournal(new Uint8Array(bytes), nodeCrypto).position.state?.manifest;
+}
+
+/** A journal that was read and verified, and the files it names. */
+export interface RunFolder {
+  readonly manifest: Manifest;
+  readonly records: readonly JournalRecord[];
+  readonly ledger: Ledger;
+  /** Bytes of the journal. */
+  readonly bytes: number;
+  readonly paths: Paths;
+}
+
+/** Where the user says that files are, if not where they were. */
+export interface Given {
+  readonly model?: string | undefined;
+  readonly data?: string | undefined;
+  readonly eval_data?: string | undefined;
+}
+
+export const journalPath = async (run: string): Promise<string> => {
+  const found = await stat(run).catch(() => undefined);
+  if (found?.isFile()) return run;
+  const path = join(run, JOURNAL_FILE);
+  if (await stat(path).catch(() => undefined)) return path;
+  throw new Fault('FILE_MISSING', `${run} holds no ${JOURNAL_FILE}; name the output_dir of a run`);
+};
+
+/**
+ * @param run an `output_dir`, or a journal file.
+ * @throws {Fault} FILE_MISSING, JOURNAL_*, HEADER_WRONG, SIGNATURE_WRONG
+ */
+export async function openRun(run: string, given: Given = {}): Promise<RunFolder> {
+  const path = await journalPath(run);
+  const bytes = await readFile(path);
+  const { records } = verifyJournal(new Uint8Array(bytes), nodeCrypto);
+  const ledger = ledgerOf(records.map(({ entry }) => entry));
+  const { manifest } = ledger;
+  const remembered = await readPaths(resolve(path, '..'));
+  const { train, eval: held } = manifest.data;
+  const base = await locate(manifest.base.files, (file) => [
+    ...(given.model ? [join(given.model, file.path)] : []),
+    ...known(remembered, file),
+  ]);
+  const data = await locate(held ? [train, held] : [train], (file) => [
+    ...[given.data, given.eval_data].flatMap((name) => (name ? [name] : [])),
+    ...known(remembered, file),
+  ]);
+  return { manifest, records, ledger, bytes: bytes.length, paths: { ...base, ...data } };
+}
+
+const known = (paths: Paths, { sha256 }: BlobRef): readonly string[] => (paths[sha256] ? [paths[sha256]] : []);
+
+/** @throws {Fault} FILE_MISSING naming the first file of the base that was not found */
+export function requireBase({ manifest, paths }: RunFolder): void {
+  const missing = manifest.base.files.find(({ sha256 }) => paths[sha256] === undefined);
+  if (missing)
+    throw new Fault(
+      'FILE_MISSING',
+      `${missing.path} of the base "${manifest.base.name}" is not where it was, or has changed; name its folder with --model`,
+    );
+}
+
+async function readPaths(folder: string): Promise<Paths> {
+  const text = await readFile(join(folder, FILES_FILE), 'utf8').catch(() => '{}');
+  try {
+    return JSON.parse(text) as Paths;
+  } catch {
+    return {}; // it only saves looking: the hash decides
+  }
+}
+
+/** Replaces a file as a whole or not at all. */
+export async function writeWhole(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
+  const draft = join(path, '..', `.${basename(path)}.part`);
+  await writeFile(draft, data, { mode, flush: true });
+  await rename(draft, path);
+}
+
+export async function rememberPaths(folder: string, paths: Paths): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const absolute = Object.fromEntries(Object.entries(paths).map(([hash, path]) => [hash, resolve(path)]));
+  await writeWhole(join(folder, FILES_FILE), `${JSON.stringify(absolute, null, 1)}\n`);
+}
+
+/** Rounds applied in one call: progress shows in between. */
+const ROUNDS_PER_CALL = 64;
+
+/**
+ * Applies the run's rounds to a replica of its base, checking every digest on the way.
+ * @param until rounds to apply; all by default.
+ * @throws {Fault} DRIFT naming the round whose digest differs
+ */
+export async function replay(
+  { records, ledger }: RunFolder,
+  replica: Replica,
+  until: number = ledger.round,
+  progress: (round: number) => void = () => undefined,
+): Promise<void> {
+  const rounds = roundsOf(records.map(({ entry }) => entry)).slice(0, until);
+  const stops = [...ledger.digests.keys()].filter((round) => round <= until).sort((a, b) => a - b);
+  for (let at = replica.round(); ; at = replica.round()) {
+    const digest = ledger.digests.get(at);
+    if (digest) {
+      const root = await replica.root();
+      if (toHex(root) !== toHex(digest))
+        throw new Fault('DRIFT', `after round ${at} the weights are ${toHex(root)}, the journal says ${toHex(digest)}`);
+    }
+    progress(at);
+    if (at >= rounds.length) return;
+    const stop = Math.min(at + ROUNDS_PER_CALL, rounds.length, ...stops.filter((round) => round > at));
+    await replica.apply(rounds.slice(at, stop));
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * A host on this machine: the folder of a run, a replica in a worker thread, the journal on disk, WebSocket and HTTP on
+ * one port.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+import { openJournal } from '../../journal/journal.ts';
+import type { Entry, Manifest } from '../../nouns.ts';
+import { type Host, type HostOptions, startHost } from '../host.ts';
+import { type Ledger, ledgerOf } from '../ledger.ts';
+import type { Paths } from './blobs.ts';
+import { latestCheckpoint, saveCheckpoint } from './checkpoints.ts';
+import { nodeCrypto } from './crypto.ts';
+import { httpRoutes } from './http.ts';
+import { joinLink } from './link.ts';
+import { threadedReplica } from './replica-thread.ts';
+import { JOURNAL_FILE, PENDING_FILE } from './run-folder.ts';
+import { openFileStore } from './store.ts';
+import { systemClock, systemEntropy } from './system.ts';
+import { webSocketTransport } from './transport-websocket.ts';
+
+export interface ServeOptions
+  extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'secret' | 'joinCode' | 'onEvent'> {
+  /** `output_dir`. */
+  readonly folder: string;
+  /** The run to begin, or the one that the folder's journal must hold. Its byte scale is taken from the journal. */
+  readonly manifest: Manifest;
+  readonly paths: Paths;
+  readonly host: string;
+  readonly port: number;
+  readonly threads: number;
+  readonly maxEvalSamples?: number | undefined;
+}
+
+export interface Served {
+  readonly host: Host;
+  readonly link: string;
+  /** Rounds that the journal held when it was opened. */
+  readonly resumed: number;
+  /** What the journal says now. */
+  journal(): { readonly records: readonly Entry[]; readonly ledger: Ledger };
+  /** Bytes of the journal. */
+  journalBytes(): number;
+  /** Releases the folder and the replica. Call it when the host has finished. */
+  close(): Promise<void>;
+}
+
+/** @throws {Fault} JOURNAL_*, OUTPUT_EXISTS, FILE_MISSING, CONFIG_INVALID and whatever opening the replica refuses */
+export async function serve(options: ServeOptions): Promise<Served> {
+  const { folder, joinCode, secret, threads, paths, maxEvalSamples } = options;
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (let next = closers.pop(); next !== undefined; next = closers.pop()) await next();
+  };
+  try {
+    const journal = await openJournal(await openFileStore(join(folder, JOURNAL_FILE)), nodeCrypto, secret);
+    closers.push(() => journal.close());
+    const pending = await openFileStore(join(folder, PENDING_FILE));
+    closers.push(() => pending.close());
+    if (journal.records.length === 0) await journal.append({ type: 'manifest', manifest: options.manifest });
+    const entries = (): Entry[] => journal.records.map(({ entry }) => entry);
+    const { manifest, round, digests } = ledgerOf(entries());
+
+    const replica = await threadedReplica({ manifest, paths, threads, maxEvalSamples });
+    closers.push(() => replica.close());
+    const checkpoint = await latestCheckpoint(folder, digests);
+    if (checkpoint) await replica.restore(checkpoint.round, await checkpoint.read(), checkpoint.root);
+
+    const { train, eval: held } = manifest.data;
+    const named = [...manifest.base.files, train, ...(held ? [held] : [])];
+    const blobs = new Map(named.flatMap(({ sha256 }) => (paths[sha256] ? [[sha256, paths[sha256]] as const] : [])));
+    let snapshot = checkpoint;
+    const request = httpRoutes({ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto });
+    const host = await startHost({
+      ...options,
+      journal,
+      pending,
+      replica,
+      transport: webSocketTransport({ host: options.host, port: options.port, request }),
+      crypto: nodeCrypto,
+      clock: systemClock,
+      entropy: systemEntropy,
+      async save(at, root, weights) {
+        snapshot = await saveCheckpoint(folder, at, root, weights);
+      },
+    });
+    return {
+      host,
+      link: joinLink(host.address, joinCode),
+      resumed: round,
+      journal: () => ({ records: entries(), ledger: ledgerOf(entries()) }),
+      journalBytes: () => journal.position.length,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
