@@ -31,7 +31,7 @@ async function simulate(seed: number): Promise<{ restarts: number; log: string[]
   const s = await swarm(
     manifest,
     { minPeers: 1 + pick(2), evalSteps: 1 + pick(5), saveSteps: 1 + pick(6) },
-    { seed, latency: pick(200) },
+    { seed, latency: pick(200), disk: pick(50) },
   );
   const actors: Actor[] = [];
   const log: string[] = [];

@@ -6,7 +6,7 @@ import { type Host, type HostOptions, startHost } from '../../src/peer/host.ts';
 import { memoryStore } from '../../src/peer/memory-store.ts';
 import { type Participant, type ParticipantOptions, startParticipant } from '../../src/peer/participant.ts';
 import { memoryNetwork } from '../../src/peer/transport-memory.ts';
-import type { Transport } from '../../src/ports.ts';
+import type { Store, Transport } from '../../src/ports.ts';
 import {
   begunJournal,
   entropyOf,
@@ -42,11 +42,11 @@ export interface Swarm {
   };
 }
 
-/** @param latency ms a frame is under way; drawn for each. */
+/** @param latency ms a frame is under way, @param disk ms a sync takes, at most; drawn for each. */
 export async function swarm(
   manifest: Manifest = MANIFEST,
   options: Partial<HostOptions> = {},
-  { seed = 1, latency = 5 }: { seed?: number; latency?: number } = {},
+  { seed = 1, latency = 5, disk = 0 }: { seed?: number; latency?: number; disk?: number } = {},
 ): Promise<Swarm> {
   const clock = fakeClock();
   const random = seeded(seed);
@@ -56,11 +56,24 @@ export async function swarm(
   const hostEvents: HostEvent[] = [];
   const replicas: FakeReplica[] = [];
 
+  /** Nobody advances the clock meanwhile. */
+  let starting = false;
+  /** A disk takes its time, so that a host can die while it waits. */
+  const slow = (store: Store): Store => ({
+    ...store,
+    async sync() {
+      const ms = starting ? 0 : random() * disk;
+      if (ms > 0) await new Promise<void>((resolve) => clock.after(ms, resolve));
+      await store.sync();
+    },
+  });
+
   async function start(more: Partial<HostOptions>): Promise<void> {
-    self.journal = await begunJournal(manifest, fakeCrypto, journalStore);
+    starting = true;
+    self.journal = await begunJournal(manifest, fakeCrypto, slow(journalStore));
     self.host = await startHost({
       journal: self.journal,
-      pending: pendingStore,
+      pending: slow(pendingStore),
       transport: network(),
       replica: fakeReplica(clock),
       crypto: fakeCrypto,
@@ -74,6 +87,7 @@ export async function swarm(
       ...options,
       ...more,
     });
+    starting = false;
   }
 
   const self: Swarm = {
@@ -85,6 +99,7 @@ export async function swarm(
     hostEvents,
     replicas,
     async restart(more = {}) {
+      // Of what was not synced, the first bytes may have reached the disk.
       journalStore = journalStore.crash(Math.floor(random() * 200));
       pendingStore = pendingStore.crash(Math.floor(random() * 20));
       await start(more);
