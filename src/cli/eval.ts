@@ -15,7 +15,8 @@ Rebuilds the weights of a run and judges them on its held-out data, or on a file
   murmur eval out
   murmur eval out --rounds 0 --on test.jsonl`;
 
-const own = pastFlags.extend({
+const own = z.strictObject({
+  ...pastFlags,
   on: z.string().min(1).optional().describe('Data to judge on, of the same form as the training data.'),
   rounds: z.int().min(0).optional().describe('Judge the weights after so many rounds; 0 is the base. Default: all.'),
   max_eval_samples: z.int().min(1).optional().describe('Judge on the first so many samples only.'),

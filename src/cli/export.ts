@@ -11,6 +11,8 @@ import { exportFiles, trained } from '../model/export.ts';
 import { modelOf } from '../model/model.ts';
 import { fileSource } from '../model/node/files.ts';
 import { writeFolder } from '../model/node/write-folder.ts';
+import type { Model } from '../model/stage.ts';
+import type { BlobRef } from '../nouns.ts';
 import type { NodeReplica } from '../peer/node/open-replica.ts';
 import type { RunFolder } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
@@ -23,7 +25,8 @@ Rebuilds the weights of a run and writes them as a folder of its own: config.jso
 names of the Hub, and the tokenizer. transformers and others load it as it is.
   murmur export out --output_dir model`;
 
-const own = pastFlags.extend({
+const own = z.strictObject({
+  ...pastFlags,
   output_dir: z.string().min(1).describe('Folder to write; it must not exist.'),
   rounds: z.int().min(0).optional().describe('Weights after so many rounds; 0 is the base. Default: all.'),
 });
@@ -32,17 +35,23 @@ export const flags: z.ZodObject = own;
 /** Files of a base that are not made anew. */
 const COPIED = /^(tokenizer.*|generation_config|special_tokens_map)\.json$/;
 
-/** Writes the replica's weights to `folder`, whole or not at all. @throws {Fault} OUTPUT_EXISTS */
-export async function exportModel({ manifest, paths }: RunFolder, replica: NodeReplica, folder: string): Promise<void> {
+/** The base of a run, its weights unread. The files must be on this machine: see `requireBase`. */
+export async function openBase({ manifest, paths }: RunFolder): Promise<{ config: string; model: Model }> {
+  const pathOf = ({ sha256 }: BlobRef): string => paths[sha256]!;
   const { files } = manifest.base;
-  const pathOf = (name: string): string => paths[files.find(({ path }) => path === name)!.sha256]!;
   const shards = files.filter(({ path }) => path.endsWith('.safetensors'));
-  const checkpoint = await openCheckpoint(await Promise.all(shards.map(({ path }) => fileSource(pathOf(path)))));
-  const config = await readFile(pathOf('config.json'), 'utf8');
-  const { tensors } = modelOf(readConfig(config), checkpoint.tensors);
+  const checkpoint = await openCheckpoint(await Promise.all(shards.map((file) => fileSource(pathOf(file)))));
+  const config = await readFile(pathOf(files.find(({ path }) => path === 'config.json')!), 'utf8');
+  return { config, model: modelOf(readConfig(config), checkpoint.tensors) };
+}
+
+/** Writes the replica's weights to `folder`, whole or not at all. @throws {Fault} OUTPUT_EXISTS */
+export async function exportModel(run: RunFolder, replica: NodeReplica, folder: string): Promise<void> {
+  const { config, model } = await openBase(run);
   const copied = new Map<string, Uint8Array>();
-  for (const { path } of files) if (COPIED.test(path)) copied.set(path, await readFile(pathOf(path)));
-  const stored = tensors.map((tensor) => trained(tensor, (name) => replica.tensor(name)));
+  for (const { path, sha256 } of run.manifest.base.files)
+    if (COPIED.test(path)) copied.set(path, await readFile(run.paths[sha256]!));
+  const stored = model.tensors.map((tensor) => trained(tensor, (name) => replica.tensor(name)));
   await writeFolder(folder, exportFiles(config, copied, stored));
 }
 

@@ -15,7 +15,8 @@ Continues a text with the weights of a run, at its end or after any round.
   murmur generate out --prompt "Once upon a time"
   murmur generate out --prompt "Once upon a time" --rounds 0 --temperature 0.8 --seed 7`;
 
-const own = pastFlags.extend({
+const own = z.strictObject({
+  ...pastFlags,
   prompt: z.string().min(1).describe('Text to continue.'),
   max_new_tokens: z.int().min(1).max(100_000).default(64).describe('Tokens to write at most.'),
   temperature: z

@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from 'zod';
+import { MAX_RANK } from '../numeric/noise.ts';
 
 /** A run file with its defaults filled in. Keys without a value of their own are derived in `config.ts`. */
 export interface RunFile {
@@ -100,7 +101,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .enum(['lowrank', 'rademacher', 'binomial'])
     .default('lowrank')
     .describe('Random directions: low-rank (many are measured at once), dense signs, or dense bell-shaped ones.'),
-  rank: z.int().min(1).max(256).default(1).describe('Outer products of a low-rank direction.'),
+  rank: z.int().min(1).max(MAX_RANK).default(1).describe('Outer products of a low-rank direction.'),
   direction_per: z
     .enum(['sample', 'batch'])
     .optional()

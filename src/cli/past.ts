@@ -8,19 +8,28 @@ import { z } from 'zod';
 import { Fault } from '../faults.ts';
 import type { NodeReplica, ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
-import { openRun, type RunFolder, replay, requireBase } from '../peer/node/run-folder.ts';
+import { type Given, openRun, type RunFolder, replay, requireBase } from '../peer/node/run-folder.ts';
 import type { Argv } from './args.ts';
 import type { Output } from './output.ts';
 
+type OptionalText = z.ZodOptional<z.ZodString>;
+
 /** Flags of verbs that rebuild a model. */
-export const pastFlags = z.strictObject({
+export const pastFlags: {
+  readonly model: OptionalText;
+  readonly data: OptionalText;
+  readonly eval_data: OptionalText;
+  readonly threads: z.ZodOptional<z.ZodInt>;
+} = {
   model: z.string().min(1).optional().describe('Folder of the base, if it is not where it was.'),
   data: z.string().min(1).optional().describe('Training data, if it is not where it was.'),
   eval_data: z.string().min(1).optional().describe('Held-out data, if it is not where it was.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads to compute with. Default: all cores.'),
-});
+};
 
-export type PastFlags = z.output<typeof pastFlags>;
+export interface PastFlags extends Given {
+  readonly threads?: number | undefined;
+}
 
 /** The one word a verb takes. @throws {Fault} CONFIG_INVALID */
 export function runWord(verb: string, { words }: Argv): string {

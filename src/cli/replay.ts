@@ -17,7 +17,8 @@ digest of the result: equal digests mean equal bits. With --output_dir the model
   murmur replay out
   murmur replay out --output_dir again --json`;
 
-const own = pastFlags.extend({
+const own = z.strictObject({
+  ...pastFlags,
   output_dir: z.string().min(1).optional().describe('Folder to write the rebuilt model to.'),
   rounds: z.int().min(0).optional().describe('Stop after so many rounds. Default: all.'),
 });

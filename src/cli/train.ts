@@ -82,7 +82,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     for (let n = 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n));
     const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
     const outcome = await served.host.finished.finally(released);
-    await endLocalPeers(local);
+    await endLocalPeers(local, { done: outcome.reason === 'done' });
     if (outcome.reason !== 'done')
       throw new Fault(
         'INTERRUPTED',
@@ -90,7 +90,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       );
     return result(served, manifest, (performance.now() - began) / 1000);
   } finally {
-    await endLocalPeers(local);
+    await endLocalPeers(local, { done: false });
     await served.close();
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { z } from 'zod';
+import { z } from 'zod';
 import { toHex } from '../numeric/bytes.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { openRun, pastFlags, rebuild, runWord } from './past.ts';
@@ -15,10 +15,11 @@ Checks every record of a journal: checksum, chain, signature, order and arithmet
 also replays it and compares every digest. Names the first record that is wrong.
   murmur verify out`;
 
-export const flags: z.ZodObject = pastFlags;
+const own = z.strictObject(pastFlags);
+export const flags: z.ZodObject = own;
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
-  const given = flagsOf(pastFlags, argv);
+  const given = flagsOf(own, argv);
   const past = await openRun(runWord('verify', argv), given);
   const { records, ledger, manifest, paths, bytes } = past;
   const report = {

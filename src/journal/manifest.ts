@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { MAX_RECORDS_PER_ROUND, type Manifest } from '../nouns.ts';
 import type { Codec } from '../numeric/codec.ts';
+import { MAX_RANK } from '../numeric/noise.ts';
 import { fromUtf8, toUtf8 } from '../numeric/text.ts';
 import { canonicalJson } from './canonical.ts';
 
@@ -35,7 +36,7 @@ const schema: z.ZodType<Manifest> = z.strictObject({
   method: z.literal('onebyte'),
   direction: z.strictObject({
     kind: z.enum(['lowrank', 'rademacher', 'binomial']),
-    rank: z.int().min(1).max(256), // the component of an outer product is one byte of the noise counter
+    rank: z.int().min(1).max(MAX_RANK), // the component of an outer product is one byte of the noise counter
     scale: positive,
   }),
   eps: positive,

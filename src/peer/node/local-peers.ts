@@ -4,7 +4,7 @@
  * @module
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +24,9 @@ export interface LocalPeerOptions {
   /** Threads each computes with. */
   readonly threads: number;
   /** Path of a JSON file, hash → path, so that files of this machine are not sent over the network. */
-  readonly files: string;
+  readonly files: string | undefined;
+  /** Folder to cache fetched files in, if not that of the user. */
+  readonly cache?: string;
   /** A peer ended before it was told to. */
   readonly onExit: (peer: LocalPeer, code: number | null, signal: NodeJS.Signals | null) => void;
 }
@@ -35,35 +37,53 @@ export interface LocalPeerOptions {
  */
 export function startLocalPeer(
   name: string,
-  { link, folder, key, threads, files, onExit }: LocalPeerOptions,
+  { link, folder, key, threads, files, cache, onExit }: LocalPeerOptions,
 ): LocalPeer {
   const home = join(folder, 'peers');
   mkdirSync(home, { recursive: true });
   const log = openSync(join(home, `${name}.log`), 'a');
-  const args = ['join', link, '--name', name, '--key', key, '--files', files, '--threads', String(threads), '--json'];
-  const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ['ignore', log, log, 'ipc'], detached: true });
+  const args = ['join', link, '--name', name, '--key', key, '--threads', String(threads), '--json'];
+  const child = spawn(process.execPath, [COMMAND, ...args, ...(files ? ['--files', files] : [])], {
+    stdio: ['ignore', log, log, 'ipc'],
+    detached: true,
+    env: cache ? { ...process.env, XDG_CACHE_HOME: cache } : process.env,
+  });
+  closeSync(log);
   const peer = { name, process: child };
   child.once('exit', (code, signal) => onExit(peer, code, signal));
   return peer;
 }
 
-/** For the other side to finish what it is doing. */
-const GRACE_MS = 5_000;
+/** For a peer to finish what it is doing. */
+const GRACE_MS = 10_000;
 
-/** Waits for peers to leave by themselves, as they do when a run is done; then ends those that did not. */
-export async function endLocalPeers(peers: Iterable<LocalPeer>): Promise<void> {
+/**
+ * Waits for peers to end: by themselves, as they do when a run is done, or because the host closes its channel to them;
+ * by force if neither helps.
+ */
+export async function endLocalPeers(peers: Iterable<LocalPeer>, { done }: { readonly done: boolean }): Promise<void> {
   await Promise.all(
-    [...peers].map(
-      ({ process: child }) =>
-        new Promise<void>((resolve) => {
-          if (child.exitCode !== null || child.signalCode !== null) return resolve();
-          const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
-          child.once('exit', () => {
-            clearTimeout(timer);
-            resolve();
-          });
-          if (child.connected) child.disconnect();
-        }),
-    ),
+    [...peers].map(async ({ process: child }) => {
+      if (done && (await endsWithin(child, GRACE_MS))) return;
+      if (child.connected) child.disconnect();
+      if (await endsWithin(child, GRACE_MS)) return;
+      child.kill('SIGKILL');
+      await endsWithin(child, GRACE_MS);
+    }),
   );
+}
+
+function endsWithin(child: ChildProcess, ms: number): Promise<boolean> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const ended = (): void => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    const timer = setTimeout(() => {
+      child.off('exit', ended);
+      resolve(false);
+    }, ms);
+    child.once('exit', ended);
+  });
 }
