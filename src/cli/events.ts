@@ -52,7 +52,7 @@ const eta = (e: Readonly<Record<string, unknown>>): string | undefined => {
   return seconds === undefined ? undefined : `${formatSeconds(seconds)} left`;
 };
 const who = (e: OutputEvent): string =>
-  e['name'] === undefined ? `peer ${show(e['slot'] ?? '?')}` : `${show(e['name'])} (peer ${show(e['slot'] ?? '?')})`;
+  e['name'] === undefined ? `peer ${show(e['slot'] ?? '?')}` : `${show(e['name'])} (slot ${show(e['slot'] ?? '?')})`;
 
 /** A line for the log. `chatty` ones are left out where the status lines already show them, or come too often. */
 export interface Line {
@@ -85,6 +85,8 @@ const RENDER: Readonly<Record<string, Render>> = {
   link: (e, paint) => ({ text: `join with: ${paint('bold', `murmur join ${show(e['link'])}`)}` }),
   phase: hidden,
   measured: hidden,
+  checksum: hidden,
+  started: hidden,
   progress: hidden,
   digest: (e, paint) => ({
     text: paint('dim', `round ${show(e['round'])}  digest ${show(e['digest'] ?? e['root'])}`),

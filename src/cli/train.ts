@@ -95,7 +95,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   }
 
   function startPeer(name: string, n: number): LocalPeer {
-    return startLocalPeer(name, {
+    const peer = startLocalPeer(name, {
       link: (served as Served).link,
       folder,
       key: join(folder, 'peers', `peer-${n}.key`),
@@ -103,5 +103,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       files: join(folder, FILES_FILE),
       onExit: ({ name: who }, code, signal) => report.peerExited(who, code, signal, join(folder, 'peers')),
     });
+    output.event({ event: 'started', name, pid: peer.process.pid });
+    return peer;
   }
 }

@@ -37,6 +37,8 @@ export type ParticipantEvent =
   | { readonly event: 'measured'; readonly round: number; readonly records: number; readonly ms: number }
   /** `round` rounds are committed. */
   | { readonly event: 'round'; readonly round: number }
+  /** Of the weights after `round` rounds, as told to the host: equal on all peers. */
+  | { readonly event: 'checksum'; readonly round: number; readonly checksum: Hex }
   | { readonly event: 'rebuild'; readonly round: number }
   /** `retryMs`: it tries again after that. */
   | { readonly event: 'disconnected'; readonly code: FaultCode; readonly detail: string; readonly retryMs: number };

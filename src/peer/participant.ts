@@ -206,7 +206,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
   async function report(send: Send, type: 'ready' | 'checksum'): Promise<void> {
     const { replica } = follower!;
     const checksum = await replica.checksum();
-    send({ type, round: replica.round(), checksum });
+    const round = replica.round();
+    send({ type, round, checksum });
+    emit({ event: 'checksum', round, checksum: toHex(checksum) });
   }
 
   /**
