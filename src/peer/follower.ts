@@ -79,12 +79,14 @@ export class Follower {
     this.#mayAsk = true;
     const { length } = this.#reader.position;
     const bytes = await fetcher.journal(length);
+    let records: readonly JournalRecord[];
     try {
-      for (const record of this.#reader.read(bytes)) this.#learn(record);
+      records = this.#reader.read(bytes);
     } catch (error) {
       if (length > 0 && error instanceof Fault) await this.#refuseFork(fetcher);
       throw error;
     }
+    for (const record of records) this.#learn(record);
   }
 
   /** The tail does not continue our journal: is the host's own valid from its start, then there are two. */

@@ -30,6 +30,8 @@ export interface Swarm {
   journal: Journal;
   host: Host;
   readonly hostEvents: HostEvent[];
+  /** Of the weights of the present host. */
+  hostChecksum(): Promise<Uint8Array>;
   /** Replicas that participants made, newest last. */
   readonly replicas: FakeReplica[];
   /** Starts a host over the same stores; the old one must be gone. */
@@ -53,6 +55,7 @@ export async function swarm(
   const network = memoryNetwork((deliver) => clock.after(random() * latency, deliver));
   let journalStore = memoryStore();
   let pendingStore = memoryStore();
+  let hostReplica = fakeReplica(clock);
   const hostEvents: HostEvent[] = [];
   const replicas: FakeReplica[] = [];
 
@@ -71,11 +74,12 @@ export async function swarm(
   async function start(more: Partial<HostOptions>): Promise<void> {
     starting = true;
     self.journal = await begunJournal(manifest, fakeCrypto, slow(journalStore));
+    hostReplica = fakeReplica(clock);
     self.host = await startHost({
       journal: self.journal,
       pending: slow(pendingStore),
       transport: network(),
-      replica: fakeReplica(clock),
+      replica: hostReplica,
       crypto: fakeCrypto,
       secret: HOST_SECRET,
       clock,
@@ -97,6 +101,7 @@ export async function swarm(
     journal: undefined as unknown as Journal,
     host: undefined as unknown as Host,
     hostEvents,
+    hostChecksum: () => hostReplica.checksum(),
     replicas,
     async restart(more = {}) {
       // Of what was not synced, the first bytes may have reached the disk.
