@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { type Entry, HOST_SLOT, NO_LOSS } from '../../src/nouns.ts';
-import { begin, MAX_PEERS, MAX_STRIKES, step } from '../../src/peer/coordinator.ts';
+import { begin, MAX_PEERS, step } from '../../src/peer/coordinator.ts';
 import type { Effect, Event, Rules, State } from '../../src/peer/state.ts';
 import { view } from '../../src/peer/state.ts';
+import { MAX_STRIKES } from '../../src/peer/turn.ts';
 import { MANIFEST, secretOf } from './fake.ts';
 
 const RULES: Rules = { minPeers: 1, evalSteps: 100 };

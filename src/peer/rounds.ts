@@ -1,0 +1,161 @@
+/**
+ * The life of a round: opened, closed, committed; and what follows from a state alone, without any event.
+ *
+ * @module
+ */
+import type { Segment } from '../nouns.ts';
+import { headerOf, usableCodes } from '../optimizer/header.ts';
+import { assign, type Range } from './assignment.ts';
+import { lateRate, patience, roundSpan } from './pace.ts';
+import type { Member, Share } from './state.ts';
+import { append, finish, followers, put, refuse, request, send, type Turn } from './turn.ts';
+
+/** After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection. */
+const LINGER_MS = 5000;
+
+/** Everything that follows from the state alone: commit, open, stop. Runs after every event. */
+export function settle(draft: Turn): void {
+  if (draft.finished) return;
+  if (draft.phase === 'done') {
+    linger(draft);
+    return;
+  }
+  if (draft.attempt !== undefined) closeRound(draft);
+  if (draft.finished || draft.attempt !== undefined) return;
+  if (draft.stopping) {
+    if (draft.pending > 0 || draft.applied < draft.ledger.round) return;
+    const { round, digests } = draft.ledger;
+    if (round > 0 && !digests.has(round)) {
+      request(draft, 'root');
+      return;
+    }
+    for (const channel of followers(draft))
+      draft.effects.push({
+        type: 'close',
+        channel,
+        code: 'INTERRUPTED',
+        detail: 'the host was stopped; it can resume',
+      });
+    finish(draft, 'stopped', '');
+    return;
+  }
+  if (draft.ledger.round < draft.ledger.manifest.max_steps) openRound(draft);
+}
+
+export function tellDone(draft: Turn, member: Member): void {
+  send(draft, member.channel!, { type: 'done', round: draft.ledger.round });
+  put(draft, { ...member, told: true });
+}
+
+/** Finishes when everybody knows, but for those who have been away too long. */
+function linger(draft: Turn): void {
+  const awaited = [...draft.members.values()]
+    .filter(({ status, told }) => !told && (status === 'gone' || status === 'joining'))
+    .map(({ seen }) => seen + LINGER_MS)
+    .filter((end) => end > draft.now);
+  if (draft.stopping || awaited.length === 0) finish(draft, 'done', '');
+  else draft.effects.push({ type: 'wake', at: Math.min(...awaited) });
+}
+
+function openRound(draft: Turn): void {
+  const ready = [...draft.members.values()].filter(({ status }) => status === 'ready');
+  if (ready.length === 0 || ready.length < draft.rules.minPeers) {
+    draft.phase = 'waiting';
+    return;
+  }
+  const ranges = assign(ready, draft.ledger.manifest.records_per_round);
+  draft.effects.push({ type: 'forget' });
+  draft.phase = 'measuring';
+  draft.attempt = {
+    openedAt: draft.now,
+    shares: new Map(ranges.map((range) => [range.slot, { ...range, codes: undefined }])),
+  };
+  for (const range of ranges) {
+    const member = draft.members.get(range.slot)!;
+    put(draft, { ...member, worked: draft.ledger.round });
+    open(draft, member.channel!, range);
+  }
+  draft.effects.push({ type: 'wake', at: draft.now + patience(0, spanOf(draft)).next });
+}
+
+export function open(draft: Turn, channel: number, { from, count }: Range): void {
+  const deadline = draft.attempt!.openedAt + spanOf(draft) - draft.now;
+  const deadlineMs = Math.max(0, Math.floor(deadline));
+  send(draft, channel, { type: 'open', round: draft.ledger.round, from, count, deadlineMs });
+}
+
+/** Rates are looked up, not remembered: the first delivery of a run's first round already sets its deadline. */
+function spanOf(draft: Turn): number {
+  const shares = [...draft.attempt!.shares.values()];
+  return roundSpan(shares.map(({ slot, count }) => ({ count, rate: draft.members.get(slot)!.rate })));
+}
+
+function closeRound(draft: Turn): void {
+  const { openedAt, shares } = draft.attempt!;
+  const delivered = [...shares.values()].filter(({ codes }) => codes !== undefined);
+  const missing = [...shares.values()].filter(
+    ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
+  );
+  const records = delivered.reduce((sum, { codes }) => sum + codes!.length, 0);
+  const { needed, next } = patience(draft.now - openedAt, spanOf(draft));
+  const others = [...draft.members.values()].filter(({ slot, status }) => status === 'ready' && !shares.has(slot));
+
+  const complete = missing.length === 0;
+  const enough = records > 0 && records >= needed * draft.ledger.manifest.records_per_round;
+  const starved = records === 0 && Number.isFinite(needed) && others.length >= Math.max(1, draft.rules.minPeers);
+  if (!complete && !enough && !starved) {
+    draft.effects.push({ type: 'wake', at: openedAt + next });
+    return;
+  }
+  draft.attempt = undefined;
+  draft.phase = 'waiting';
+  for (const { slot, count } of missing) {
+    const member = draft.members.get(slot)!;
+    const rate = lateRate(member.rate, count, draft.now - openedAt);
+    put(draft, { ...member, rate, status: member.status === 'ready' ? 'late' : member.status });
+  }
+  if (records > 0) commit(draft, delivered);
+}
+
+function commit(draft: Turn, delivered: readonly Share[]): void {
+  const { manifest, scale, round: number } = draft.ledger;
+  const segments = delivered
+    .map(({ slot, from, codes }): Segment => ({ slot, from, codes: codes! }))
+    .sort((a, b) => a.from - b.from);
+  const usable = usableCodes(segments);
+  if (usable === 0) {
+    unusable(draft, segments);
+    return;
+  }
+  const round = { header: headerOf(manifest, scale, number, usable), segments };
+  append(draft, { type: 'round', round });
+  for (const { slot, codes } of segments) {
+    const member = draft.members.get(slot)!;
+    put(draft, { ...member, records: member.records + codes.length });
+  }
+  draft.phase = 'committed';
+  draft.effects.push({ type: 'apply', round });
+  askReplica(draft);
+}
+
+/**
+ * A round without one usable loss is never committed. Either the weights have diverged, which the host's own
+ * evaluation tells, or these devices are broken: they are closed and may come back.
+ */
+function unusable(draft: Turn, segments: readonly Segment[]): void {
+  for (const { slot } of segments) {
+    const { channel } = draft.members.get(slot)!;
+    if (channel !== undefined)
+      refuse(draft, channel, 'ENGINE_FAILED', 'every loss of this device was not a number; run `murmur doctor`');
+  }
+  request(draft, 'evaluate');
+}
+
+/** The evaluation and the digest that are due at the present round. */
+export function askReplica(draft: Turn): void {
+  const { round, manifest, evaluated, digests } = draft.ledger;
+  const { evalSteps, saveSteps = manifest.max_steps } = draft.rules;
+  const last = round === manifest.max_steps;
+  if ((last || round % evalSteps === 0) && !evaluated.has(round)) request(draft, 'evaluate');
+  if ((last || (round > 0 && round % saveSteps === 0)) && !digests.has(round)) request(draft, 'root');
+}

@@ -1,0 +1,91 @@
+/**
+ * One step of the sequencer in the making: a state being rewritten, and the small moves that every rule is made of.
+ *
+ * @module
+ */
+import type { FaultCode } from '../faults.ts';
+import type { Entry, HostMessage } from '../nouns.ts';
+import { extend } from './ledger.ts';
+import type { Effect, Member, Share, State } from './state.ts';
+
+/** Provable offences (a forged or contradicting contribution, garbage frames) before a key is evicted for good. */
+export const MAX_STRIKES = 3;
+
+/** Its maps are replaced, never changed: the state before the step stays as it was. */
+export type Turn = { -readonly [K in keyof State]: State[K] } & { readonly now: number; readonly effects: Effect[] };
+
+export function request(draft: Turn, type: 'evaluate' | 'root'): void {
+  draft.pending++;
+  draft.effects.push({ type });
+}
+
+export function append(draft: Turn, entry: Entry): void {
+  draft.ledger = extend(draft.ledger, entry);
+  draft.effects.push({ type: 'append', entry, followers: followers(draft) });
+}
+
+/** Channels that hear every record: those of all admitted peers. */
+export function followers(draft: Turn): number[] {
+  return [...draft.members.values()].flatMap(({ channel }) => channel ?? []);
+}
+
+export function send(draft: Turn, channel: number, message: HostMessage): void {
+  draft.effects.push({ type: 'send', channel, message });
+}
+
+export function finish(
+  draft: Turn,
+  reason: Extract<Effect, { readonly type: 'finish' }>['reason'],
+  detail: string,
+): void {
+  draft.finished = true;
+  draft.phase = 'done';
+  draft.effects.push({ type: 'finish', reason, detail });
+}
+
+export function put(draft: Turn, member: Member): void {
+  draft.members = new Map(draft.members).set(member.slot, member);
+}
+
+export function setShare(draft: Turn, share: Share): void {
+  const { openedAt, shares } = draft.attempt!;
+  draft.attempt = { openedAt, shares: new Map(shares).set(share.slot, share) };
+}
+
+export function memberOn(draft: Turn, channel: number): Member | undefined {
+  return [...draft.members.values()].find((member) => member.channel === channel);
+}
+
+/** The sender of a message, marked as seen. Undefined if its channel has been given up meanwhile. */
+export function heard(draft: Turn, channel: number): Member | undefined {
+  const member = memberOn(draft, channel);
+  if (member === undefined) return undefined;
+  const seen = { ...member, seen: draft.now };
+  put(draft, seen);
+  return seen;
+}
+
+/** Its connection is gone. */
+export function leave(draft: Turn, channel: number): void {
+  const member = memberOn(draft, channel);
+  if (member !== undefined) put(draft, { ...member, status: 'gone', channel: undefined, seen: draft.now, claims: [] });
+}
+
+/** Closes a connection. Its peer keeps its slot and may come back. */
+export function refuse(draft: Turn, channel: number, code: FaultCode, detail: string): void {
+  draft.effects.push({ type: 'close', channel, code, detail });
+  leave(draft, channel);
+}
+
+export function strike(draft: Turn, { slot, channel, strikes }: Member, code: FaultCode, detail: string): void {
+  if (channel !== undefined) refuse(draft, channel, code, detail);
+  const evicted = strikes + 1 >= MAX_STRIKES;
+  put(draft, { ...draft.members.get(slot)!, strikes: strikes + 1, status: evicted ? 'evicted' : 'gone' });
+  if (!evicted) return;
+  append(draft, { type: 'evict', slot, reason: code });
+  if (draft.attempt === undefined) return;
+  // The journal takes nothing from a peer after its eviction, so what it delivered to this round is lost.
+  const shares = new Map(draft.attempt.shares);
+  shares.delete(slot);
+  draft.attempt = { ...draft.attempt, shares };
+}
