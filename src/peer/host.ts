@@ -172,7 +172,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
     wake({ at }) {
       if (wake?.at === at) return;
       wake?.cancel();
-      wake = { at, cancel: clock.after(Math.max(0, at - clock.now()), () => post(() => ({ type: 'tick' }))) };
+      const cancel = clock.after(Math.max(0, at - clock.now()), () => {
+        // Timers may fire early by a fraction: the sequencer then asks for the same time once more.
+        wake = undefined;
+        post(() => ({ type: 'tick' }));
+      });
+      wake = { at, cancel };
     },
     finish({ reason, detail }) {
       if (reason !== 'done' && reason !== 'stopped') return fail(new Fault(reason, detail));
