@@ -192,7 +192,7 @@ async function proof(
   return {
     'digests/equal': reported.length + 1,
     'digest/rebuilt': rebuilt,
-    'bytes/peer_round': perPeerRound,
+    'bytes/peer_round': Math.round(perPeerRound),
     'bytes/full_gradient': full,
   };
 }

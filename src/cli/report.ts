@@ -25,6 +25,7 @@ export function hostReport(manifest: Manifest, loggingSteps: number, output: Out
   const { max_steps } = manifest;
   const times: number[] = [];
   let served: Served | undefined;
+  let over = false;
   const now = () => performance.now();
   const counted = () => {
     const traffic = served?.host.traffic();
@@ -40,6 +41,9 @@ export function hostReport(manifest: Manifest, loggingSteps: number, output: Out
   }
   return {
     hear(event) {
+      if (event.event === 'phase') over = event.phase === 'done';
+      // When a run is over everybody leaves: no news.
+      if (over && event.event === 'peer') return;
       if (event.event === 'round') {
         const eta_s = eta(event.round);
         if (event.round % loggingSteps !== 0 && event.round !== max_steps) return;

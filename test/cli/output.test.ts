@@ -86,11 +86,11 @@ describe('plain lines', () => {
     output.done({ 'eval/loss': 3.5, 'journal/bytes': 4096, digest: 'ab', nested: {} });
     expect(streams.out().split('\n')).toEqual(
       [
-        '+ kiwi (peer 2) ready',
+        '+ kiwi (slot 2) ready',
         'round 3/10   64 records   4 peers   12.3 kB   1:05 left',
         'round 5/10   64 records   4 peers   12.3 kB   1:05 left',
         'round 3   loss 3.912   accuracy 0.94   ',
-        '- kiwi (peer 2) gone',
+        '- kiwi (slot 2) gone',
         '! refused a connection: SIGNATURE_WRONG: no',
         'new-thing a=1 b={"c":2}',
         'eval/loss      3.5',
@@ -144,7 +144,7 @@ describe('a terminal', () => {
     expect(screen(streams.out())).toEqual([
       'round 0   loss 4.5',
       'round 5   loss 3.9',
-      '! kiwi (peer 2) evicted: late',
+      '! kiwi (slot 2) evicted: late',
       `round 5/10   ${bar(0.5, 28)}   50 %   1:05 left`,
       'loss 3.9   █▁   4 peers   12.3 kB',
     ]);
