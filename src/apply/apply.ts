@@ -6,6 +6,7 @@
 import type { Tensor, Weights } from '../model/weights.ts';
 import { type Direction, type DirectionKey, type Header, NO_LOSS, type Round, SHARED_SLOT } from '../nouns.ts';
 import { coefficient } from '../numeric/coefficient.ts';
+import { checkRange } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { roundingWord } from '../numeric/noise.ts';
 
@@ -39,11 +40,16 @@ export const termsOf = (tensor: Tensor, header: Header, set: readonly Contributi
     return c === 0 ? [] : [{ key, c }];
   });
 
-/** Applies one round. Any order of its records gives the same bits. */
-export function applyRound(weights: Weights, direction: Direction, run: number, round: Round): void {
+/**
+ * Applies one round. Any order of its records gives the same bits.
+ * @throws {Fault} RANGE naming the tensor. The weights are no use then: the run has ended.
+ */
+export function applyRound({ tensors, kernels }: Weights, direction: Direction, run: number, round: Round): void {
   const set = contributions(run, round);
-  for (const tensor of weights.tensors) {
+  for (const tensor of tensors) {
     const terms = termsOf(tensor, round.header, set);
-    if (terms.length > 0) weights.kernels.apply(tensor.q, tensor, direction.kind, direction.rank, terms);
+    if (terms.length === 0) continue;
+    kernels.apply(tensor.q, tensor, direction.kind, direction.rank, terms);
+    checkRange(kernels.checksum(tensor.q, 0, 0).peak, tensor.name);
   }
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Weights } from '../model/weights.ts';
+import type { Tensor, Weights } from '../model/weights.ts';
 import { checksumKey } from '../numeric/checksum.ts';
 import { checkRange } from '../numeric/fixed.ts';
 import { merkleRoot } from '../numeric/merkle.ts';
@@ -31,7 +31,7 @@ export function checksum({ tensors, kernels }: Weights, round: number, run: numb
 }
 
 /** SHA-256 Merkle root over the weights, tensor by tensor in id order. */
-export const root = ({ tensors }: Weights, { sha256 }: Crypto): Uint8Array =>
+export const root = (tensors: readonly Pick<Tensor, 'q'>[], { sha256 }: Crypto): Uint8Array =>
   merkleRoot(
     tensors.map(({ q }) => q),
     sha256,

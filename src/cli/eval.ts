@@ -5,8 +5,9 @@
  */
 import { z } from 'zod';
 import { blobRef } from '../peer/node/blobs.ts';
+import { openRun, requireData } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
-import { openRun, pastFlags, rebuild, runWord } from './past.ts';
+import { oneRun, pastFlags, rebuild, roundsWanted } from './past.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `eval <output_dir> [flags]
@@ -25,12 +26,13 @@ export const flags: z.ZodObject = own;
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const given = flagsOf(own, argv);
-  const past = await openRun(runWord('eval', argv), given);
-  const until = Math.min(given.rounds ?? past.ledger.round, past.ledger.round);
+  const past = await openRun(oneRun('eval', argv), given);
+  const until = roundsWanted(past, given.rounds);
   const evalData = given.on === undefined ? undefined : await blobRef(given.on, given.on);
   const paths = evalData ? { ...past.paths, [evalData.sha256]: given.on! } : past.paths;
-  const maxEvalSamples = given.max_eval_samples;
-  const replica = await rebuild({ ...past, paths }, given, output, { until, evalData, maxEvalSamples });
+  requireData({ ...past, paths }, evalData);
+  const judge = { evalData, maxEvalSamples: given.max_eval_samples };
+  const replica = await rebuild({ ...past, paths }, given, output, { until, judge });
   try {
     return { rounds: until, ...(await replica.evaluate()) };
   } finally {

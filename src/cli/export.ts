@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
+import { Fault } from '../faults.ts';
 import { openCheckpoint } from '../model/checkpoint.ts';
 import { readConfig } from '../model/config.ts';
 import { exportFiles, trained } from '../model/export.ts';
@@ -14,9 +15,9 @@ import { writeFolder } from '../model/node/write-folder.ts';
 import type { Model } from '../model/stage.ts';
 import type { BlobRef } from '../nouns.ts';
 import type { NodeReplica } from '../peer/node/open-replica.ts';
-import type { RunFolder } from '../peer/node/run-folder.ts';
+import { openRun, type RunFolder } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
-import { openRun, pastFlags, rebuild, runWord } from './past.ts';
+import { oneRun, pastFlags, rebuild, roundsWanted } from './past.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `export <output_dir> --output_dir FOLDER [flags]
@@ -45,6 +46,12 @@ export async function openBase({ manifest, paths }: RunFolder): Promise<{ config
   return { config, model: modelOf(readConfig(config), checkpoint.tensors) };
 }
 
+/** Before the work of a replay. @throws {Fault} OUTPUT_EXISTS */
+export async function requireNew(folder: string): Promise<void> {
+  if (await stat(folder).catch(() => undefined))
+    throw new Fault('OUTPUT_EXISTS', `${folder} exists; name a folder that does not`);
+}
+
 /** Writes the replica's weights to `folder`, whole or not at all. @throws {Fault} OUTPUT_EXISTS */
 export async function exportModel(run: RunFolder, replica: NodeReplica, folder: string): Promise<void> {
   const { config, model } = await openBase(run);
@@ -57,8 +64,9 @@ export async function exportModel(run: RunFolder, replica: NodeReplica, folder: 
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const given = flagsOf(own, argv);
-  const past = await openRun(runWord('export', argv), given);
-  const until = Math.min(given.rounds ?? past.ledger.round, past.ledger.round);
+  const past = await openRun(oneRun('export', argv), given);
+  await requireNew(given.output_dir);
+  const until = roundsWanted(past, given.rounds);
   const replica = await rebuild(past, given, output, { until });
   try {
     await exportModel(past, replica, given.output_dir);

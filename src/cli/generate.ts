@@ -5,8 +5,9 @@
  */
 import { z } from 'zod';
 import { noiseUniforms } from '../numeric/uniform.ts';
+import { openRun } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
-import { openRun, pastFlags, rebuild, runWord } from './past.ts';
+import { oneRun, pastFlags, rebuild, roundsWanted } from './past.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `generate <output_dir> --prompt TEXT [flags]
@@ -32,8 +33,8 @@ export const flags: z.ZodObject = own;
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const given = flagsOf(own, argv);
-  const past = await openRun(runWord('generate', argv), given);
-  const until = Math.min(given.rounds ?? past.ledger.round, past.ledger.round);
+  const past = await openRun(oneRun('generate', argv), given);
+  const until = roundsWanted(past, given.rounds);
   const replica = await rebuild(past, given, output, { until });
   try {
     const { prompt, max_new_tokens, temperature, seed } = given;

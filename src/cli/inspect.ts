@@ -7,8 +7,9 @@ import { z } from 'zod';
 import { type Entry, HOST_SLOT } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { roundsOf } from '../peer/ledger.ts';
+import { openRun } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
-import { openRun, runWord } from './past.ts';
+import { oneRun } from './past.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `inspect <output_dir> [flags]
@@ -37,7 +38,7 @@ const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const { records: list } = flagsOf(own, argv);
-  const { manifest, records, ledger, bytes } = await openRun(runWord('inspect', argv));
+  const { manifest, records, ledger, bytes } = await openRun(oneRun('inspect', argv));
   const { base, data, direction, task, ...scalars } = manifest;
   const rows = Object.entries(scalars).map(([key, value]) => [key, String(value)]);
   output.table('Manifest', [

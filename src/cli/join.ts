@@ -16,6 +16,7 @@ import { downloadBlob, httpFetcher } from '../peer/node/fetcher.ts';
 import { freeIdentity, secretOf } from '../peer/node/identity.ts';
 import { parseJoinLink } from '../peer/node/link.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { parsePaths } from '../peer/node/run-folder.ts';
 import { systemClock, systemEntropy } from '../peer/node/system.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
 import { startParticipant } from '../peer/participant.ts';
@@ -97,11 +98,9 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
 }
 
 async function readPaths(name: string): Promise<Paths> {
-  try {
-    return JSON.parse(await readFile(name, 'utf8')) as Paths;
-  } catch (cause) {
-    throw new Fault('FILE_MISSING', `${name} cannot be read as JSON; name a files.json of a run`, { cause });
-  }
+  const paths = parsePaths(await readFile(name, 'utf8').catch(() => ''));
+  if (paths === undefined) throw new Fault('FILE_MISSING', `${name} is no list of files; name the files.json of a run`);
+  return paths;
 }
 
 /** Files of the run, from where they are on this machine, else from the host into the cache. */

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { Fault } from '../faults.ts';
 import type { NodeReplica, ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
-import { type Given, openRun, type RunFolder, replay, requireBase } from '../peer/node/run-folder.ts';
+import { basePaths, type Given, type RunFolder, replay, requireBase } from '../peer/node/run-folder.ts';
 import type { Argv } from './args.ts';
 import type { Output } from './output.ts';
 
@@ -32,23 +32,36 @@ export interface PastFlags extends Given {
 }
 
 /** The one word a verb takes. @throws {Fault} CONFIG_INVALID */
-export function runWord(verb: string, { words }: Argv): string {
+export function oneRun(verb: string, { words }: Argv): string {
   const [run, ...more] = words;
   if (run === undefined || more.length > 0)
     throw new Fault('CONFIG_INVALID', `${verb}: takes the output_dir of one run; "murmur ${verb} --help" shows how`);
   return run;
 }
 
-/** The weights after `until` rounds, every digest on the way checked. The caller closes the replica. */
+/** How far to replay. @param rounds as the flag of that name says; all by default. @throws {Fault} CONFIG_INVALID */
+export function roundsWanted({ ledger }: RunFolder, rounds: number = ledger.round): number {
+  if (rounds <= ledger.round) return rounds;
+  throw new Fault('CONFIG_INVALID', `--rounds: takes at most ${ledger.round}, the rounds of this run, got ${rounds}`);
+}
+
+export interface Rebuild {
+  /** Rounds to apply; all by default. */
+  readonly until?: number;
+  /** What to judge the weights by. Without it no data is read. */
+  readonly judge?: Pick<ReplicaSpec, 'evalData' | 'maxEvalSamples'>;
+}
+
+/** The weights after some rounds, every digest on the way checked. The caller closes the replica. */
 export async function rebuild(
   run: RunFolder,
   { threads = availableParallelism() }: PastFlags,
   output: Output,
-  more: Partial<ReplicaSpec> & { readonly until?: number } = {},
+  { until = run.ledger.round, judge }: Rebuild = {},
 ): Promise<NodeReplica> {
   requireBase(run);
-  const { until = run.ledger.round, ...spec } = more;
-  const replica = await threadedReplica({ manifest: run.manifest, paths: run.paths, threads, ...spec });
+  const paths = judge ? run.paths : basePaths(run);
+  const replica = await threadedReplica({ manifest: run.manifest, paths, threads, ...judge });
   try {
     await replay(run, replica, until, (done) => output.progress({ task: 'replaying rounds', done, total: until }));
   } catch (error) {
@@ -57,5 +70,3 @@ export async function rebuild(
   }
   return replica;
 }
-
-export { openRun };

@@ -39,6 +39,15 @@ export async function draftManifest(
   output: Output,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Prepared> {
+  const paths: Record<string, string> = {};
+  const add = async (path: string, name: string): Promise<BlobRef> => {
+    const blob = await blobRef(path, name);
+    paths[blob.sha256] = path;
+    return blob;
+  };
+  // The data before the model: a path that is wrong shows before gigabytes are fetched.
+  const train = await add(config.data, plainName(config.data));
+  const held = config.eval_data === undefined ? undefined : await add(config.eval_data, plainName(config.eval_data));
   const model = await resolveModel(config.model, {
     cache: cacheOf(env),
     revision: config.revision,
@@ -48,16 +57,8 @@ export async function draftManifest(
     progress: ({ file, bytes, total }) =>
       output.progress({ task: `downloading ${file}`, done: bytes, total, unit: 'B' }),
   });
-  const paths: Record<string, string> = {};
-  const add = async (path: string, name: string): Promise<BlobRef> => {
-    const blob = await blobRef(path, name);
-    paths[blob.sha256] = path;
-    return blob;
-  };
   const files: BlobRef[] = [];
   for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
-  const held = config.eval_data === undefined ? undefined : await add(config.eval_data, basename(config.eval_data));
-  const train = await add(config.data, basename(config.data));
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
   return {
     paths,
@@ -79,6 +80,9 @@ export async function draftManifest(
     },
   };
 }
+
+/** The name of a data file in the manifest, which takes no others: peers may write it to a disk of theirs. */
+const plainName = (path: string): string => basename(path).replaceAll(/[\p{Cc}\\:]/gu, '_');
 
 /** The manifest with a byte scale measured on the base. */
 export async function calibrated({ manifest, paths }: Prepared, threads: number): Promise<Manifest> {

@@ -5,9 +5,10 @@
  */
 import { z } from 'zod';
 import { toHex } from '../numeric/bytes.ts';
+import { openRun } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
-import { exportModel } from './export.ts';
-import { openRun, pastFlags, rebuild, runWord } from './past.ts';
+import { exportModel, requireNew } from './export.ts';
+import { oneRun, pastFlags, rebuild, roundsWanted } from './past.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `replay <output_dir> [flags]
@@ -26,8 +27,9 @@ export const flags: z.ZodObject = own;
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const given = flagsOf(own, argv);
-  const past = await openRun(runWord('replay', argv), given);
-  const until = Math.min(given.rounds ?? past.ledger.round, past.ledger.round);
+  const past = await openRun(oneRun('replay', argv), given);
+  if (given.output_dir !== undefined) await requireNew(given.output_dir);
+  const until = roundsWanted(past, given.rounds);
   const replica = await rebuild(past, given, output, { until });
   try {
     const digest = toHex(await replica.root());

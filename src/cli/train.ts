@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { Fault } from '../faults.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
-import { secretOf } from '../peer/node/identity.ts';
+import { newSecret, readSecret, writeSecret } from '../peer/node/identity.ts';
 import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
-import { FILES_FILE, KEY_FILE, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
+import { beginIn, FILES_FILE, KEY_FILE, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
 import { type Served, serve } from '../peer/node/serve.ts';
 import { randomCode } from '../peer/node/system.ts';
 import type { Argv } from './args.ts';
@@ -52,27 +52,38 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const threads = config.threads ?? Math.max(1, Math.floor(availableParallelism() / Math.max(1, peers)));
 
   const begun = await storedManifest(folder);
-  const secret = await secretOf(join(folder, KEY_FILE));
-  const prepared = await draftManifest(config, toHex(nodeCrypto.publicKey(secret)), output, env);
-  if (begun) checkSameRun(folder, begun, prepared.manifest);
-  const manifest = begun ?? (await calibrated(prepared, availableParallelism()));
-  await rememberPaths(folder, prepared.paths);
+  const key = join(folder, KEY_FILE);
+  const known = await readSecret(key);
+  if (begun && !known)
+    throw new Fault(
+      'FILE_MISSING',
+      `${key} is missing, and nobody else can go on with the run; name another output_dir`,
+    );
+  const secret = known ?? newSecret();
+  const { manifest: draft, paths } = await draftManifest(config, toHex(nodeCrypto.publicKey(secret)), output, env);
+  if (begun) checkSameRun(folder, begun, draft);
+  const manifest = begun ?? (await calibrated({ manifest: draft, paths }, availableParallelism()));
 
+  // Up to here nothing was written: whatever is wrong with the settings, the model or the data has shown by now.
   const report = hostReport(manifest, config.logging_steps, output);
-  const served = await serve({
-    folder,
-    manifest,
-    paths: prepared.paths,
-    secret,
-    joinCode: config.code ?? randomCode(),
-    host: config.host,
-    port: config.port,
-    threads,
-    minPeers: config.min_peers,
-    evalSteps: config.eval_steps,
-    saveSteps: config.save_steps,
-    maxEvalSamples: config.max_eval_samples,
-    onEvent: (event) => report.hear(event),
+  const served = await beginIn(folder, async () => {
+    if (!known) await writeSecret(key, secret);
+    await rememberPaths(folder, paths);
+    return serve({
+      folder,
+      manifest,
+      paths,
+      secret,
+      joinCode: config.code ?? randomCode(),
+      host: config.host,
+      port: config.port,
+      threads,
+      minPeers: config.min_peers,
+      evalSteps: config.eval_steps,
+      saveSteps: config.save_steps,
+      maxEvalSamples: config.max_eval_samples,
+      onEvent: (event) => report.hear(event),
+    });
   });
   const local: LocalPeer[] = [];
   try {

@@ -5,8 +5,9 @@
  */
 import { z } from 'zod';
 import { toHex } from '../numeric/bytes.ts';
+import { openRun } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
-import { openRun, pastFlags, rebuild, runWord } from './past.ts';
+import { oneRun, pastFlags, rebuild } from './past.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `verify <output_dir> [flags]
@@ -20,7 +21,7 @@ export const flags: z.ZodObject = own;
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const given = flagsOf(own, argv);
-  const past = await openRun(runWord('verify', argv), given);
+  const past = await openRun(oneRun('verify', argv), given);
   const { records, ledger, manifest, paths, bytes } = past;
   const report = {
     records: records.length,

@@ -11,7 +11,7 @@
 import { batchExamples } from '../data/batch.ts';
 import type { Batch, Direction, DirectionKey, Example, Task } from '../nouns.ts';
 import type { Perturbation } from '../objective/feeds.ts';
-import type { Forward } from '../objective/forward.ts';
+import { type Forward, headOf } from '../objective/forward.ts';
 import { sequenceLosses } from '../objective/loss.ts';
 
 /** A direction and the samples it is measured on. */
@@ -47,9 +47,6 @@ export async function spsa(
   return differences.map((difference) => difference / (2 * eps));
 }
 
-const headOf = (task: Task) =>
-  task.kind === 'lm' ? ({ kind: 'lm' } as const) : ({ kind: 'choice', choices: task.labels.length } as const);
-
 /** Mean L+ - L- of each probe, all probes in shared calls: both signs of every sample side by side. */
 async function sided(
   m: Measurement,
@@ -57,27 +54,26 @@ async function sided(
   delta: number,
   probes: readonly Probe[],
 ): Promise<Float64Array> {
-  const units = probes.flatMap(({ examples }, probe) => examples.map((example) => ({ probe, example })));
+  const samples = probes.flatMap(({ key, examples }) => examples.map((example) => ({ key, example })));
   const batches = batchExamples(
-    units.flatMap(({ example }) => [example, example]),
+    samples.flatMap(({ example }) => [example, example]),
     m.positions,
   );
-  const unitOf = (batch: Batch, s: number) => batch.members[s]! >> 1; // -1 stays -1
+  const sampleOf = (batch: Batch, pair: number) => batch.members[2 * pair]! >> 1; // -1, padding, stays -1
   const keys = batches.map((batch) =>
-    Array.from({ length: batch.sequences / 2 }, (_, i) => probes[units[unitOf(batch, 2 * i)]?.probe ?? 0]!.key),
+    Array.from({ length: batch.sequences / 2 }, (_, pair) => samples[Math.max(0, sampleOf(batch, pair))]!.key),
   );
   const perturbation: Perturbation = { kind: 'sided', rank, delta, keys };
   const [outputs] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
-  const differences = new Float64Array(probes.length);
+  const differences = new Float64Array(samples.length);
   for (const [i, batch] of batches.entries()) {
     const losses = sequenceLosses(m.task, batch, outputs![i]!);
-    for (let s = 0; s < batch.sequences; s += 2) {
-      const unit = units[unitOf(batch, s)];
-      if (!unit) continue;
-      differences[unit.probe]! += (losses[s]! - losses[s + 1]!) / probes[unit.probe]!.examples.length;
+    for (let pair = 0; pair < batch.sequences / 2; pair++) {
+      const sample = sampleOf(batch, pair);
+      if (sample >= 0) differences[sample] = losses[2 * pair]! - losses[2 * pair + 1]!;
     }
   }
-  return differences;
+  return meansOf(probes, differences);
 }
 
 /** Mean L+ - L- of each probe, one call a probe: its perturbed weights are made in scratch, both signs in one visit. */
@@ -87,18 +83,34 @@ async function dense(
   delta: number,
   probes: readonly Probe[],
 ): Promise<Float64Array> {
-  const differences = new Float64Array(probes.length);
-  for (const [probe, { key, examples }] of probes.entries()) {
+  const differences: number[] = [];
+  for (const { key, examples } of probes) {
     const batches = batchExamples(examples, m.positions);
     const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, key };
     const [plus, minus] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
+    const own = new Float64Array(examples.length);
     for (const [i, batch] of batches.entries()) {
       const above = sequenceLosses(m.task, batch, plus![i]!);
       const below = sequenceLosses(m.task, batch, minus![i]!);
       batch.members.forEach((member, s) => {
-        if (member >= 0) differences[probe]! += (above[s]! - below[s]!) / examples.length;
+        if (member >= 0) own[member] = above[s]! - below[s]!;
       });
     }
+    differences.push(...own);
   }
-  return differences;
+  return meansOf(probes, differences);
+}
+
+/**
+ * Mean over the samples of each probe, in their order: sums of doubles depend on it, and a probe must measure the same
+ * whatever it is measured with.
+ * @param differences of the samples of all probes, one after the other.
+ */
+function meansOf(probes: readonly Probe[], differences: ArrayLike<number>): Float64Array {
+  let next = 0;
+  return Float64Array.from(probes, ({ examples }) => {
+    let sum = 0;
+    for (const end = next + examples.length; next < end; next++) sum += differences[next]!;
+    return sum / examples.length;
+  });
 }

@@ -13,9 +13,10 @@ export const MAX_Q: number = 2 ** 30;
 
 const EXPONENT_MASK = 0x7f800000;
 
+const bits = new DataView(new ArrayBuffer(8));
+
 /** 2^e as an exact double, for -1022 <= e <= 1023. `**` need not be exact. */
 export function powerOfTwo(e: number): number {
-  const bits = new DataView(new ArrayBuffer(8));
   bits.setInt32(0, (e + 1023) << 20);
   return bits.getFloat64(0);
 }
@@ -27,14 +28,14 @@ export function powerOfTwo(e: number): number {
  * @throws {Fault} MODEL_INVALID at a NaN or an infinity.
  */
 export function exponentOf(w: Float32Array, name: string): number {
-  const bits = new Int32Array(w.buffer, w.byteOffset, w.length);
+  const words = new Int32Array(w.buffer, w.byteOffset, w.length);
   let peak = 0;
-  for (let i = 0; i < bits.length; i++) {
-    const magnitude = bits[i]! & 0x7fffffff; // ordered as |w| is
+  for (let i = 0; i < words.length; i++) {
+    const magnitude = words[i]! & 0x7fffffff; // ordered as |w| is
     if (magnitude > peak) peak = magnitude;
   }
   if (peak >= EXPONENT_MASK) {
-    const at = bits.findIndex((b) => (b & EXPONENT_MASK) === EXPONENT_MASK);
+    const at = words.findIndex((b) => (b & EXPONENT_MASK) === EXPONENT_MASK);
     throw new Fault('MODEL_INVALID', `tensor "${name}" holds ${w[at]} at element ${at}; use a checkpoint without it`);
   }
   // A set mantissa bit means |w| is above the power of two its exponent names: round the exponent up.

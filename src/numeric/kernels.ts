@@ -30,7 +30,7 @@ export interface Kernels {
   f32(length: number): Float32Array;
   i32(length: number): Int32Array;
 
-  /** out[i] = fround(q[i]) · 2^exponent. */
+  /** out[i] = fround(q[i]) · 2^exponent. `out` may lie on `q`, element on element. */
   materialise(q: Int32Array, exponent: number, out: Float32Array): void;
 
   /**

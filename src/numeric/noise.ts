@@ -42,9 +42,11 @@ export const block = (
   out: Uint32Array,
 ): Uint32Array => philox(key.round, key.run, block, lane(stream, component, tensorId), key.sample, key.slot, out);
 
+const words = new Uint32Array(4);
+
 /** The word that rounds a record's coefficient on a tensor. */
 export const roundingWord = (key: DirectionKey, tensorId: number): number =>
-  block(key, ROUNDING_STREAM, 0, tensorId, 0, new Uint32Array(4))[0]!;
+  block(key, ROUNDING_STREAM, 0, tensorId, 0, words)[0]!;
 
 /** Low-rank directions have factors here; every other tensor gets dense noise. */
 export const isMatrix = (shape: readonly number[]): boolean => shape.length === 2 && shape[0]! > 1 && shape[1]! > 1;

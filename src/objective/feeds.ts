@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { Fault } from '../faults.ts';
+import { size } from '../graph/shape.ts';
 import type { Access, Binding, Dims, Form, Stage } from '../model/stage.ts';
 import type { Tensor, Weights } from '../model/weights.ts';
 import type { Batch, DirectionKey, DirectionKind } from '../nouns.ts';
-import { U_STREAM, V_STREAM } from '../numeric/noise.ts';
-import { padded, type Scratch } from './scratch.ts';
+import { isMatrix, U_STREAM, V_STREAM } from '../numeric/noise.ts';
+import { asInts, padded, type Scratch } from './scratch.ts';
 
 /** What is added to the weights while a loss is measured. `delta` is eps · scale, the length of one unit of noise. */
 export type Perturbation =
@@ -38,10 +40,10 @@ export const lanesOf = (p: Perturbation): number => (p.kind === 'dense' ? 2 : 1)
 
 export type Feeds = Record<string, Float32Array>;
 
-const NONE = new Int32Array(0);
+type RowAccess = Access & { readonly as: 'rows' };
 
 /** Rows of a stored matrix that a call reads. */
-function rowsOf(access: Access & { as: 'rows' }, batch: Batch, choices: Int32Array): Int32Array {
+function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Array {
   switch (access.of) {
     case 'tokens':
       return batch.ids;
@@ -51,6 +53,10 @@ function rowsOf(access: Access & { as: 'rows' }, batch: Batch, choices: Int32Arr
       return Int32Array.from({ length: batch.tokens }, (_, t) => t + access.offset);
   }
 }
+
+/** How many these are. */
+const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: number): number =>
+  of === 'tokens' ? sequences * tokens : of === 'choices' ? choices : tokens;
 
 const width = (tensor: Tensor): number => tensor.shape[1]!;
 
@@ -98,22 +104,29 @@ export function batchFeeds(
   return feeds;
 }
 
-/** Rows of a tensor: out of its materialised copy where there is one, else straight from the masters. */
+/** Rows of a tensor: out of its perturbed copy where there is one, else straight from the masters. */
 function gatherRows(
   tensor: Tensor,
   rows: Int32Array,
-  whole: Float32Array | undefined,
+  perturbed: Float32Array | undefined,
   { kernels }: Weights,
   scratch: Scratch,
 ): Float32Array {
   const w = width(tensor);
   const out = scratch.take(rows.length * w);
-  rows.forEach((row, i) => {
-    const target = out.subarray(i * w, (i + 1) * w);
-    if (whole) target.set(whole.subarray(row * w, (row + 1) * w));
-    else kernels.materialise(tensor.q.subarray(row * w, (row + 1) * w), tensor.exponent, target);
-  });
+  if (perturbed) copyRows(perturbed, rows, w, out);
+  else {
+    const fixed = asInts(out); // fixed point first, made floats where it lies
+    copyRows(tensor.q, rows, w, fixed);
+    kernels.materialise(fixed, tensor.exponent, out);
+  }
   return out;
+}
+
+function copyRows<A extends Float32Array | Int32Array>(table: A, rows: Int32Array, width: number, out: A): void {
+  rows.forEach((row, i) => {
+    out.set(table.subarray(row * width, (row + 1) * width), i * width);
+  });
 }
 
 /** The low-rank sides of one binding: `.u` and `.v` of a matrix, perturbed copies of a vector. */
@@ -136,13 +149,18 @@ function sides(
     });
     return { [input]: out };
   }
-  const tall = uLength(access, tensor, batch, choices.length);
+  if (!isMatrix(tensor.shape))
+    throw new Fault(
+      'MODEL_UNSUPPORTED',
+      `tensor "${tensor.name}" (${tensor.shape}) is too thin for low-rank noise; use direction rademacher`,
+    );
+  const tall = uLength(access, tensor.shape, batch, choices.length);
   const wide = width(tensor);
   const u = scratch.take(batch.sequences * rank * tall);
-  const rows = access.as === 'rows' ? rowsOf(access, batch, choices) : NONE;
-  const index = scratch.takeInts(rows.length);
-  index.set(rows);
   const v = scratch.take(batch.sequences * rank * wide);
+  const rows = access.as === 'rows' ? rowsOf(access, batch, choices) : [];
+  const index = asInts(scratch.take(rows.length)); // where the kernels can read it
+  index.set(rows);
   for (let s = 0; s < batch.sequences; s++) {
     const key = keys[s >> 1]!;
     const value = s & 1 ? -delta : delta;
@@ -162,39 +180,41 @@ function sides(
   return { [`${input}.u`]: u, [`${input}.v`]: v };
 }
 
-function uLength(access: Access, tensor: { readonly shape: readonly number[] }, dims: Dims, choices: number): number {
-  if (access.as !== 'rows') return tensor.shape[0]!;
+/** Elements of one `.u`: see `Access`. */
+function uLength(access: Access, shape: readonly number[], dims: Dims, choices: number): number {
+  if (access.as !== 'rows') return shape[0]!;
   return access.of === 'choices' ? choices : dims.tokens;
 }
+
+/** What of a perturbation decides how much scratch it takes. */
+export type PerturbationKind =
+  | Pick<Perturbation & { kind: 'none' | 'dense' }, 'kind'>
+  | Pick<Perturbation & { kind: 'sided' }, 'kind' | 'rank'>;
 
 /** Floats of scratch that a stage takes for one batch, `stageFeeds` and `batchFeeds` together. */
 export function stageScratch(
   stage: Stage,
   shapeOf: (tensor: string) => readonly number[],
   dims: Dims,
-  p: Pick<Perturbation, 'kind'> & { readonly rank?: number },
+  p: PerturbationKind,
   choices: number,
 ): number {
+  const { sequences } = dims;
   let floats = 0;
   for (const { tensor, access } of stage.bindings) {
     const shape = shapeOf(tensor);
-    const n = shape.reduce((a, b) => a * b, 1);
+    const whole = padded(size(shape));
     const wide = shape[1] ?? 0;
-    if (p.kind === 'dense') floats += 2 * padded(n);
-    else if (access.as !== 'rows') floats += padded(n);
-    if (access.as === 'rows') {
-      const rows =
-        access.of === 'tokens' ? dims.sequences * dims.tokens : access.of === 'choices' ? choices : dims.tokens;
-      floats += padded(rows * wide);
-      if (p.kind === 'sided') floats += padded(rows);
-    }
+    const rows = access.as === 'rows' ? rowCount(access, dims, choices) : 0;
+    floats += padded(rows * wide);
+    if (p.kind === 'dense') floats += 2 * whole;
+    else if (access.as === 'matrix' || (access.as === 'vector' && p.kind === 'none')) floats += whole;
     if (p.kind !== 'sided') continue;
-    const rank = p.rank ?? 1;
-    if (access.as === 'vector') floats += padded(dims.sequences * n);
-    else
-      floats +=
-        padded(dims.sequences * rank * uLength(access, { shape }, dims, choices)) +
-        padded(dims.sequences * rank * wide);
+    if (access.as === 'vector') floats += padded(sequences * size(shape));
+    else {
+      const tall = uLength(access, shape, dims, choices);
+      floats += padded(sequences * p.rank * tall) + padded(sequences * p.rank * wide) + padded(rows);
+    }
   }
   return floats;
 }

@@ -9,8 +9,6 @@ import type { Kernels } from '../numeric/kernels.ts';
 export interface Scratch {
   /** The next `length` floats. @throws {RangeError} when the plan was too small, a defect of `scratchLength`. */
   take(length: number): Float32Array;
-  /** The same memory as integers. */
-  takeInts(length: number): Int32Array;
   /** A place to return to. */
   mark(): number;
   /** Hands back everything taken since `mark`. */
@@ -22,20 +20,19 @@ export const ALIGN = 4;
 
 export const padded = (length: number): number => Math.ceil(length / ALIGN) * ALIGN;
 
+/** The same memory as integers. */
+export const asInts = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
+  new Int32Array(buffer, byteOffset, length);
+
 export function scratchOf(kernels: Kernels, length: number): Scratch {
   const all = kernels.f32(length);
   let next = 0;
-  const take = (count: number): Float32Array => {
-    const start = next;
-    next += padded(count);
-    if (next > length) throw new RangeError(`scratch holds ${length} floats, ${next} were asked for`);
-    return all.subarray(start, start + count);
-  };
   return {
-    take,
-    takeInts(count) {
-      const floats = take(count);
-      return new Int32Array(floats.buffer, floats.byteOffset, count);
+    take(count) {
+      const start = next;
+      next += padded(count);
+      if (next > length) throw new RangeError(`scratch holds ${length} floats, ${next} were asked for`);
+      return all.subarray(start, start + count);
     },
     mark: () => next,
     release: (mark) => {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { bare, opening } from '../data/tokens.ts';
+import { Fault } from '../faults.ts';
 import type { Model } from '../model/stage.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Batch } from '../nouns.ts';
@@ -13,14 +15,17 @@ export interface Generation {
   readonly max_new_tokens: number;
   /** 0 takes the likeliest token. */
   readonly temperature: number;
-  /** Uniform numbers in [0, 1), one for each token that is drawn; unused at temperature 0. */
+  /** Uniform numbers in [0, 1), one for each new token; unused at temperature 0. */
   readonly draws: readonly number[];
 }
 
 /** Programs are compiled for lengths of multiples of this, the tail padded. */
 const STEP = 32;
 
-/** @returns the text that follows the prompt, up to an end-of-text token, `max_new_tokens`, or the model's positions. */
+/**
+ * @returns the text that follows the prompt, up to an end-of-text token, `max_new_tokens`, or the model's positions.
+ * @throws {Fault} CONFIG_INVALID for a prompt of no tokens or of more than the model has positions
+ */
 export async function generate(
   forward: Forward,
   model: Model,
@@ -28,15 +33,20 @@ export async function generate(
   prompt: string,
   { max_new_tokens, temperature, draws }: Generation,
 ): Promise<string> {
-  const ids = [...tokenizer.encode(prompt, { special: true })];
+  const { positions } = model;
+  const ids = [...opening(tokenizer), ...bare(tokenizer, prompt)];
   const start = ids.length;
-  while (ids.length - start < max_new_tokens && ids.length < model.positions) {
-    const [lane] = await forward.run([lastPosition(ids, model.positions)], { kind: 'logits' }, { kind: 'none' });
-    const next = choose(lane![0]!, temperature, draws[ids.length - start] ?? 0);
+  if (start === 0) throw new Fault('CONFIG_INVALID', '--prompt: has no tokens; give it some text');
+  if (start > positions)
+    throw new Fault('CONFIG_INVALID', `--prompt: is ${start} tokens, the model reads ${positions}; shorten it`);
+  for (let n = 0; n < max_new_tokens && ids.length < positions; n++) {
+    const [lane] = await forward.run([lastPosition(ids, positions)], { kind: 'logits' }, { kind: 'none' });
+    const next = choose(lane![0]!, temperature, draws[n] ?? 0);
     if (tokenizer.isEnd(next)) break;
     ids.push(next);
   }
-  return tokenizer.decode(ids.slice(start));
+  // Decoders treat the first token of a text unlike others, so the prompt is decoded with what follows it.
+  return tokenizer.decode(ids).slice(tokenizer.decode(ids.slice(0, start)).length);
 }
 
 function lastPosition(ids: readonly number[], positions: number): Batch {
@@ -55,12 +65,18 @@ function lastPosition(ids: readonly number[], positions: number): Batch {
   };
 }
 
-/** The likeliest token, or one drawn from softmax(logits / temperature) by inverting its distribution at `draw`. */
+/**
+ * The likeliest token, the first of several, or one drawn from softmax(logits / temperature) by inverting its
+ * distribution at `draw`.
+ * @throws {Fault} DIVERGED when a logit is not a number
+ */
 export function choose(logits: Float32Array, temperature: number, draw: number): number {
   const top = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  if (!Number.isFinite(top))
+    throw new Fault('DIVERGED', 'the logits are not numbers; take the weights of an earlier round');
   if (temperature === 0) return logits.indexOf(top);
   const weights = Float64Array.from(logits, (logit) => Math.exp((logit - top) / temperature));
   let left = draw * weights.reduce((a, b) => a + b, 0);
   const drawn = weights.findIndex((weight) => (left -= weight) < 0);
-  return drawn < 0 ? weights.length - 1 : drawn;
+  return drawn < 0 ? weights.findLastIndex((weight) => weight > 0) : drawn;
 }

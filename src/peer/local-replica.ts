@@ -1,5 +1,5 @@
 /**
- * A replica in this thread: a learner, and how many rounds its weights have seen. Calls run one after the other.
+ * A replica in this thread: a learner, and how many rounds its weights have seen.
  *
  * @module
  */
@@ -8,20 +8,23 @@ import { checksum, root } from '../apply/digest.ts';
 import { batchExamples } from '../data/batch.ts';
 import { Fault } from '../faults.ts';
 import { applyCommitted, type Learner, measureRecords } from '../method/onebyte.ts';
+import type { Tensor } from '../model/weights.ts';
 import type { Example } from '../nouns.ts';
+import { equalBytes } from '../numeric/bytes.ts';
+import { headOf } from '../objective/forward.ts';
 import { predictions, sequenceLosses } from '../objective/loss.ts';
 import type { Crypto } from '../ports.ts';
 import type { Replica } from './replica.ts';
 
 /** Held-out loss (mean over samples) and, for a choice, accuracy of the weights as they are. */
-export async function evaluate(learner: Learner, examples: readonly Example[]): Promise<Record<string, number>> {
-  const { manifest, forward, choices } = learner;
-  const { task } = manifest;
+export async function evaluate(
+  { forward, task, choices, positions }: Learner,
+  examples: readonly Example[],
+): Promise<Record<string, number>> {
   if (examples.length === 0)
-    throw new Fault('FILE_MISSING', 'the held-out data of the run is not on this machine; give it');
-  const batches = batchExamples(examples, learner.positions);
-  const head = task.kind === 'lm' ? ({ kind: 'lm' } as const) : ({ kind: 'choice', choices: choices.length } as const);
-  const [outputs] = await forward.run(batches, head, { kind: 'none' }, choices);
+    throw new Fault('FILE_MISSING', 'the data of the run is not on this machine; name it with --data and --eval_data');
+  const batches = batchExamples(examples, positions);
+  const [outputs] = await forward.run(batches, headOf(task), { kind: 'none' }, choices);
   let loss = 0;
   let right = 0;
   for (const [i, batch] of batches.entries()) {
@@ -38,68 +41,84 @@ export async function evaluate(learner: Learner, examples: readonly Example[]): 
   return metrics;
 }
 
-/** @param held examples to evaluate on. */
-export function localReplica(learner: Learner, held: readonly Example[], crypto: Crypto): Replica {
-  const { weights, run } = learner;
-  let rounds = 0;
+/** One call at a time, in order; a call that failed does not stop the next. */
+export type InTurn = <T>(call: () => T | Promise<T>) => Promise<T>;
+
+export function inTurn(): InTurn {
   let last: Promise<unknown> = Promise.resolve();
-  /** One call at a time, in order; a call that failed does not stop the next. */
-  const inTurn = <T>(call: () => T | Promise<T>): Promise<T> => {
+  return (call) => {
     const result = last.then(call);
     last = result.catch(() => undefined);
     return result;
   };
+}
+
+/** @param held examples to evaluate on. @param turn of everything else that uses the learner. */
+export function localReplica(
+  learner: Learner,
+  held: readonly Example[],
+  crypto: Crypto,
+  turn: InTurn = inTurn(),
+): Replica {
+  const { tensors } = learner.weights;
+  let rounds = 0;
   return {
     round: () => rounds,
     apply: (committed) =>
-      inTurn(() => {
+      turn(() => {
         for (const round of committed) {
           if (round.header.round !== rounds)
-            throw new Fault('JOURNAL_ORDER', `round ${round.header.round} does not follow round ${rounds - 1}`);
+            throw new Fault('JOURNAL_ORDER', `round ${round.header.round} cannot follow ${rounds} rounds`);
           applyCommitted(learner, round);
           rounds++;
         }
       }),
     measure: (header, from, count) =>
-      inTurn(() => {
+      turn(() => {
         if (header.round !== rounds)
           throw new RangeError(`"header.round" expected ${rounds}, the weights' round, got ${header.round}`);
         return measureRecords(learner, header, from, count);
       }),
-    evaluate: () => inTurn(() => evaluate(learner, held)),
-    checksum: () => inTurn(() => checksum(weights, rounds, run)),
-    root: () => inTurn(() => root(weights, crypto)),
-    snapshot: () => inTurn(() => snapshotOf(weights.tensors)),
+    evaluate: () => turn(() => evaluate(learner, held)),
+    checksum: () => turn(() => checksum(learner.weights, rounds, learner.run)),
+    root: () => turn(() => root(tensors, crypto)),
+    snapshot: () => turn(() => snapshotOf(tensors)),
     restore: (round, snapshot, expected) =>
-      inTurn(() => {
-        const before = snapshotOf(weights.tensors);
-        writeSnapshot(weights.tensors, snapshot);
-        const got = root(weights, crypto);
-        if (got.some((byte, i) => byte !== expected[i])) {
-          writeSnapshot(weights.tensors, before);
+      turn(() => {
+        const found = parseSnapshot(snapshot, tensors);
+        if (!equalBytes(root(found, crypto), expected))
           throw new Fault('BLOB_MISMATCH', `the snapshot of round ${round} does not have the root that was signed`);
-        }
+        for (const [i, { q }] of tensors.entries()) q.set(found[i]!.q);
         rounds = round;
       }),
-    close: () => inTurn(() => learner.forward.release()),
+    close: () => turn(() => learner.forward.release()),
   };
 }
 
-function snapshotOf(tensors: readonly { readonly q: Int32Array }[]): Uint8Array {
-  const bytes = new Uint8Array(tensors.reduce((sum, { q }) => sum + q.byteLength, 0));
+const octets = ({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+const bytesOf = (tensors: readonly Tensor[]): number => tensors.reduce((sum, { q }) => sum + q.byteLength, 0);
+
+/** Little-endian, as every supported machine keeps integers. */
+function snapshotOf(tensors: readonly Tensor[]): Uint8Array {
+  const bytes = new Uint8Array(bytesOf(tensors));
   let at = 0;
   for (const { q } of tensors) {
-    bytes.set(new Uint8Array(q.buffer, q.byteOffset, q.byteLength), at);
+    bytes.set(octets(q), at);
     at += q.byteLength;
   }
   return bytes;
 }
 
-function writeSnapshot(tensors: readonly { readonly q: Int32Array }[], bytes: Uint8Array): void {
-  const length = tensors.reduce((sum, { q }) => sum + q.byteLength, 0);
-  if (bytes.length !== length)
-    throw new Fault('BLOB_MISMATCH', `the snapshot holds ${bytes.length} bytes, the weights are ${length}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** The weights of a snapshot, tensor by tensor. @throws {Fault} BLOB_MISMATCH when it has another length */
+function parseSnapshot(bytes: Uint8Array, tensors: readonly Tensor[]): { readonly q: Int32Array }[] {
+  if (bytes.length !== bytesOf(tensors))
+    throw new Fault('BLOB_MISMATCH', `the snapshot holds ${bytes.length} bytes, the weights are ${bytesOf(tensors)}`);
   let at = 0;
-  for (const { q } of tensors) for (let i = 0; i < q.length; i++, at += 4) q[i] = view.getInt32(at, true);
+  return tensors.map(({ q: { length, byteLength } }) => {
+    const q = new Int32Array(length);
+    octets(q).set(bytes.subarray(at, (at += byteLength)));
+    return { q };
+  });
 }

@@ -20,7 +20,9 @@ export async function blobRef(path: string, name: string): Promise<BlobRef> {
   });
   if (!found.isFile()) throw new Fault('FILE_MISSING', `${path} is not a file; name one`);
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  await pipeline(createReadStream(path), hash).catch((cause) => {
+    throw new Fault('FILE_MISSING', `${path} cannot be read; check who may read it`, { cause });
+  });
   return { path: name, bytes: found.size, sha256: hash.digest('hex') };
 }
 

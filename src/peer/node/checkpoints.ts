@@ -4,9 +4,11 @@
  *
  * @module
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Fault } from '../../faults.ts';
 import { toHex } from '../../numeric/bytes.ts';
+import type { Replica } from '../replica.ts';
 import type { Snapshot } from './http.ts';
 import { writeWhole } from './run-folder.ts';
 
@@ -40,13 +42,29 @@ export async function saveCheckpoint(
   return checkpoint;
 }
 
-/** @param digests of the journal, by round. A checkpoint that has none there is left alone. */
-export async function latestCheckpoint(
+/**
+ * Sets a replica to the latest checkpoint that is what the journal says, if there is one: one that is damaged, or was
+ * not written to its end, or has no digest in the journal, is passed over.
+ * @param digests of the journal, by round.
+ */
+export async function restoreLatest(
+  replica: Replica,
   folder: string,
   digests: ReadonlyMap<number, Uint8Array>,
 ): Promise<Checkpoint | undefined> {
-  const round = (await roundsIn(folder)).filter((n) => digests.has(n)).at(-1);
-  return round === undefined ? undefined : checkpointAt(folder, round, digests.get(round)!);
+  for (const round of (await roundsIn(folder)).reverse()) {
+    const root = digests.get(round);
+    if (root === undefined) continue;
+    const checkpoint = checkpointAt(folder, round, root);
+    if (!(await stat(checkpoint.offer.path).catch(() => undefined))) continue;
+    try {
+      await replica.restore(round, await checkpoint.read(), root);
+      return checkpoint;
+    } catch (error) {
+      if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
+    }
+  }
+  return undefined;
 }
 
 /** Ascending. */

@@ -3,26 +3,39 @@
  *
  * @module
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { fromHex, toHex } from '../../numeric/bytes.ts';
 import { lockFile } from './lock.ts';
+import { writeWhole } from './run-folder.ts';
 import { systemEntropy } from './system.ts';
+
+/** A new seed. */
+export const newSecret = (): Uint8Array => systemEntropy(32);
+
+/** The seed of `path`; undefined if there is no such file. @throws {Fault} FILE_MISSING if it holds something else */
+export async function readSecret(path: string): Promise<Uint8Array | undefined> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw new Fault('FILE_MISSING', `${path} cannot be read; name another file for the key`, { cause });
+  });
+  if (text === undefined) return undefined;
+  if (/^[0-9a-f]{64}\s*$/.test(text)) return fromHex(text.trim());
+  throw new Fault('FILE_MISSING', `${path} is no key of Murmur: it must hold 64 hexadecimal digits; name another file`);
+}
+
+export async function writeSecret(path: string, secret: Uint8Array): Promise<void> {
+  await mkdir(dirname(resolve(path)), { recursive: true });
+  await writeWhole(path, `${toHex(secret)}\n`, 0o600);
+}
 
 /** Reads the seed of `path`, or makes one. @throws {Fault} FILE_MISSING if the file holds something else */
 export async function secretOf(path: string): Promise<Uint8Array> {
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  if (text !== undefined) {
-    if (/^[0-9a-f]{64}\s*$/.test(text)) return fromHex(text.trim());
-    throw new Fault(
-      'FILE_MISSING',
-      `${path} is no key of Murmur: it must hold 64 hexadecimal digits; name another file`,
-    );
-  }
-  const secret = systemEntropy(32);
-  await mkdir(dirname(resolve(path)), { recursive: true });
-  await writeFile(path, `${toHex(secret)}\n`, { mode: 0o600, flag: 'wx', flush: true });
+  const known = await readSecret(path);
+  if (known) return known;
+  const secret = newSecret();
+  await writeSecret(path, secret);
   return secret;
 }
 

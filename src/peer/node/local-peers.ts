@@ -51,6 +51,7 @@ export function startLocalPeer(
   closeSync(log);
   const peer = { name, process: child };
   child.once('exit', (code, signal) => onExit(peer, code, signal));
+  child.once('error', () => onExit(peer, null, null)); // it could not be started
   return peer;
 }
 
@@ -74,7 +75,7 @@ export async function endLocalPeers(peers: Iterable<LocalPeer>, { done }: { read
 }
 
 function endsWithin(child: ChildProcess, ms: number): Promise<boolean> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(true);
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return Promise.resolve(true);
   return new Promise((resolve) => {
     const ended = (): void => {
       clearTimeout(timer);

@@ -1,6 +1,6 @@
 /**
- * Manifest and files → a replica that computes with ONNX Runtime and the WebAssembly kernels. Everything is named by
- * hash, so a host, a peer and a replay open the same thing from wherever their copies lie.
+ * Manifest and files → a replica, with the WebAssembly kernels. Everything is named by hash, so a host, a peer and a
+ * replay open the same thing from wherever their copies lie.
  *
  * @module
  */
@@ -8,24 +8,25 @@ import { readFile } from 'node:fs/promises';
 import { recordKey } from '../../apply/apply.ts';
 import { batchExamples } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
-import { nodeEngine } from '../../engine/node.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
+import { size } from '../../graph/shape.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
 import type { Learner } from '../../method/onebyte.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { readConfig } from '../../model/config.ts';
 import { modelOf } from '../../model/model.ts';
 import { fileSource } from '../../model/node/files.ts';
-import type { Head, Model } from '../../model/stage.ts';
+import type { Model } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
 import { fixWeights, type Weights } from '../../model/weights.ts';
 import type { Batch, BlobRef, Example, Hex, Manifest } from '../../nouns.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
-import { wasmKernels } from '../../numeric/wasm/wasm.ts';
-import { createForward, type Plan, scratchLength } from '../../objective/forward.ts';
+import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
+import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
+import type { Engine } from '../../ports.ts';
 import { type Generation, generate } from '../generate.ts';
-import { localReplica } from '../local-replica.ts';
+import { inTurn, localReplica } from '../local-replica.ts';
 import type { Replica } from '../replica.ts';
 import { nodeCrypto } from './crypto.ts';
 
@@ -53,39 +54,38 @@ export interface NodeReplica extends Replica {
 
 /** A round that no run reaches: its directions are free for calibration. */
 const CALIBRATION_ROUND = 0xffff_ffff;
-/** Room for allocations of the kernels themselves and for alignment. */
-const SLACK_BYTES = 1 << 20;
-const BYTES = 4;
 
-export async function openReplica(spec: ReplicaSpec): Promise<NodeReplica> {
+/** @throws {Fault} FILE_MISSING, MODEL_*, TOKENIZER_MISMATCH, DATA_INVALID, LABEL_WORD, CONFIG_INVALID, TOO_LARGE */
+export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica> {
   const { manifest } = spec;
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];
-    if (found === undefined) throw new Fault('FILE_MISSING', `"${name}" of the run is not on this machine`);
+    if (found === undefined)
+      throw new Fault('FILE_MISSING', `${name} of the base is not on this machine; name its folder with --model`);
     return found;
   };
   const { model, checkpoint, tokenizer } = await openBase(manifest, path);
-  const dataset = await openData(spec, path, tokenizer, model.positions);
+  const dataset = await openData(spec, tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
-  const floats = scratchLength(model, plansOf(manifest, model, dataset, held));
-  const elements = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const kernels = await wasmKernels({ bytes: (elements + floats) * BYTES + model.tensors.length * 4096 + SLACK_BYTES });
+  const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
+  const kernels = await wasmKernels({ bytes: wasmBytes([...model.tensors.map(({ shape }) => size(shape)), floats]) });
   const weights = await fixWeights(model, kernels, checkpoint.read);
   const learner: Learner = {
     manifest,
     run: runWord(manifest),
     weights,
     dataset,
-    forward: createForward(model, weights, nodeEngine({ threads: spec.threads }), floats),
+    forward: createForward(model, weights, engine, floats),
     task: manifest.task,
     choices: dataset.choices,
     positions: model.positions,
   };
+  const turn = inTurn();
   return {
-    ...localReplica(learner, held, nodeCrypto),
-    slopes: async (count) => [...(await calibrate(learner, count))],
-    generate: (prompt, options) => generate(learner.forward, model, tokenizer, prompt, options),
-    tensor: async (name) => materialised(weights, name),
+    ...localReplica(learner, held, nodeCrypto, turn),
+    slopes: (count) => turn(async () => [...(await calibrate(learner, count))]),
+    generate: (prompt, options) => turn(() => generate(learner.forward, model, tokenizer, prompt, options)),
+    tensor: (name) => turn(() => materialised(weights, name)),
   };
 }
 
@@ -100,14 +100,13 @@ const NO_DATA: Dataset = { train: [], eval: [], choices: new Int32Array(0), trun
 /** Data is needed to measure and to judge, not to rebuild a model: without it, all the rest works. */
 async function openData(
   { manifest, paths, evalData = manifest.data.eval }: ReplicaSpec,
-  path: (file: BlobRef) => string,
   tokenizer: Tokenizer,
   positions: number,
 ): Promise<Dataset> {
-  const { train } = manifest.data;
-  if (paths[train.sha256] === undefined) return NO_DATA;
   const data = evalData ? { ...manifest.data, eval: evalData } : manifest.data;
-  const bytes = { train: await readFile(path(train)), eval: evalData && (await readFile(path(evalData))) };
+  const [train, held] = [data.train, data.eval].map((file) => file && paths[file.sha256]);
+  if (train === undefined || (data.eval && held === undefined)) return NO_DATA;
+  const bytes = { train: await readFile(train), eval: held === undefined ? undefined : await readFile(held) };
   return buildDataset(manifest.task, data, bytes, tokenizer, positions);
 }
 
@@ -129,24 +128,25 @@ async function openBase(manifest: Manifest, path: (file: BlobRef) => string) {
 }
 
 /** One call of every shape that training, evaluation and generation may make. */
-function plansOf(manifest: Manifest, model: Model, { train, choices }: Dataset, held: readonly Example[]): Plan[] {
-  const { task, direction } = manifest;
-  const head: Head = task.kind === 'lm' ? { kind: 'lm' } : { kind: 'choice', choices: choices.length };
-  const shapes = (examples: readonly Example[]): Batch[] => [
-    ...new Map(
-      batchExamples(examples, model.positions).map((b) => [`${b.sequences} ${b.tokens} ${b.scored}`, b]),
-    ).values(),
-  ];
-  const probe = direction.kind === 'lowrank' ? ('sided' as const) : ('dense' as const);
-  const { rank } = direction;
+function plansOf(
+  { task, direction: { kind, rank } }: Manifest,
+  model: Model,
+  train: readonly Example[],
+  held: readonly Example[],
+): Plan[] {
+  const head = headOf(task);
+  // One example of each length: what it is batched with does not change the shape of its call.
+  const shapes = (examples: readonly Example[]): Batch[] => {
+    const lengths = new Map(examples.map((example) => [`${example.tokens.length} ${example.at.length}`, example]));
+    return batchExamples([...lengths.values()], model.positions);
+  };
+  const probe = kind === 'lowrank' ? ({ kind: 'sided', rank } as const) : ({ kind: 'dense' } as const);
+  const none = { kind: 'none' } as const;
+  const longest = { sequences: 1, tokens: model.positions, scored: 1 };
   return [
-    ...shapes(train).map((dims): Plan => ({ dims, head, perturbation: { kind: probe, rank } })),
-    ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: { kind: 'none' } })),
-    {
-      dims: { sequences: 1, tokens: model.positions, scored: 1 },
-      head: { kind: 'logits' },
-      perturbation: { kind: 'none' },
-    },
+    ...shapes(train).map((dims): Plan => ({ dims, head, perturbation: probe })),
+    ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: none })),
+    { dims: longest, head: { kind: 'logits' }, perturbation: none },
   ];
 }
 
@@ -162,6 +162,7 @@ const calibrate = (learner: Learner, count: number): Promise<Float64Array> => {
   return spsa(learner, manifest.direction, manifest.eps, probes);
 };
 
+/** As `Kernels.materialise`, out of their memory. */
 function materialised(weights: Weights, name: string): Float32Array {
   const { q, exponent } = weights.byName(name);
   const scale = powerOfTwo(exponent);

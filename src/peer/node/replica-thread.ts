@@ -8,9 +8,17 @@ import { Worker } from 'node:worker_threads';
 // Before any worker starts: a worker's environment is a copy of what it was then.
 import '../../engine/node-telemetry.ts';
 import { Fault, type FaultCode } from '../../faults.ts';
+import { closeGate, closeGateNow, type Gate, openGate } from './gate.ts';
 import type { NodeReplica, ReplicaSpec } from './open-replica.ts';
 
-type Method = Exclude<keyof NodeReplica, 'round'>;
+/** What a worker is started with. */
+export interface Start {
+  readonly spec: ReplicaSpec;
+  readonly gate: Gate;
+}
+
+/** What it is asked. `close` is not among it: the thread is ended from here. */
+type Method = Exclude<keyof NodeReplica, 'round' | 'close'>;
 
 export interface Call {
   readonly id: number;
@@ -31,9 +39,17 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+/** Gates of the workers that live. */
+const gates = new Set<Gate>();
+process.on('exit', () => gates.forEach(closeGateNow));
+
 /** @throws {Fault} whatever opening the replica refuses */
 export async function threadedReplica(spec: ReplicaSpec): Promise<NodeReplica> {
-  const worker = new Worker(new URL('./replica-worker.js', import.meta.url), { workerData: spec });
+  const gate = openGate();
+  const worker = new Worker(new URL('./replica-worker.js', import.meta.url), {
+    workerData: { spec, gate } satisfies Start,
+  });
+  gates.add(gate);
   const waiting = new Map<number, Waiting>();
   let rounds = 0;
   let calls = 0;
@@ -54,7 +70,10 @@ export async function threadedReplica(spec: ReplicaSpec): Promise<NodeReplica> {
   worker.on('error', (cause) =>
     settle(new Fault('ENGINE_FAILED', `the compute thread died: ${cause.message}`, { cause })),
   );
-  worker.on('exit', () => settle(new Fault('ENGINE_FAILED', 'the compute thread has ended')));
+  worker.on('exit', () => {
+    gates.delete(gate);
+    settle(new Fault('ENGINE_FAILED', 'the compute thread has ended'));
+  });
 
   const expectAnswer = <T>(id: number): Promise<T> =>
     new Promise<T>((resolve, reject) => {
@@ -67,10 +86,17 @@ export async function threadedReplica(spec: ReplicaSpec): Promise<NodeReplica> {
     return answer;
   };
 
+  /** At once, whatever it is at. */
+  async function close(): Promise<void> {
+    settle(new Fault('INTERRUPTED', 'the replica was closed'));
+    await closeGate(gate);
+    await worker.terminate();
+  }
+
   try {
     await expectAnswer<void>(0);
   } catch (refused) {
-    await worker.terminate();
+    await close();
     throw refused;
   }
   return {
@@ -85,9 +111,6 @@ export async function threadedReplica(spec: ReplicaSpec): Promise<NodeReplica> {
     slopes: (...args) => call('slopes', ...args),
     generate: (...args) => call('generate', ...args),
     tensor: (...args) => call('tensor', ...args),
-    async close() {
-      await call('close').catch(() => undefined);
-      await worker.terminate();
-    },
+    close,
   };
 }

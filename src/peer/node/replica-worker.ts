@@ -4,9 +4,11 @@
  * @module
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { nodeEngine } from '../../engine/node.ts';
 import { Fault } from '../../faults.ts';
-import { openReplica, type ReplicaSpec } from './open-replica.ts';
-import type { Answer, Call } from './replica-thread.ts';
+import { gated } from './gate.ts';
+import { openReplica } from './open-replica.ts';
+import type { Answer, Call, Start } from './replica-thread.ts';
 
 const port = parentPort!;
 const refusal = (error: unknown) =>
@@ -14,7 +16,8 @@ const refusal = (error: unknown) =>
     ? { code: error.code, message: error.detail }
     : { code: 'INTERNAL' as const, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 
-const opening = openReplica(workerData as ReplicaSpec);
+const { spec, gate } = workerData as Start;
+const opening = openReplica(spec, gated(gate, nodeEngine({ threads: spec.threads })));
 opening.then(
   () => port.postMessage({ id: 0, round: 0, value: undefined } satisfies Answer),
   (error) => port.postMessage({ id: 0, round: 0, refusal: refusal(error) } satisfies Answer),

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { type JournalRecord, readJournal, verifyJournal } from '../../journal/reader.ts';
 import type { BlobRef, Manifest } from '../../nouns.ts';
@@ -22,11 +22,47 @@ export const KEY_FILE = 'coordinator.key';
 /** Hash → absolute path of the base and the data, as this machine had them. */
 export const FILES_FILE = 'files.json';
 
-/** The manifest of the run that a folder holds, if it holds one. A torn tail is none of its concern. @throws {Fault} JOURNAL_* */
+/**
+ * The manifest of the run that a folder holds, if it holds one. A torn tail is none of its concern.
+ * @throws {Fault} OUTPUT_EXISTS for a file, JOURNAL_*
+ */
 export async function storedManifest(folder: string): Promise<Manifest | undefined> {
-  const bytes = await readFile(join(folder, JOURNAL_FILE)).catch(() => undefined);
-  if (bytes === undefined) return undefined;
-  return readJournal(new Uint8Array(bytes), nodeCrypto).position.state?.manifest;
+  const found = await stat(folder).catch(() => undefined);
+  if (found && !found.isDirectory()) throw new Fault('OUTPUT_EXISTS', `${folder} is a file; name a folder`);
+  const bytes = await readFile(join(folder, JOURNAL_FILE)).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw new Fault('FILE_MISSING', `${join(folder, JOURNAL_FILE)} cannot be read; check who may read it`, { cause });
+  });
+  return bytes && readJournal(new Uint8Array(bytes), nodeCrypto).position.state?.manifest;
+}
+
+/**
+ * Does what begins a run in `folder`, which is made if need be. If it fails, whatever of a run was not there before is
+ * removed again.
+ * @throws {Fault} FILE_MISSING if the folder cannot be made; whatever `begin` throws
+ */
+export async function beginIn<T>(folder: string, begin: () => Promise<T>): Promise<T> {
+  const made = await mkdir(folder, { recursive: true }).catch((cause) => {
+    throw new Fault('FILE_MISSING', `${folder} cannot be made; check the path and who may write there`, { cause });
+  });
+  const before = new Set(await readdir(folder));
+  try {
+    return await begin();
+  } catch (error) {
+    for (const name of [JOURNAL_FILE, PENDING_FILE, KEY_FILE, FILES_FILE])
+      if (!before.has(name)) await rm(join(folder, name), { force: true });
+    if (made !== undefined) await removeEmpty(resolve(folder), resolve(made));
+    throw error;
+  }
+}
+
+/** Removes folders that are empty, from `folder` up to `last`. */
+async function removeEmpty(folder: string, last: string): Promise<void> {
+  const gone = await rmdir(folder).then(
+    () => true,
+    () => false,
+  );
+  if (gone && folder !== last) await removeEmpty(dirname(folder), last);
 }
 
 /** A journal that was read and verified, and the files it names. */
@@ -46,7 +82,7 @@ export interface Given {
   readonly eval_data?: string | undefined;
 }
 
-export const journalPath = async (run: string): Promise<string> => {
+const journalPath = async (run: string): Promise<string> => {
   const found = await stat(run).catch(() => undefined);
   if (found?.isFile()) return run;
   const path = join(run, JOURNAL_FILE);
@@ -79,6 +115,10 @@ export async function openRun(run: string, given: Given = {}): Promise<RunFolder
 
 const known = (paths: Paths, { sha256 }: BlobRef): readonly string[] => (paths[sha256] ? [paths[sha256]] : []);
 
+/** Where the files of the base are, without those of the data. */
+export const basePaths = ({ manifest, paths }: RunFolder): Paths =>
+  Object.fromEntries(manifest.base.files.flatMap(({ sha256 }) => (paths[sha256] ? [[sha256, paths[sha256]]] : [])));
+
 /** @throws {Fault} FILE_MISSING naming the first file of the base that was not found */
 export function requireBase({ manifest, paths }: RunFolder): void {
   const missing = manifest.base.files.find(({ sha256 }) => paths[sha256] === undefined);
@@ -89,12 +129,28 @@ export function requireBase({ manifest, paths }: RunFolder): void {
     );
 }
 
+/** @throws {Fault} FILE_MISSING naming the file of the data that was not found */
+export function requireData({ manifest: { data }, paths }: RunFolder, held: BlobRef | undefined = data.eval): void {
+  const missing = (file: BlobRef, flag: string): Fault =>
+    new Fault('FILE_MISSING', `${file.path} of the run is not where it was, or has changed; name it with ${flag}`);
+  if (paths[data.train.sha256] === undefined) throw missing(data.train, '--data');
+  if (held && paths[held.sha256] === undefined) throw missing(held, '--eval_data');
+}
+
 async function readPaths(folder: string): Promise<Paths> {
   const text = await readFile(join(folder, FILES_FILE), 'utf8').catch(() => '{}');
+  return parsePaths(text) ?? {}; // it only saves looking: the hash decides
+}
+
+/** What `rememberPaths` writes; undefined for any other text. */
+export function parsePaths(text: string): Paths | undefined {
   try {
-    return JSON.parse(text) as Paths;
+    const value: unknown = JSON.parse(text);
+    const isPaths =
+      typeof value === 'object' && value !== null && Object.values(value).every((path) => typeof path === 'string');
+    return isPaths ? (value as Paths) : undefined;
   } catch {
-    return {}; // it only saves looking: the hash decides
+    return undefined;
   }
 }
 

@@ -10,7 +10,7 @@ import type { Entry, Manifest } from '../../nouns.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
 import { type Ledger, ledgerOf } from '../ledger.ts';
 import type { Paths } from './blobs.ts';
-import { latestCheckpoint, saveCheckpoint } from './checkpoints.ts';
+import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
 import { nodeCrypto } from './crypto.ts';
 import { httpRoutes } from './http.ts';
 import { joinLink } from './link.ts';
@@ -64,13 +64,11 @@ export async function serve(options: ServeOptions): Promise<Served> {
 
     const replica = await threadedReplica({ manifest, paths, threads, maxEvalSamples });
     closers.push(() => replica.close());
-    const checkpoint = await latestCheckpoint(folder, digests);
-    if (checkpoint) await replica.restore(checkpoint.round, await checkpoint.read(), checkpoint.root);
+    let snapshot = await restoreLatest(replica, folder, digests);
 
     const { train, eval: held } = manifest.data;
     const named = [...manifest.base.files, train, ...(held ? [held] : [])];
     const blobs = new Map(named.flatMap(({ sha256 }) => (paths[sha256] ? [[sha256, paths[sha256]] as const] : [])));
-    let snapshot = checkpoint;
     const request = httpRoutes({ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto });
     const host = await startHost({
       ...options,
