@@ -46,7 +46,7 @@ const vocabulary: Vocabulary = {
 };
 
 // Inside the package, so that `import 'murmur'` finds the package itself.
-const scratch = join(root, 'build', 'readme');
+const scratch = join(root, 'build', `readme-${process.pid}`);
 
 /** Compiles and runs a program against dist/. @returns what it printed. */
 function execute(name: string, code: string): string {
