@@ -26,4 +26,10 @@ if (existsSync(source)) {
   const module = join(root, 'src/numeric/wasm/binary.ts');
   if (!existsSync(module) || readFileSync(module, 'utf8') !== text) writeFileSync(module, text);
 }
-run(bin('typescript', 'bin/tsc'), ['-p', 'tsconfig.json', '--incremental', '--tsBuildInfoFile', 'build/tsc.tsbuildinfo']);
+run(bin('typescript', 'bin/tsc'), [
+  '-p',
+  'tsconfig.json',
+  '--incremental',
+  '--tsBuildInfoFile',
+  'build/tsc.tsbuildinfo',
+]);

@@ -26,10 +26,13 @@ const parts = series.map(({ key, name, colour, side }, i) => {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const y = (value) => T + ((high - value) / (high - low)) * (H - T - B);
   const line = points.map((point) => `${x(point.x).toFixed(1)},${y(point[key]).toFixed(1)}`).join(' ');
-  const dots = points.map((p) => `<circle cx="${x(p.x).toFixed(1)}" cy="${y(p[key]).toFixed(1)}" r="3" fill="${colour}"/>`);
+  const dots = points.map(
+    (p) => `<circle cx="${x(p.x).toFixed(1)}" cy="${y(p[key]).toFixed(1)}" r="3" fill="${colour}"/>`,
+  );
   const at = side === 'start' ? L - 8 : W - R + 8;
   const anchor = side === 'start' ? 'end' : 'start';
-  const label = (value) => `<text x="${at}" y="${(y(value) + 4).toFixed(1)}" text-anchor="${anchor}" fill="${colour}">${value.toFixed(2)}</text>`;
+  const label = (value) =>
+    `<text x="${at}" y="${(y(value) + 4).toFixed(1)}" text-anchor="${anchor}" fill="${colour}">${value.toFixed(2)}</text>`;
   const title = `<text x="${side === 'start' ? L : W - R}" y="20" text-anchor="${side}" fill="${colour}">${name}</text>`;
   return `<g id="s${i}"><polyline points="${line}" fill="none" stroke="${colour}" stroke-width="2"/>${dots.join('')}${label(high)}${label(low)}${title}</g>`;
 });
@@ -40,5 +43,5 @@ const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => {
 });
 writeFileSync(
   file,
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${W} ${H}" font-family="ui-sans-serif,system-ui,sans-serif" font-size="12" fill="#6b7280"><rect width="${W}" height="${H}" rx="8" fill="#ffffff"/>${ticks.join('')}${parts.join('')}<text x="${W / 2}" y="${H - 8}" text-anchor="middle">bytes of gradients, all peers together</text></svg>\n`,
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${W} ${H}" font-family="ui-sans-serif,system-ui,sans-serif" font-size="12" fill="#6b7280"><title>Held-out metrics against bytes of gradients</title><rect width="${W}" height="${H}" rx="8" fill="#ffffff"/>${ticks.join('')}${parts.join('')}<text x="${W / 2}" y="${H - 8}" text-anchor="middle">bytes of gradients, all peers together</text></svg>\n`,
 );
