@@ -13,6 +13,8 @@ import { webSocketTransport } from '../../src/peer/node/transport-websocket.ts';
 import { PROTOCOL_VERSION } from '../../src/wire/limits.ts';
 import { decodeHostMessage, encodePeerMessage } from '../../src/wire/messages.ts';
 import { challengeMessage, contributionMessage } from '../../src/wire/signed.ts';
+import type { Running } from './processes.ts';
+import { atRound } from './run.ts';
 
 export type Open = Extract<HostMessage, { readonly type: 'open' }>;
 export type Contribution = Extract<PeerMessage, { readonly type: 'contribution' }>;
@@ -20,16 +22,20 @@ type Of<T extends HostMessage['type']> = Extract<HostMessage, { readonly type: T
 
 export interface RawPeer {
   readonly slot: number;
+  /** Rounds committed when it was admitted. */
+  readonly head: number;
   readonly heard: readonly HostMessage[];
   readonly closed: () => boolean;
   /** The next message of a type that is not read yet, past ones first. */
-  next<T extends HostMessage['type']>(type: T, holds?: (message: Of<T>) => boolean): Promise<Of<T>>;
+  next<T extends HostMessage['type']>(type: T | readonly T[], holds?: (message: Of<T>) => boolean): Promise<Of<T>>;
   send(message: PeerMessage): void;
   sendFrame(frame: Uint8Array): void;
-  /** Reports the checksum of a real peer. */
-  ready(round: number, checksum: unknown): void;
+  /** Reports the weights of a real peer as its own, and so gets work. */
+  enterAs(peer: Running): Promise<void>;
   /** Signed with the end of the journal as it has come in. */
   contribution(open: Open, codes?: readonly number[]): Contribution;
+  /** Delivers to every round before `round`. @returns what it is asked for then, undefined if the run ends first. */
+  deliverUntil(round: number): Promise<Open | undefined>;
   close(): void;
 }
 
@@ -67,11 +73,12 @@ export async function rawPeer(link: string, number: number): Promise<RawPeer> {
   }
 
   const next: RawPeer['next'] = async (type, holds = () => true) => {
+    const types: readonly string[] = [type].flat();
     const end = performance.now() + TIMEOUT_MS;
     for (;;) {
-      const at = unread.findIndex((message) => message.type === type && holds(message as never));
+      const at = unread.findIndex((message) => types.includes(message.type) && holds(message as never));
       if (at >= 0) return unread.splice(at, 1)[0] as never;
-      assert(!gone && performance.now() < end, `no ${type} came; last: ${JSON.stringify(heard.at(-1))}`);
+      assert(!gone && performance.now() < end, `no ${types} came; last: ${JSON.stringify(heard.at(-1))}`);
       await new Promise<void>((resolve) => {
         wake = resolve;
         setTimeout(resolve, 1000);
@@ -84,24 +91,54 @@ export async function rawPeer(link: string, number: number): Promise<RawPeer> {
   send({ type: 'hello', version: PROTOCOL_VERSION, key, code: joinCode, name: `raw-${number}` });
   const { nonce, run } = await next('challenge');
   send({ type: 'prove', signature: nodeCrypto.sign(secret, challengeMessage(nonce, run, key)) });
-  const { slot } = await next('admitted');
+  const { slot, head } = await next('admitted');
   reader = new JournalReader(nodeCrypto, run);
   reader.read(await httpFetcher(files).journal(0));
   follow();
 
+  const contribution: RawPeer['contribution'] = ({ round, from, count }, some) => {
+    const codes = Int8Array.from(some ?? new Array<number>(count).fill(1));
+    const message = contributionMessage(run, round, reader.position.anchor, from, codes);
+    return { type: 'contribution', round, from, codes, signature: nodeCrypto.sign(secret, message) };
+  };
   return {
     slot,
+    head,
     heard,
     closed: () => gone,
     next,
     send,
     sendFrame,
-    ready: (round, checksum) => send({ type: 'ready', round, checksum: fromHex(String(checksum)) }),
-    contribution({ round, from, count }, some) {
-      const codes = Int8Array.from(some ?? new Array<number>(count).fill(1));
-      const message = contributionMessage(run, round, reader.position.anchor, from, codes);
-      return { type: 'contribution', round, from, codes, signature: nodeCrypto.sign(secret, message) };
+    async enterAs(peer) {
+      const { round, checksum } = await peer.waitFor(atRound('checksum', head));
+      send({ type: 'ready', round: Number(round), checksum: fromHex(String(checksum)) });
+    },
+    contribution,
+    async deliverUntil(round) {
+      for (;;) {
+        const message = await next(['open', 'done']);
+        if (message.type === 'done') return undefined;
+        if (message.round >= round) return message;
+        send(contribution(message));
+      }
     },
     close: () => channel.close('the test is over'),
   };
+}
+
+/** Says one thing to a host without an introduction. @returns the code of its answer. */
+export async function greetWith(link: string, frame: Uint8Array): Promise<string> {
+  const transport = webSocketTransport();
+  onTestFinished(() => transport.close());
+  return new Promise((answered, failed) => {
+    transport
+      .dial(parseJoinLink(link).address, {
+        frame(bytes) {
+          const message = decodeHostMessage(bytes);
+          answered(message.type === 'refused' ? message.code : message.type);
+        },
+        closed: failed,
+      })
+      .then((channel) => channel.send(frame), failed);
+  });
 }
