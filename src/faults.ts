@@ -10,6 +10,7 @@ export const FAULTS = {
   CONFIG_INVALID: 'a key of the run file or a flag is unknown or has a wrong value',
   DATA_INVALID: 'a data file cannot be read as the task needs it',
   FILE_MISSING: 'a file or folder that was named does not exist',
+  FILE_REFUSED: 'the system does not let a file be read or written',
   LABEL_WORD: 'a label word is not one token of the tokenizer',
   MODEL_INVALID: 'a checkpoint is damaged or contradicts its config.json',
   MODEL_UNSUPPORTED: 'the architecture or a feature of it is not implemented',

@@ -6,6 +6,7 @@
  * @module
  */
 import { Fault, type FaultCode } from '../faults.ts';
+import { fileRefusal } from '../peer/node/file-refusal.ts';
 import { emptyStatus, lineOf, type OutputEvent, statusLines, track } from './events.ts';
 import { bar, columns, formatBytes, formatNumber, type Paint, painter, visible } from './format.ts';
 import { type Live, liveLines, type Terminal } from './live.ts';
@@ -56,7 +57,8 @@ const PACE = 5_000;
 
 /** Any error as a fault: what is not one is a defect of ours. */
 export function faultOf(error: unknown): Fault {
-  if (error instanceof Fault) return error;
+  const fault = error instanceof Fault ? error : fileRefusal(error);
+  if (fault) return fault;
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return new Fault('INTERNAL', `${message.split('\n')[0]}; set MURMUR_DEBUG=1 to see where, and please report it`, {
     cause: error,

@@ -6,6 +6,7 @@
 import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Store } from '../../ports.ts';
+import { fileRefusal } from './file-refusal.ts';
 import { lockFile } from './lock.ts';
 
 /** A name in a folder survives a crash once the folder is synced. Windows cannot and need not. */
@@ -43,6 +44,10 @@ export async function openFileStore(name: string): Promise<Store> {
     throw error;
   }
   let length = (await file.stat()).size;
+  /** A file that is open no longer names itself. */
+  const refuse = (error: unknown): never => {
+    throw fileRefusal(error, path) ?? error;
+  };
 
   return {
     name,
@@ -51,12 +56,12 @@ export async function openFileStore(name: string): Promise<Store> {
       let at = length;
       length += bytes.length; // before the first wait: the next append goes behind
       for (let rest = bytes; rest.length > 0; ) {
-        const { bytesWritten } = await file.write(rest, 0, rest.length, at);
+        const { bytesWritten } = await file.write(rest, 0, rest.length, at).catch(refuse);
         at += bytesWritten;
         rest = rest.subarray(bytesWritten);
       }
     },
-    sync: () => file.datasync(),
+    sync: () => file.datasync().catch(refuse),
     async truncate(to) {
       await file.truncate(to);
       length = to;
