@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest';
+import { batchExamples } from '../../src/data/batch.ts';
+import { interpreter } from '../../src/graph/interpreter.ts';
+import { referenceKernels } from '../../src/numeric/reference/reference.ts';
+import type { Perturbation } from '../../src/objective/feeds.ts';
+import { createForward, headOf, scratchLength } from '../../src/objective/forward.ts';
+import { ALIGN, padded, scratchOf } from '../../src/objective/scratch.ts';
+import { CHOICE, CHOICES, FIXTURES, fixture, key, LM, promptOf, windowOf } from './models.ts';
+
+const PERTURBATIONS: readonly Perturbation[] = [
+  { kind: 'none' },
+  { kind: 'dense', noise: 'binomial', rank: 1, delta: 0.01, key: key(0) },
+  { kind: 'sided', rank: 1, delta: 0.01, keys: [Array.from({ length: 4 }, (_, i) => key(i))] },
+  { kind: 'sided', rank: 3, delta: 0.01, keys: [Array.from({ length: 4 }, (_, i) => key(i))] },
+];
+const TASKS = [
+  [LM, [windowOf(1, 64, 5)]],
+  [CHOICE, [promptOf(1, 64, 5)]],
+] as const;
+
+describe('scratchLength is what a call takes, to the float', () => {
+  test.each(FIXTURES)('%s', async (name) => {
+    const { model, weights } = await fixture(name, referenceKernels());
+    for (const [task, examples] of TASKS)
+      for (const perturbation of PERTURBATIONS) {
+        const batches = batchExamples(examples);
+        const run = (floats: number) =>
+          createForward(model, weights, interpreter, floats).run(batches, headOf(task), perturbation, CHOICES);
+        const length = scratchLength(model, [{ dims: batches[0]!, head: headOf(task), perturbation }]);
+        await expect(run(length), `${task.kind}, ${perturbation.kind}`).resolves.toBeDefined();
+        await expect(run(length - ALIGN)).rejects.toThrow(/scratch holds \d+ floats, \d+ were asked for/);
+      }
+  });
+
+  test('of several plans, the largest counts', async () => {
+    const { model } = await fixture('opt-tied', referenceKernels());
+    const plan = (tokens: number) => ({
+      dims: { sequences: 2, tokens, scored: 1 },
+      head: { kind: 'logits' } as const,
+      perturbation: { kind: 'none' } as const,
+    });
+    expect(scratchLength(model, [plan(8), plan(48), plan(16)])).toBe(scratchLength(model, [plan(48)]));
+    expect(scratchLength(model, [])).toBe(0);
+  });
+});
+
+test('scratch is handed out aligned, side by side, and again after a release', () => {
+  const scratch = scratchOf(referenceKernels(), 32);
+  const first = scratch.take(5);
+  const mark = scratch.mark();
+  const second = scratch.take(4);
+  expect(second.byteOffset - first.byteOffset).toBe(4 * padded(5));
+  scratch.release(mark);
+  expect(scratch.take(7).byteOffset).toBe(second.byteOffset);
+  expect(() => scratch.take(40)).toThrow(RangeError);
+});
+
+test('after a run that broke off, scratch is whole again', async () => {
+  const { model, weights } = await fixture('opt-tied', referenceKernels());
+  const batches = batchExamples([windowOf(1, 64)]);
+  const none = { kind: 'none' } as const;
+  const length = scratchLength(model, [{ dims: batches[0]!, head: headOf(LM), perturbation: none }]);
+  const forward = createForward(model, weights, interpreter, length);
+  const broken = [{ ...batches[0]!, targets: Int32Array.from(batches[0]!.targets, () => 64) }];
+  for (let n = 0; n < 3; n++) await expect(forward.run(broken, headOf(LM), none)).rejects.toThrow(/no index 64/);
+  await expect(forward.run(batches, headOf(LM), none)).resolves.toHaveLength(1);
+});
+
+test('a matrix too thin for low-rank noise is refused: apply would read other noise', async () => {
+  const { model, weights } = await fixture('opt-tied', referenceKernels());
+  const thin = { ...weights, byName: (name: string) => ({ ...weights.byName(name), shape: [1, 1024] }) };
+  const forward = createForward(model, thin, interpreter, 2 ** 17);
+  const run = forward.run(batchExamples([windowOf(1, 64)]), headOf(LM), PERTURBATIONS[2]!);
+  await expect(run).rejects.toThrow(/MODEL_UNSUPPORTED: tensor ".*" \(1,1024\) is too thin/);
+});
