@@ -22,5 +22,5 @@ export function fileRefusal(error: unknown, path = 'a file'): Fault | undefined 
   if (!(error instanceof Error)) return undefined;
   const { code = '', path: named = path } = error as NodeJS.ErrnoException;
   const words = Object.hasOwn(WORDS, code) ? WORDS[code] : undefined;
-  return words && new Fault('FILE_REFUSED', `${named} ${words}`, { cause: error });
+  return words === undefined ? undefined : new Fault('FILE_REFUSED', `${named} ${words}`, { cause: error });
 }

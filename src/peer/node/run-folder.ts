@@ -14,6 +14,7 @@ import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
 import type { Replica } from '../replica.ts';
 import { locate, type Paths } from './blobs.ts';
 import { nodeCrypto } from './crypto.ts';
+import { fileRefusal } from './file-refusal.ts';
 
 export const JOURNAL_FILE = 'journal.murmur';
 /** Contributions that were receipted and are not committed yet. */
@@ -24,14 +25,14 @@ export const FILES_FILE = 'files.json';
 
 /**
  * The manifest of the run that a folder holds, if it holds one. A torn tail is none of its concern.
- * @throws {Fault} OUTPUT_EXISTS for a file, JOURNAL_*
+ * @throws {Fault} OUTPUT_EXISTS for a file, FILE_REFUSED, JOURNAL_*
  */
 export async function storedManifest(folder: string): Promise<Manifest | undefined> {
   const found = await stat(folder).catch(() => undefined);
   if (found && !found.isDirectory()) throw new Fault('OUTPUT_EXISTS', `${folder} is a file; name a folder`);
   const bytes = await readFile(join(folder, JOURNAL_FILE)).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return undefined;
-    throw new Fault('FILE_MISSING', `${join(folder, JOURNAL_FILE)} cannot be read; check who may read it`, { cause });
+    throw fileRefusal(cause) ?? cause;
   });
   return bytes && readJournal(new Uint8Array(bytes), nodeCrypto).position.state?.manifest;
 }
@@ -39,12 +40,10 @@ export async function storedManifest(folder: string): Promise<Manifest | undefin
 /**
  * Does what begins a run in `folder`, which is made if need be. If it fails, whatever of a run was not there before is
  * removed again.
- * @throws {Fault} FILE_MISSING if the folder cannot be made; whatever `begin` throws
+ * @throws what the system says if the folder cannot be made; whatever `begin` throws
  */
 export async function beginIn<T>(folder: string, begin: () => Promise<T>): Promise<T> {
-  const made = await mkdir(folder, { recursive: true }).catch((cause) => {
-    throw new Fault('FILE_MISSING', `${folder} cannot be made; check the path and who may write there`, { cause });
-  });
+  const made = await mkdir(folder, { recursive: true });
   const before = new Set(await readdir(folder));
   try {
     return await begin();
