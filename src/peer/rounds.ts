@@ -146,7 +146,7 @@ function unusable(draft: Turn, segments: readonly Segment[]): void {
   for (const { slot } of segments) {
     const { channel } = draft.members.get(slot)!;
     if (channel !== undefined)
-      refuse(draft, channel, 'ENGINE_FAILED', 'every loss of this device was not a number; run `murmur doctor`');
+      refuse(draft, channel, 'ENGINE_FAILED', 'every loss of this device was not a number; update its Node and murmur, or leave it out');
   }
   request(draft, 'evaluate');
 }
