@@ -9,19 +9,20 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { Fault } from '../../faults.ts';
 import type { BlobRef, Hex } from '../../nouns.ts';
+import { fileRefusal } from './file-refusal.ts';
 
 /** Hash → path on this machine. */
 export type Paths = Readonly<Record<Hex, string>>;
 
-/** @param path of the file here. @param name what the manifest calls it. @throws {Fault} FILE_MISSING */
+/** @param path of the file here. @param name what the manifest calls it. @throws {Fault} FILE_MISSING, FILE_REFUSED */
 export async function blobRef(path: string, name: string): Promise<BlobRef> {
   const found = await stat(path).catch((cause) => {
-    throw new Fault('FILE_MISSING', `${path} cannot be read; check the path`, { cause });
+    throw fileRefusal(cause) ?? new Fault('FILE_MISSING', `${path} is not there; check the path`, { cause });
   });
   if (!found.isFile()) throw new Fault('FILE_MISSING', `${path} is not a file; name one`);
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash).catch((cause) => {
-    throw new Fault('FILE_MISSING', `${path} cannot be read; check who may read it`, { cause });
+    throw fileRefusal(cause) ?? cause;
   });
   return { path: name, bytes: found.size, sha256: hash.digest('hex') };
 }

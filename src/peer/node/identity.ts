@@ -7,6 +7,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { fromHex, toHex } from '../../numeric/bytes.ts';
+import { fileRefusal } from './file-refusal.ts';
 import { lockFile } from './lock.ts';
 import { writeWhole } from './run-folder.ts';
 import { systemEntropy } from './system.ts';
@@ -14,11 +15,11 @@ import { systemEntropy } from './system.ts';
 /** A new seed. */
 export const newSecret = (): Uint8Array => systemEntropy(32);
 
-/** The seed of `path`; undefined if there is no such file. @throws {Fault} FILE_MISSING if it holds something else */
+/** The seed of `path`; undefined if there is no such file. @throws {Fault} FILE_REFUSED, FILE_MISSING if it holds something else */
 export async function readSecret(path: string): Promise<Uint8Array | undefined> {
   const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return undefined;
-    throw new Fault('FILE_MISSING', `${path} cannot be read; name another file for the key`, { cause });
+    throw fileRefusal(cause) ?? cause;
   });
   if (text === undefined) return undefined;
   if (/^[0-9a-f]{64}\s*$/.test(text)) return fromHex(text.trim());

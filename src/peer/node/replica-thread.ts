@@ -43,12 +43,13 @@ interface Waiting {
 const gates = new Set<Gate>();
 process.on('exit', () => gates.forEach(closeGateNow));
 
-/** @throws {Fault} whatever opening the replica refuses */
-export async function threadedReplica(spec: ReplicaSpec): Promise<NodeReplica> {
+/** @param script of the worker. @throws {Fault} whatever opening the replica refuses */
+export async function threadedReplica(
+  spec: ReplicaSpec,
+  script: URL = new URL('./replica-worker.js', import.meta.url),
+): Promise<NodeReplica> {
   const gate = openGate();
-  const worker = new Worker(new URL('./replica-worker.js', import.meta.url), {
-    workerData: { spec, gate } satisfies Start,
-  });
+  const worker = new Worker(script, { workerData: { spec, gate } satisfies Start });
   gates.add(gate);
   const waiting = new Map<number, Waiting>();
   let rounds = 0;

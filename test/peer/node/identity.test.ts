@@ -39,7 +39,7 @@ describe('a key file', () => {
   test('that cannot be read is refused, not replaced', async () => {
     const path = join(scratchFolder(), 'peer.key');
     await mkdir(path);
-    await expect(secretOf(path)).rejects.toThrow(/^FILE_MISSING: .*peer\.key cannot be read/);
+    await expect(secretOf(path)).rejects.toThrow(/^FILE_REFUSED: /);
     expect((await stat(path)).isDirectory()).toBe(true);
   });
 
@@ -47,7 +47,7 @@ describe('a key file', () => {
     const path = join(scratchFolder(), 'peer.key');
     await secretOf(path);
     await chmod(path, 0);
-    await expect(secretOf(path)).rejects.toThrow(/^FILE_MISSING/);
+    await expect(secretOf(path)).rejects.toThrow(/^FILE_REFUSED/);
   });
 });
 

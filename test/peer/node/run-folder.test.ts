@@ -157,7 +157,7 @@ describe('files of a run', () => {
     expect(await locate([blob], () => [join(folder, 'none'), b, a])).toEqual({ [blob.sha256]: a });
     expect(await locate([blob], () => [b])).toEqual({});
     await expect(blobRef(folder, '')).rejects.toThrow(/^FILE_MISSING: .*is not a file/);
-    await expect(blobRef(join(folder, 'none'), '')).rejects.toThrow(/^FILE_MISSING: .*cannot be read/);
+    await expect(blobRef(join(folder, 'none'), '')).rejects.toThrow(/^FILE_MISSING: .*is not there/);
   });
 
   test('writeWhole replaces a file and leaves no draft', async () => {

@@ -1,0 +1,2 @@
+// A worker that ends before it has opened anything.
+throw new Error('not today');
