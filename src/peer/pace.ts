@@ -11,6 +11,8 @@ const MIN_SPAN_MS = 2000;
 const PATIENCE = 4;
 /** While nobody has ever delivered: time to build programs and touch all weights for the first time. */
 const FIRST_SPAN_MS = 120_000;
+/** The same, where others are ready and have nothing to do: they may try before the first has used up its time. */
+const TURN_MS = 10_000;
 /** Weight of the newest measurement in a peer's rate: a change of speed is learned in about three rounds. */
 const NEWEST = 0.3;
 /** A deadline after which fewer than half the records would do is no deadline for the rest. */
@@ -37,6 +39,9 @@ export function roundSpan(shares: readonly { readonly count: number; readonly ra
   const slowest = Math.max(...shares.map(({ count, rate }) => count / (rate ?? average)));
   return Math.max(MIN_SPAN_MS, PATIENCE * slowest);
 }
+
+/** As `roundSpan`, of a round to which nothing has come while others wait for work. */
+export const turnSpan = (span: number): number => Math.min(span, TURN_MS);
 
 /**
  * Where a round stands that was opened `elapsed` ms ago. Waiting twice as long halves the fraction of records that

@@ -6,7 +6,7 @@
 import type { Segment } from '../nouns.ts';
 import { headerOf, usableCodes } from '../optimizer/header.ts';
 import { assign, type Range } from './assignment.ts';
-import { lateRate, patience, roundSpan } from './pace.ts';
+import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
 import type { Member, Share } from './state.ts';
 import { append, finish, followers, put, refuse, request, send, type Turn } from './turn.ts';
 
@@ -97,12 +97,14 @@ function closeRound(draft: Turn): void {
     ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
   );
   const records = delivered.reduce((sum, { codes }) => sum + codes!.length, 0);
-  const { needed, next } = patience(draft.now - openedAt, spanOf(draft));
   const others = [...draft.members.values()].filter(({ slot, status }) => status === 'ready' && !shares.has(slot));
+  const replaceable = records === 0 && others.length >= Math.max(1, draft.rules.minPeers);
+  const span = spanOf(draft);
+  const { needed, next } = patience(draft.now - openedAt, replaceable ? turnSpan(span) : span);
 
   const complete = missing.length === 0;
   const enough = records > 0 && records >= needed * draft.ledger.manifest.records_per_round;
-  const starved = records === 0 && Number.isFinite(needed) && others.length >= Math.max(1, draft.rules.minPeers);
+  const starved = replaceable && Number.isFinite(needed);
   if (!complete && !enough && !starved) {
     draft.effects.push({ type: 'wake', at: openedAt + next });
     return;
@@ -146,7 +148,12 @@ function unusable(draft: Turn, segments: readonly Segment[]): void {
   for (const { slot } of segments) {
     const { channel } = draft.members.get(slot)!;
     if (channel !== undefined)
-      refuse(draft, channel, 'ENGINE_FAILED', 'every loss of this device was not a number; update its Node and murmur, or leave it out');
+      refuse(
+        draft,
+        channel,
+        'ENGINE_FAILED',
+        'every loss of this device was not a number; update its Node and murmur, or leave it out',
+      );
   }
   request(draft, 'evaluate');
 }

@@ -385,6 +385,20 @@ describe('deadlines', () => {
   });
 });
 
+test('a first peer that never delivers anything does not keep the others from work for the time of a first round', () => {
+  const b = bench();
+  b.join(0);
+  b.join(1);
+  b.now = 9_999;
+  b.send({ type: 'tick' });
+  expect([...b.state.attempt!.shares.keys()]).toEqual([0]);
+  expect(b.of('wake').map(({ at }) => at)).toEqual([10_000]);
+  b.now = 10_000;
+  b.send({ type: 'tick' });
+  expect(b.to(1)).toEqual(['open']);
+  expect([...b.state.attempt!.shares.keys()]).toEqual([1]);
+});
+
 describe('comings and goings in a round', () => {
   test('a peer that goes is not waited for', () => {
     const b = bench({ minPeers: 2 });

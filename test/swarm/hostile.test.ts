@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { encodePeerMessage } from '../../src/wire/messages.ts';
 import { greetWith, rawPeer } from './raw-peer.ts';
-import { expectOneDigest, journalOf, linkOf, place, RUNNABLE } from './run.ts';
+import { atRound, expectOneDigest, journalOf, linkOf, place, RUNNABLE } from './run.ts';
 
 const LONG = { timeout: 300_000 };
 
