@@ -34,11 +34,14 @@ export const contributions = (run: number, { header, segments }: Round): readonl
   );
 
 /** What each contribution adds to a tensor. Zero terms are left out. */
-export const termsOf = (tensor: Tensor, header: Header, set: readonly Contribution[]): readonly Term[] =>
-  set.flatMap(({ key, code }) => {
-    const c = coefficient(header, code, tensor.exponent, roundingWord(key, tensor.id));
-    return c === 0 ? [] : [{ key, c }];
-  });
+export function termsOf({ id, exponent }: Tensor, header: Header, set: readonly Contribution[]): readonly Term[] {
+  const terms: Term[] = [];
+  for (const { key, code } of set) {
+    const c = coefficient(header, code, exponent, roundingWord(key, id));
+    if (c !== 0) terms.push({ key, c });
+  }
+  return terms;
+}
 
 /**
  * Applies one round. Any order of its records gives the same bits.

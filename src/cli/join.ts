@@ -28,8 +28,8 @@ import type { Io } from './verb.ts';
 
 export const usage: string = `join <link> [flags]
 
-Takes part in a run: fetches what is missing here, follows its journal, measures what it is assigned, one byte at a time.
-Comes back by itself after a disturbance; Ctrl+C leaves, and the same key is the same peer when it returns.
+Takes part in a run: fetches what is missing here, follows its journal, and measures what it is assigned, one byte at a
+time. Comes back by itself after a disturbance; Ctrl+C leaves, and the same key is the same peer when it returns.
   murmur join http://192.168.1.20:7777/join/kq3…
   murmur join http://192.168.1.20:7777/join/kq3… --model my-model --threads 2`;
 

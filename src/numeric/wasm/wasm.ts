@@ -141,8 +141,12 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
   };
 
   /** The `rank` outer products of every term. */
-  const outerProducts = (terms: readonly Term[], rank: number): Component[] =>
-    terms.flatMap((term) => Array.from({ length: rank }, (_, component) => ({ ...term, component })));
+  const outerProducts = (terms: readonly Term[], rank: number): Component[] => {
+    const components: Component[] = [];
+    for (const { key, c } of terms)
+      for (let component = 0; component < rank; component++) components.push({ key, c, component });
+    return components;
+  };
 
   return {
     name: 'wasm',
