@@ -63,7 +63,7 @@ async function plainForward() {
       programs.set(stage.program, await engine.compile(stage.build(batches[0], { kind: 'plain' })));
   const rows = (table, index, width) => {
     const out = new Float32Array(index.length * width);
-    index.forEach((row, i) => out.set(table.subarray(row * width, (row + 1) * width), i * width));
+    for (const [i, row] of index.entries()) out.set(table.subarray(row * width, (row + 1) * width), i * width);
     return out;
   };
   const size = batches[0].sequences * batches[0].tokens;
