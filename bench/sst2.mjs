@@ -27,16 +27,19 @@ await study({
     eval_data: `${SST2}/dev.tsv`,
     prompt: '{sentence|content} It was',
     labels: '0= terrible,1= great',
-    max_steps: 400,
-    eval_steps: 400,
+    max_steps: 200,
+    eval_steps: 200,
   },
   arms: [
     { arm: 'rank 1 per sample, mean', flags: perSample, rates: [1e-4, 3e-4, 1e-3] },
     // The sum of N over √N, or not divided: the same step for rates √N and N times smaller.
     sameStep('rank 1 per sample, sqrt', 'sqrt', 1 / Math.sqrt(SAMPLES)),
     sameStep('rank 1 per sample, sum', 'sum', 1 / SAMPLES),
-    { arm: 'dense Rademacher per batch', flags: { ...perBatch, direction: 'rademacher' }, rates: [3e-5, 1e-4, 3e-4] },
-    { arm: 'dense binomial per batch', flags: { ...perBatch, direction: 'binomial' }, rates: [3e-5, 1e-4, 3e-4] },
+    { arm: 'dense Rademacher per batch', flags: { ...perBatch, direction: 'rademacher' }, rates: [1e-4, 3e-4, 1e-3] },
+    {
+      ...{ arm: 'dense binomial per batch', times: 1, like: 'dense Rademacher per batch' },
+      flags: { ...perBatch, direction: 'binomial' },
+    },
   ],
   seeds: [1, 2],
 });

@@ -75,7 +75,8 @@ export async function study({ name, common, arms, seeds, needs }) {
     for (const { arm, flags, learning_rate, runs: own } of chosen)
       own.push(await runOf(arm, { ...flags, learning_rate, seed }));
   const trials = runs.filter(({ flags }) => flags.seed === TRIAL_SEED);
-  console.log(`${machine()}\n\n${markdown(chosen.map(row))}\n\n${markdown(trials.map(trial))}`);
+  const rows = chosen.filter((arm) => arm.runs.length > 0).map(row);
+  console.log([machine(), ...[rows, trials.map(trial)].filter((some) => some.length > 0).map(markdown)].join('\n\n'));
 }
 
 /** One run in a folder of its own. @returns {Promise<Readonly<Record<string, number>>>} its last line. */
@@ -124,6 +125,6 @@ const row = ({ arm, learning_rate, runs }) => ({
 const trial = (run) => ({ arm: run.arm, rate: run.flags.learning_rate, ...metrics([run]) });
 
 const markdown = (rows) =>
-  [Object.keys(rows[0] ?? {}), Object.keys(rows[0] ?? {}).map(() => '---'), ...rows.map(Object.values)]
+  [Object.keys(rows[0]), Object.keys(rows[0]).map(() => '---'), ...rows.map(Object.values)]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
