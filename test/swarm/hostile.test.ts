@@ -104,6 +104,7 @@ describe.skipIf(!RUNNABLE)('hostile peers and strangers (npm run build makes the
 
       const silent = await rawPeer(link, 2);
       const peer = at.join(link, 'one');
+      await host.waitFor(atRound('round', 1)); // `peer` has shown how fast it is: deadlines are short from here on
       await silent.enterAs(peer);
       await silent.next('open'); // and never a word again: its round closes without it
       await expectOneDigest(at, host, [peer]);
