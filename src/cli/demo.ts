@@ -32,8 +32,8 @@ import type { Io } from './verb.ts';
 export const usage: string = `demo [flags]
 
 Teaches a small language model to tell good reviews from bad ones: a host and four peers, each a process of its own,
-exchange one byte per gradient. A fifth peer comes late, one is killed, and in the end the model is rebuilt from the base
-and the journal, bit for bit. Needs nothing but this package, and about a minute.
+exchange one byte per gradient. A fifth peer comes late, one is killed, and in the end the model is rebuilt from the
+base and the journal, bit for bit. Needs nothing but this package, and about half a minute.
   murmur demo
   murmur demo --output_dir my-demo --json`;
 

@@ -21,10 +21,15 @@ export interface Generation {
 
 /** Programs are compiled for lengths of multiples of this, the tail padded. */
 const STEP = 32;
+/** Every token costs a pass over all before it: longer texts want a cache, and memory is set aside for the longest. */
+const MAX_TOKENS = 2048;
+
+/** Tokens of the longest text, prompt included. */
+export const longestText = ({ positions }: Pick<Model, 'positions'>): number => Math.min(positions, MAX_TOKENS);
 
 /**
- * @returns the text that follows the prompt, up to an end-of-text token, `max_new_tokens`, or the model's positions.
- * @throws {Fault} CONFIG_INVALID for a prompt of no tokens or of more than the model has positions
+ * @returns the text that follows the prompt, up to an end-of-text token, `max_new_tokens`, or `longestText`.
+ * @throws {Fault} CONFIG_INVALID for a prompt of no tokens or of more than `longestText`
  */
 export async function generate(
   forward: Forward,
@@ -33,14 +38,14 @@ export async function generate(
   prompt: string,
   { max_new_tokens, temperature, draws }: Generation,
 ): Promise<string> {
-  const { positions } = model;
+  const longest = longestText(model);
   const ids = [...opening(tokenizer), ...bare(tokenizer, prompt)];
   const start = ids.length;
   if (start === 0) throw new Fault('CONFIG_INVALID', '--prompt: has no tokens; give it some text');
-  if (start > positions)
-    throw new Fault('CONFIG_INVALID', `--prompt: is ${start} tokens, the model reads ${positions}; shorten it`);
-  for (let n = 0; n < max_new_tokens && ids.length < positions; n++) {
-    const [lane] = await forward.run([lastPosition(ids, positions)], { kind: 'logits' }, { kind: 'none' });
+  if (start > longest)
+    throw new Fault('CONFIG_INVALID', `--prompt: is ${start} tokens, at most ${longest} can be read; shorten it`);
+  for (let n = 0; n < max_new_tokens && ids.length < longest; n++) {
+    const [lane] = await forward.run([lastPosition(ids, longest)], { kind: 'logits' }, { kind: 'none' });
     const next = choose(lane![0]!, temperature, draws[n] ?? 0);
     if (tokenizer.isEnd(next)) break;
     ids.push(next);
@@ -49,8 +54,8 @@ export async function generate(
   return tokenizer.decode(ids).slice(tokenizer.decode(ids.slice(0, start)).length);
 }
 
-function lastPosition(ids: readonly number[], positions: number): Batch {
-  const tokens = Math.min(positions, Math.ceil(ids.length / STEP) * STEP);
+function lastPosition(ids: readonly number[], longest: number): Batch {
+  const tokens = Math.min(longest, Math.ceil(ids.length / STEP) * STEP);
   const padded = new Int32Array(tokens);
   padded.set(ids);
   return {

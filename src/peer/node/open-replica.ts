@@ -25,7 +25,7 @@ import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
 import type { Engine } from '../../ports.ts';
-import { type Generation, generate } from '../generate.ts';
+import { type Generation, generate, longestText } from '../generate.ts';
 import { inTurn, localReplica } from '../local-replica.ts';
 import type { Replica } from '../replica.ts';
 import { nodeCrypto } from './crypto.ts';
@@ -142,7 +142,7 @@ function plansOf(
   };
   const probe = kind === 'lowrank' ? ({ kind: 'sided', rank } as const) : ({ kind: 'dense' } as const);
   const none = { kind: 'none' } as const;
-  const longest = { sequences: 1, tokens: model.positions, scored: 1 };
+  const longest = { sequences: 1, tokens: longestText(model), scored: 1 };
   return [
     ...shapes(train).map((dims): Plan => ({ dims, head, perturbation: probe })),
     ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: none })),
