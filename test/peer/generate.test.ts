@@ -53,7 +53,7 @@ describe('generate', () => {
   test('a prompt of more than the positions, or of no tokens, is refused', async () => {
     const { forward, model } = scripted(() => oneHot(7), 6);
     await expect(generate(forward, model, tokenizer, 'ABCDEF', greedy)).rejects.toThrow(
-      'CONFIG_INVALID: --prompt: is 7 tokens, the model reads 6; shorten it',
+      'CONFIG_INVALID: --prompt: is 7 tokens, at most 6 can be read; shorten it',
     );
     const bare: Tokenizer = { ...tokenizer, encode: () => [] };
     await expect(generate(forward, model, bare, '', greedy)).rejects.toThrow(/^CONFIG_INVALID: --prompt/);
