@@ -87,7 +87,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const start = (n: number): void => {
     // The late one gets nothing but the link: it fetches the model, the data and the journal from the host.
     const files = n <= PEERS ? join(folder, FILES_FILE) : undefined;
-    const own = { folder, key: join(folder, 'peers', `peer-${n}.key`), link: served!.link, threads: 1, files };
+    const own = { folder, key: join(folder, 'peers', `peer-${n}.key`), link: served!.links[0], threads: 1, files };
     const cache = join(folder, 'peers', `peer-${n}-cache`);
     const onExit = ({ name }: LocalPeer, code: number | null, signal: NodeJS.Signals | null) =>
       report.peerExited(name, code, signal, join(folder, 'peers'));
@@ -120,7 +120,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       onEvent: direct,
     });
     report.follow(served);
-    output.event({ event: 'link', link: served.link });
+    output.event({ event: 'link', link: served.links[0] });
     for (let n = 1; n <= PEERS; n++) start(n);
     const { host } = served;
     const released = onInterrupt({ first: () => host.stop(), second: () => host.abort() }, output);

@@ -12,7 +12,7 @@ import { nodeCrypto } from '../peer/node/crypto.ts';
 import { newSecret, readSecret, writeSecret } from '../peer/node/identity.ts';
 import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
 import { beginIn, FILES_FILE, KEY_FILE, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
-import { type Served, serve } from '../peer/node/serve.ts';
+import { serve } from '../peer/node/serve.ts';
 import { randomCode } from '../peer/node/system.ts';
 import type { Argv } from './args.ts';
 import { loadConfig, type RunConfig } from './config.ts';
@@ -89,7 +89,8 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   try {
     report.follow(served);
     if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
-    output.event({ event: 'link', link: served.link });
+    const [here, ...elsewhere] = served.links;
+    for (const link of elsewhere.length > 0 ? elsewhere : [here]) output.event({ event: 'link', link });
     for (let n = 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n));
     const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
     const outcome = await served.host.finished.finally(released);
@@ -107,7 +108,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
 
   function startPeer(name: string, n: number): LocalPeer {
     const peer = startLocalPeer(name, {
-      link: (served as Served).link,
+      link: served.links[0],
       folder,
       key: join(folder, 'peers', `peer-${n}.key`),
       threads,

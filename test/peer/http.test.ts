@@ -9,7 +9,7 @@ import { encodeManifest } from '../../src/journal/manifest.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
 import { downloadBlob, httpFetcher } from '../../src/peer/node/fetcher.ts';
 import { httpRoutes, type Snapshot } from '../../src/peer/node/http.ts';
-import { joinLink, parseJoinLink } from '../../src/peer/node/link.ts';
+import { dialable, joinLink, parseJoinLink } from '../../src/peer/node/link.ts';
 import { begunJournal, fakeCrypto, MANIFEST } from './fake.ts';
 
 const CODE = 'k3y_-x';
@@ -167,6 +167,18 @@ describe('the join link', () => {
       joinCode: CODE,
     });
     expect(parseJoinLink('https://run.example/join/abc').address).toBe('wss://run.example');
+  });
+
+  test('a host that listens everywhere is dialled at its own addresses, this machine first', () => {
+    const at = (address: string, internal = false) => ({
+      ...{ address, internal, netmask: '', mac: '', cidr: null },
+      family: 'IPv4' as const,
+    });
+    const interfaces = { lo: [at('127.0.0.1', true)], eth0: [at('192.0.2.7')], wifi: [at('198.51.100.3')] };
+    const three = ['ws://127.0.0.1:77', 'ws://192.0.2.7:77', 'ws://198.51.100.3:77'];
+    expect(dialable('ws://0.0.0.0:77', interfaces)).toEqual(three);
+    expect(dialable('ws://[::]:77', interfaces)).toEqual(three);
+    expect(dialable('ws://192.0.2.9:77', interfaces)).toEqual(['ws://192.0.2.9:77']);
   });
 
   test.each(['', 'run', 'http://x', 'http://x/join/', 'http://x/join/a/b', 'ftp://x/join/a', 'http://x/abc'])(

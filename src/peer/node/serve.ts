@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
 import type { Entry, Manifest } from '../../nouns.ts';
@@ -13,7 +14,7 @@ import type { Paths } from './blobs.ts';
 import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
 import { nodeCrypto } from './crypto.ts';
 import { httpRoutes } from './http.ts';
-import { joinLink } from './link.ts';
+import { dialable, joinLink } from './link.ts';
 import { threadedReplica } from './replica-thread.ts';
 import { JOURNAL_FILE, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
@@ -35,7 +36,8 @@ export interface ServeOptions
 
 export interface Served {
   readonly host: Host;
-  readonly link: string;
+  /** The link for this machine, then those for others, where it listens for them. */
+  readonly links: readonly [string, ...string[]];
   /** Rounds that the journal held when it was opened. */
   readonly resumed: number;
   /** What the journal says now. */
@@ -83,9 +85,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
         snapshot = await saveCheckpoint(folder, at, root, weights);
       },
     });
+    const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
     return {
       host,
-      link: joinLink(host.address, joinCode),
+      links: [joinLink(here!, joinCode), ...elsewhere.map((address) => joinLink(address, joinCode))],
       resumed: round,
       journal: () => ({ records: entries(), ledger: ledgerOf(entries()) }),
       journalBytes: () => journal.position.length,
