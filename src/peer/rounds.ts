@@ -57,9 +57,12 @@ function linger(draft: Turn): void {
   else draft.effects.push({ type: 'wake', at: Math.min(...awaited) });
 }
 
+/** The first round waits for company; after it, nobody's death may stop the others. */
+const peersNeeded = ({ ledger, rules }: Turn): number => (ledger.round === 0 ? Math.max(1, rules.minPeers) : 1);
+
 function openRound(draft: Turn): void {
   const ready = [...draft.members.values()].filter(({ status }) => status === 'ready');
-  if (ready.length === 0 || ready.length < draft.rules.minPeers) {
+  if (ready.length < peersNeeded(draft)) {
     draft.phase = 'waiting';
     return;
   }
@@ -98,7 +101,7 @@ function closeRound(draft: Turn): void {
   );
   const records = delivered.reduce((sum, { codes }) => sum + codes!.length, 0);
   const others = [...draft.members.values()].filter(({ slot, status }) => status === 'ready' && !shares.has(slot));
-  const replaceable = records === 0 && others.length >= Math.max(1, draft.rules.minPeers);
+  const replaceable = records === 0 && others.length >= peersNeeded(draft);
   const span = spanOf(draft);
   const { needed, next } = patience(draft.now - openedAt, replaceable ? turnSpan(span) : span);
 

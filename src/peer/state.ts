@@ -11,7 +11,7 @@ import type { Ledger } from './ledger.ts';
 
 /** What the host of a run decides that is not in the manifest, because it changes no bits. */
 export interface Rules {
-  /** Ready peers it takes to open a round. */
+  /** Ready peers it takes to open the first round. */
   readonly minPeers: number;
   /** Rounds between two evaluations by the host's own replica; round 0 and the last are always evaluated. */
   readonly evalSteps: number;

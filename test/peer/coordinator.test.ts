@@ -164,7 +164,7 @@ describe('who takes part', () => {
 });
 
 describe('opening a round', () => {
-  test('it takes min_peers ready peers', () => {
+  test('the first takes min_peers ready peers, the next any one: a death stalls nobody else', () => {
     const b = bench({ minPeers: 2 });
     b.join(0);
     expect(view(b.state).phase).toBe('waiting');
@@ -174,6 +174,11 @@ describe('opening a round', () => {
     expect(b.to(0)).toEqual(['open']);
     expect(b.to(1)).toEqual(['open']);
     expect(view(b.state).phase).toBe('measuring');
+    b.deliver(0);
+    b.send({ type: 'left', channel: 1 });
+    expect(view(b.state)).toMatchObject({ phase: 'measuring', round: 1 });
+    b.deliver(0);
+    expect(view(b.state).round).toBe(2);
   });
 
   test('the ranges cover the round', () => {

@@ -173,9 +173,9 @@ describe('a participant', () => {
   });
 
   test('that is overtaken by a commit drops the round, asks for work again, and gets less', async () => {
-    const s = await swarm({ ...MANIFEST, records_per_round: 64, max_steps: 20 }, { minPeers: 2 });
-    const quick = s.join(0);
-    const slow = s.join(1, { msPerRecord: 4000 });
+    const s = await swarm({ ...MANIFEST, records_per_round: 64, max_steps: 40 }, { minPeers: 2 });
+    const quick = s.join(0, { msPerRecord: 20 });
+    const slow = s.join(1, { msPerRecord: 1000 });
     await ended(s, quick.finished, slow.finished);
     expect((await slow.finished).root).toBe((await quick.finished).root);
     const shares = s.journal.records.flatMap(({ entry }) =>
