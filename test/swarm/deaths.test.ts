@@ -13,7 +13,8 @@ const LONG = { timeout: 300_000 };
 describe.skipIf(!RUNNABLE)('deaths of processes (npm run build makes them)', () => {
   test('kill -9 of a peer in the middle of a round; with its key it comes back as the same peer', LONG, async () => {
     const at = place();
-    const host = at.host({ peers: 0, min_peers: 3, per_device_train_batch_size: 2, max_steps: 60 });
+    // Rounds enough that the run is not over before a process has started anew.
+    const host = at.host({ peers: 0, min_peers: 3, per_device_train_batch_size: 2, max_steps: 300 });
     const link = await linkOf(host);
     const raw = await rawPeer(link, 1);
     const [witness, victim] = [at.join(link, 'witness'), at.join(link, 'victim')];

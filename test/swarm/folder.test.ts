@@ -90,7 +90,7 @@ describe.skipIf(!RUNNABLE)('the folder of a run (npm run build makes the process
     await expectOneDigest(at, host, peers);
   });
 
-  test('Ctrl+C of a peer: it leaves, and the run waits for another', LONG, async () => {
+  test('Ctrl+C of a peer: it leaves, and the run goes on without it', LONG, async () => {
     const at = place();
     const host = at.host({ peers: 0, min_peers: 2, per_device_train_batch_size: 4, max_steps: 40 });
     const link = await linkOf(host);
@@ -98,7 +98,7 @@ describe.skipIf(!RUNNABLE)('the folder of a run (npm run build makes the process
     await two.waitFor(atRound('measured', 3));
     two.kill('SIGINT');
     expect(await resultOf(two)).toMatchObject({ reason: 'stopped', slot: expect.any(Number) });
-    await expectOneDigest(at, host, [one, at.join(link, 'three')]);
+    await expectOneDigest(at, host, [one]);
   });
 
   test('a second host on the folder is refused, and the first goes on', LONG, async () => {
