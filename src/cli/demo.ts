@@ -22,7 +22,7 @@ import { randomCode } from '../peer/node/system.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { loadConfig } from './config.ts';
 import { openBase } from './export.ts';
-import { bar, formatBytes } from './format.ts';
+import { bar, chart, formatBytes } from './format.ts';
 import { rebuild } from './past.ts';
 import { calibrated, draftManifest } from './prepare.ts';
 import { hostReport, result } from './report.ts';
@@ -51,6 +51,8 @@ const LATE_AT = 1 / 3;
 const KILL_AT = 2 / 3;
 const VICTIM = 2;
 const F32_BYTES = 4;
+const EVALUATIONS = 12;
+const CHART_LINES = 6;
 
 export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output_dir, max_steps } = flagsOf(own, argv);
@@ -65,7 +67,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       prompt: '{text} It was',
       labels: { 0: ' terrible', 1: ' great' },
       peers: PEERS,
-      eval_steps: Math.ceil(max_steps / 6),
+      eval_steps: Math.ceil(max_steps / EVALUATIONS),
       max_steps,
       output_dir: folder,
     },
@@ -150,6 +152,12 @@ async function proof(
       const [loss, accuracy] = [metrics['eval/loss'] ?? 0, metrics['eval/accuracy'] ?? 0];
       return [String(round), loss.toFixed(3), accuracy.toFixed(3), bar(accuracy, 30)];
     }),
+  ]);
+
+  const losses = [...ledger.evaluated.values()].flatMap((metrics) => metrics['eval/loss'] ?? []);
+  output.table('Held-out loss, from the base to the last round', [
+    [''],
+    ...chart(losses, CHART_LINES).map((line) => [line]),
   ]);
 
   const run = await openRun(folder);

@@ -36,6 +36,24 @@ export function sparkline(values: readonly number[], width: number): string {
     .join('');
 }
 
+/**
+ * Values as columns of eighths, `height` lines from the highest value down to the lowest, which is a line thin; the
+ * first and last lines say which values these are.
+ */
+export function chart(values: readonly number[], height: number): string[] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const levels = values.map((x) => 1 + (high > low ? ((x - low) / (high - low)) * (8 * height - 1) : 0));
+  return Array.from({ length: height }, (_, line) => {
+    const under = 8 * (height - 1 - line);
+    const cells = levels.map((level) => {
+      const eighths = Math.round(Math.min(8, Math.max(0, level - under)));
+      return (eighths === 0 ? ' ' : BARS[eighths - 1]!).repeat(3);
+    });
+    const said = line === 0 ? high : line === height - 1 ? low : undefined;
+    return `${(said === undefined ? '' : formatNumber(said)).padStart(7)} ${cells.join(' ')}`;
+  });
+}
+
 /** `━━━━────`: the part done of `width` characters. */
 export function bar(part: number, width: number): string {
   const full = Math.round(Math.min(1, Math.max(0, part)) * width);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   bar,
+  chart,
   columns,
   formatBytes,
   formatNumber,
@@ -204,6 +205,11 @@ describe('numbers as people read them', () => {
 
   test('others to four digits', () =>
     expect([3.91234, 400, 0.00012346].map(formatNumber)).toEqual(['3.912', '400', '0.0001235']));
+
+  test('a chart falls from its highest value to its lowest, which still shows', () => {
+    expect(chart([0.69, 0.5, 0.31], 2)).toEqual(['   0.69 ███ ▁▁▁    ', '   0.31 ███ ███ ▁▁▁']);
+    expect(chart([2, 2], 1)).toEqual(['      2 ▁▁▁ ▁▁▁']);
+  });
 
   test('a sparkline is the last values between their lowest and highest', () => {
     expect(sparkline([9, 1, 2, 8], 3)).toBe('▁▂█');
