@@ -49,7 +49,7 @@ export function quantise(w: Float32Array, exponent: number, q: Int32Array): void
   for (let i = 0; i < w.length; i++) q[i] = Math.floor(w[i]! * scale + 0.5);
 }
 
-/** @param peak max |q| of a tensor, as `Kernels.checksum` gives it. @throws {Fault} RANGE above 2^30. */
+/** @param peak max |q| of a tensor, as `Kernels.peak` gives it. @throws {Fault} RANGE above 2^30. */
 export function checkRange(peak: number, name: string): void {
   if (peak > MAX_Q)
     throw new Fault('RANGE', `tensor "${name}" reached |q| = ${peak}; lower the learning rate or the clip`);

@@ -34,8 +34,11 @@ export interface Kernels {
   materialise(q: Int32Array, exponent: number, out: Float32Array): void;
 
   /**
-   * plus[i], minus[i] = fround(w[i] ± fround(delta · z[i])), w as in `materialise`; z is the direction `key` of `kind`
-   * on `tensor`. For low-rank matrices z is the sum of `rank` outer products.
+   * plus[i], minus[i] = fround(w[first + i] ± fround(delta · z[first + i])), w as in `materialise`; z is the direction
+   * `key` of `kind` on `tensor`. For low-rank matrices z is the sum of `rank` outer products.
+   *
+   * @param q the whole tensor. @param first element where the equally long `plus` and `minus` begin; of low-rank
+   * matrices they must be whole rows.
    */
   materialisePair(
     q: Int32Array,
@@ -45,6 +48,7 @@ export interface Kernels {
     rank: number,
     key: DirectionKey,
     delta: number,
+    first: number,
     plus: Float32Array,
     minus: Float32Array,
   ): void;
@@ -75,4 +79,7 @@ export interface Kernels {
     key: number,
     offset: number,
   ): { readonly low: number; readonly high: number; readonly peak: number };
+
+  /** max |q|, 0 of nothing. */
+  peak(q: Int32Array): number;
 }

@@ -67,3 +67,14 @@ export function checkTensor(length: number, tensor: TensorNoise, rank: number): 
   if (!(Number.isInteger(rank) && rank >= 1 && rank <= MAX_RANK))
     throw new RangeError(`"rank" expected 1 … ${MAX_RANK}, got ${rank}`);
 }
+
+/** @throws {RangeError} unless elements `first … first + length - 1` are of the tensor, and whole rows where noise is low-rank. */
+export function checkPart(first: number, length: number, kind: DirectionKind, tensor: TensorNoise): void {
+  const all = elements(tensor);
+  if (!(Number.isInteger(first) && first >= 0 && first + length <= all))
+    throw new RangeError(`"first" expected 0 … ${all - length}, got ${first}`);
+  if (!isLowRank(kind, tensor)) return;
+  const columns = tensor.shape[1]!;
+  if (first % columns !== 0 || length % columns !== 0)
+    throw new RangeError(`"first" expected whole rows of ${columns}, got ${length} elements from ${first} on`);
+}

@@ -69,7 +69,7 @@ export function stageFeeds(stage: Stage, weights: Weights, p: Perturbation, scra
     if (p.kind === 'dense') {
       // Row access too: noise is addressed by element, so rows are copied out of the perturbed whole.
       const [plus, minus] = lanes.map((lane) => (lane[input] = scratch.take(tensor.q.length)));
-      kernels.materialisePair(tensor.q, tensor.exponent, tensor, p.noise, p.rank, p.key, p.delta, plus!, minus!);
+      kernels.materialisePair(tensor.q, tensor.exponent, tensor, p.noise, p.rank, p.key, p.delta, 0, plus!, minus!);
     } else if (access.as === 'matrix' || (access.as === 'vector' && p.kind === 'none')) {
       const whole = scratch.take(tensor.q.length);
       lanes[0]![input] = whole;
@@ -145,7 +145,7 @@ function sides(
     const out = scratch.take(batch.sequences * n);
     keys.forEach((key, i) => {
       const [plus, minus] = [out.subarray(2 * i * n, (2 * i + 1) * n), out.subarray((2 * i + 1) * n, (2 * i + 2) * n)];
-      kernels.materialisePair(tensor.q, tensor.exponent, tensor, 'rademacher', 1, key, delta, plus, minus);
+      kernels.materialisePair(tensor.q, tensor.exponent, tensor, 'rademacher', 1, key, delta, 0, plus, minus);
     });
     return { [input]: out };
   }

@@ -185,7 +185,7 @@ describe.each(['reference', 'wasm'] as const)('%s kernels', (name) => {
     for (const { tensor, kind, rank, key, exponent, delta, q, plus, minus } of vectors.pair) {
       const [above, below] = [kernels.f32(q.length), kernels.f32(q.length)];
       const weights = ours(Int32Array.from(q));
-      kernels.materialisePair(weights, exponent, tensor, kind, rank, key, f64(delta), above, below);
+      kernels.materialisePair(weights, exponent, tensor, kind, rank, key, f64(delta), 0, above, below);
       expect(bits(above)).toEqual(bits(f32(plus)));
       expect(bits(below)).toEqual(bits(f32(minus)));
     }

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Fault } from '../../src/faults.ts';
+import type { DirectionKind } from '../../src/nouns.ts';
 import type { Kernels, Term } from '../../src/numeric/kernels.ts';
+import { isLowRank } from '../../src/numeric/noise.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { wasmBytes, wasmKernels } from '../../src/numeric/wasm/wasm.ts';
 import { coefficient, integers, key, kind, rank, tensor, tensorId, u32 } from './arbitrary.ts';
@@ -60,13 +62,45 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
         fc.pre(n <= 3500);
         const q = integers(n, seed);
         const [plus, minus] = [new Float32Array(n), new Float32Array(n)];
-        reference.materialisePair(q, e, t, k, r, d, step, plus, minus);
+        reference.materialisePair(q, e, t, k, r, d, step, 0, plus, minus);
         const area = guarded(n, shift);
         area.ints(0).set(q);
-        wasm.materialisePair(area.ints(0), e, t, k, r, d, step, area.floats(1), area.floats(2));
+        wasm.materialisePair(area.ints(0), e, t, k, r, d, step, 0, area.floats(1), area.floats(2));
         expect(bits(area.floats(1))).toEqual(bits(plus));
         expect(bits(area.floats(2))).toEqual(bits(minus));
         expect(area.ints(0)).toEqual(q);
+        expect(area.intact()).toBe(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('materialisePair of a part, which equals that part of the whole', () => {
+    fc.assert(
+      fc.property(tensor, kind, rank, key, u32, fc.nat(), fc.nat(), offset, (t, k, r, d, seed, from, to, shift) => {
+        const n = size(t.shape);
+        fc.pre(n <= 3500);
+        const unit = isLowRank(k, t) ? t.shape[1]! : 1;
+        const first = (from % (n / unit + 1)) * unit;
+        const length = (to % ((n - first) / unit + 1)) * unit;
+        const whole = guarded(n, 0);
+        const q = integers(n, seed);
+        whole.ints(0).set(q);
+        const all = [new Float32Array(n), new Float32Array(n)] as const;
+        reference.materialisePair(q, -20, t, k, r, d, 1e-3, 0, ...all);
+        const expected = all.map((x) => bits(x.subarray(first, first + length)));
+
+        const [plus, minus] = [new Float32Array(length), new Float32Array(length)];
+        reference.materialisePair(q, -20, t, k, r, d, 1e-3, first, plus, minus);
+        expect([bits(plus), bits(minus)]).toEqual(expected);
+
+        const area = guarded(length, shift);
+        slabs[0]!.set(q);
+        wasm.materialisePair(slabs[0]!.subarray(0, n), -20, t, k, r, d, 1e-3, first, area.floats(1), area.floats(2));
+        expect([bits(area.floats(1)), bits(area.floats(2))]).toEqual(expected);
+        expect(slabs[0]!.subarray(0, n)).toEqual(q);
+        slabs[0]!.fill(MARK);
+        area.ints(0).fill(0);
         expect(area.intact()).toBe(true);
       }),
       { numRuns: 200 },
@@ -134,7 +168,9 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
         if (n > 0 && seed % 3 === 0) q[n - 1] = -(2 ** 31);
         const area = guarded(n, shift);
         area.ints(0).set(q);
-        expect(wasm.checksum(area.ints(0), sumKey, from)).toEqual(reference.checksum(q, sumKey, from));
+        const expected = reference.checksum(q, sumKey, from);
+        expect(wasm.checksum(area.ints(0), sumKey, from)).toEqual(expected);
+        expect([wasm.peak(area.ints(0)), reference.peak(q)]).toEqual([expected.peak, expected.peak]);
         expect(area.intact()).toBe(true);
       }),
     );
@@ -250,4 +286,27 @@ describe('what wasm kernels refuse', () => {
     expect(() => reference.apply(q, { id: 0, shape: [2, 3] }, 'lowrank', 256, [])).toThrow('"rank"');
     expect(() => wasm.factorAt(1, 0, 0, key, 1, q, wasm.f32(0))).toThrow('"out"');
   });
+
+  test.each(['reference', 'wasm'] as const)(
+    'a part outside the tensor, or not of whole rows where noise is low-rank (%s)',
+    (name) => {
+      const kernels = name === 'wasm' ? wasm : reference;
+      const key = { round: 0, run: 0, sample: 0, slot: 0 };
+      const q = slabs[0]!.subarray(0, 6);
+      const part = (kind: DirectionKind, first: number, n: number) => () => {
+        const [plus, minus] = [1, 2].map((i) => new Float32Array(slabs[i]!.buffer, slabs[i]!.byteOffset, n));
+        kernels.materialisePair(q, 0, { id: 0, shape: [2, 3] }, kind, 1, key, 1, first, plus!, minus!);
+      };
+      for (const [first, n] of [
+        [-1, 2],
+        [0.5, 2],
+        [5, 2],
+      ] as const)
+        expect(part('rademacher', first, n)).toThrow('"first" expected 0 … 4');
+      expect(part('lowrank', 1, 3)).toThrow('"first" expected whole rows of 3');
+      expect(part('lowrank', 0, 4)).toThrow('"first" expected whole rows of 3');
+      part('rademacher', 1, 4)();
+      part('lowrank', 3, 3)();
+    },
+  );
 });

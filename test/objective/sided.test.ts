@@ -77,8 +77,8 @@ const apart = (a: readonly (readonly number[])[], b: readonly (readonly number[]
 /** Kernels that give tensor `id` no noise. */
 const without = (id: number, kernels: Kernels): Kernels => ({
   ...kernels,
-  materialisePair: (q, e, tensor, kind, rank, key, delta, plus, minus) =>
-    kernels.materialisePair(q, e, tensor, kind, rank, key, tensor.id === id ? 0 : delta, plus, minus),
+  materialisePair: (q, e, tensor, kind, rank, key, delta, first, plus, minus) =>
+    kernels.materialisePair(q, e, tensor, kind, rank, key, tensor.id === id ? 0 : delta, first, plus, minus),
   factor: (stream, k, tensor, key, value, out) =>
     kernels.factor(stream, k, tensor, key, tensor === id ? 0 : value, out),
   factorAt: (stream, k, tensor, key, value, index, out) =>

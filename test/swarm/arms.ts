@@ -92,7 +92,7 @@ export function integers(rounds: number): Arm {
   for (let round = 0; round < rounds; round++) {
     const codes = replicas.map((q, machine) => {
       const key = recordKey(RUN, round, machine);
-      kernels.materialisePair(q, exponent, tensor, KIND, 1, key, UNIT * EPS, plus, minus);
+      kernels.materialisePair(q, exponent, tensor, KIND, 1, key, UNIT * EPS, 0, plus, minus);
       return encodeSlope((lossOf(plus) - lossOf(minus)) / (2 * EPS), header.scale, header.clip);
     });
     for (const [replica, q] of replicas.entries()) {

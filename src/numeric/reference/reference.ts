@@ -7,7 +7,7 @@
 import { mixHigh, mixLow } from '../checksum.ts';
 import { powerOfTwo } from '../fixed.ts';
 import type { Kernels } from '../kernels.ts';
-import { checkTensor } from '../noise.ts';
+import { checkPart, checkTensor } from '../noise.ts';
 import { direction, rademacher, signAt } from './direction.ts';
 
 export const referenceKernels = (): Kernels => ({
@@ -20,14 +20,15 @@ export const referenceKernels = (): Kernels => ({
     for (let i = 0; i < q.length; i++) out[i] = Math.fround(q[i]!) * scale;
   },
 
-  materialisePair(q, exponent, tensor, kind, rank, key, delta, plus, minus) {
+  materialisePair(q, exponent, tensor, kind, rank, key, delta, first, plus, minus) {
     checkTensor(q.length, tensor, rank);
+    checkPart(first, plus.length, kind, tensor);
     const z = direction(tensor, kind, rank, key);
     const scale = powerOfTwo(exponent);
     const step = Math.fround(delta);
-    for (let i = 0; i < q.length; i++) {
-      const w = Math.fround(Math.fround(q[i]!) * scale);
-      const d = Math.fround(step * z[i]!);
+    for (let i = 0; i < plus.length; i++) {
+      const w = Math.fround(Math.fround(q[first + i]!) * scale);
+      const d = Math.fround(step * z[first + i]!);
       plus[i] = w + d;
       minus[i] = w - d;
     }
@@ -63,4 +64,6 @@ export const referenceKernels = (): Kernels => ({
     }
     return { low, high, peak };
   },
+
+  peak: (q) => q.reduce((most, x) => Math.max(most, Math.abs(x)), 0),
 });

@@ -8,7 +8,7 @@ import { Fault } from '../../faults.ts';
 import type { DirectionKey } from '../../nouns.ts';
 import { powerOfTwo } from '../fixed.ts';
 import type { Kernels, Term } from '../kernels.ts';
-import { checkTensor, isLowRank, lane } from '../noise.ts';
+import { checkPart, checkTensor, isLowRank, lane } from '../noise.ts';
 import { KERNELS_BASE64 } from './binary.ts';
 
 /** Exports of assembly/kernels.ts. Addresses and lengths are u32, lengths in elements unless named otherwise. */
@@ -19,6 +19,7 @@ interface Exports {
   materialise(q: number, n: number, scale: number, out: number): void;
   pairDense(
     q: number,
+    first: number,
     n: number,
     scale: number,
     delta: number,
@@ -31,8 +32,9 @@ interface Exports {
   factor(lane: number, value: number, n: number, out: number): void;
   factorAt(lane: number, value: number, index: number, n: number, out: number): void;
   applyDense(q: number, n: number, count: number, binomial: boolean, id: number): void;
-  applyLowRank(q: number, rows: number, columns: number, pairs: number, wide: boolean, id: number): void;
+  applyLowRank(q: number, top: number, rows: number, columns: number, pairs: number, wide: boolean, id: number): void;
   checksum(q: number, n: number, key: number, offset: number): void;
+  peak(q: number, n: number): number;
 }
 
 /** What one call applies on its way through memory: a direction, or one outer product of it. */
@@ -126,7 +128,9 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
 
   const applyLowRank = (
     q: number,
-    [rows, columns]: readonly number[],
+    top: number,
+    rows: number,
+    columns: number,
     id: number,
     components: readonly Component[],
   ) => {
@@ -136,7 +140,7 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       // An odd one out is paired with a component that counts zero times.
       if (batch.length % 2 === 1) table.fill(0, batch.length * ENTRY_WORDS, (batch.length + 1) * ENTRY_WORDS);
       const wide = batch.some(({ c }) => Math.abs(c) >= DIGIT);
-      wasm.applyLowRank(q, rows!, columns!, Math.ceil(batch.length / 2), wide, id);
+      wasm.applyLowRank(q, top, rows, columns, Math.ceil(batch.length / 2), wide, id);
     });
   };
 
@@ -157,19 +161,22 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       wasm.materialise(address('q', q, q.length), q.length, powerOfTwo(exponent), address('out', out, q.length));
     },
 
-    materialisePair(q, exponent, tensor, kind, rank, key, delta, plus, minus) {
-      const n = q.length;
-      checkTensor(n, tensor, rank);
-      const [at, above, below] = [address('q', q, n), address('plus', plus, n), address('minus', minus, n)];
+    materialisePair(q, exponent, tensor, kind, rank, key, delta, first, plus, minus) {
+      const n = plus.length;
+      checkTensor(q.length, tensor, rank);
+      checkPart(first, n, kind, tensor);
+      const [above, below] = [address('plus', plus, n), address('minus', minus, n)];
+      const at = address('q', q, q.length) + first * 4;
       const scale = powerOfTwo(exponent);
       if (isLowRank(kind, tensor)) {
         // `plus` holds the integer noise for a moment: what applying the direction once to zeros gives.
         new Int32Array(buffer, above, n).fill(0);
-        applyLowRank(above, tensor.shape, tensor.id, outerProducts([{ key, c: 1 }], rank));
+        const columns = tensor.shape[1]!;
+        applyLowRank(above, first / columns, n / columns, columns, tensor.id, outerProducts([{ key, c: 1 }], rank));
         wasm.pairGiven(at, n, scale, delta, above, below);
       } else {
         setEntry(0, key, 0, 0);
-        wasm.pairDense(at, n, scale, delta, kind === 'binomial', tensor.id, above, below);
+        wasm.pairDense(at, first, n, scale, delta, kind === 'binomial', tensor.id, above, below);
       }
     },
 
@@ -188,8 +195,10 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       const n = q.length;
       checkTensor(n, tensor, rank);
       const at = address('q', q, n);
-      if (isLowRank(kind, tensor)) applyLowRank(at, tensor.shape, tensor.id, outerProducts(terms, rank));
-      else
+      if (isLowRank(kind, tensor)) {
+        const [rows, columns] = tensor.shape;
+        applyLowRank(at, 0, rows!, columns!, tensor.id, outerProducts(terms, rank));
+      } else
         inBatches(outerProducts(terms, 1), (batch) =>
           wasm.applyDense(at, n, batch.length, kind === 'binomial', tensor.id),
         );
@@ -199,5 +208,7 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       wasm.checksum(address('q', q, q.length), q.length, key, offset);
       return { low: table[0]!, high: table[1]!, peak: table[2]! };
     },
+
+    peak: (q) => wasm.peak(address('q', q, q.length), q.length) >>> 0,
   };
 }

@@ -1,4 +1,4 @@
-/** Keyed linear checksum (docs/NUMBERS.md 8). */
+/** Keyed linear checksum (docs/NUMBERS.md 8), and the largest magnitude alone. */
 import { TABLE, TAIL_Q } from './memory';
 
 /** Results of `checksum`: low, high, peak (u32), at TABLE. */
@@ -41,4 +41,20 @@ export function checksum(q: usize, n: usize, key: u32, offset: u32): void {
   store<i32>(TABLE, i32x4.extract_lane(low, 0) + i32x4.extract_lane(low, 1));
   store<i32>(TABLE, i32x4.extract_lane(high, 0) + i32x4.extract_lane(high, 1), 4);
   store<u32>(TABLE, max(u32(i32x4.extract_lane(peak, 0)), u32(i32x4.extract_lane(peak, 1))), 8);
+}
+
+/** max |q|, a u32. */
+export function peak(q: usize, n: usize): u32 {
+  let most = i32x4.splat(0);
+  let other = most;
+  const end = q + n * 4;
+  const whole = q + (n & ~7) * 4;
+  for (; q < whole; q += 32) {
+    most = i32x4.max_u(most, i32x4.abs(v128.load(q)));
+    other = i32x4.max_u(other, i32x4.abs(v128.load(q, 16)));
+  }
+  for (; q < end; q += 4) other = i32x4.max_u(other, i32x4.abs(v128.load32_splat(q)));
+  most = i32x4.max_u(most, other);
+  most = i32x4.max_u(most, v128.shuffle<i32>(most, most, 2, 3, 0, 1));
+  return max(u32(i32x4.extract_lane(most, 0)), u32(i32x4.extract_lane(most, 1)));
 }

@@ -3,7 +3,7 @@
  * docs/NUMBERS.md the text. A tensor's last, partial group is computed in scratch and copied out, so that no kernel
  * writes past the end of an array.
  */
-export { checksum } from './checksum';
+export { checksum, peak } from './checksum';
 export { applyDense } from './dense';
 export { factor, factorAt } from './factor';
 export { applyLowRank, SCRATCH_END } from './lowrank';

@@ -137,10 +137,10 @@ function rows4(q0: usize, q1: usize, q2: usize, q3: usize, columns: usize, a: us
 }
 
 /**
- * q (rows, columns) += Σ over components of c u vᵀ: U diag(c) Vᵀ over `2 pairs` components of the table, exact modulo
- * 2^32. `wide`: some |c| needs its second digit.
+ * q (rows, columns), from row `top` of the matrix on, += Σ over components of c u vᵀ: U diag(c) Vᵀ over `2 pairs`
+ * components of the table, exact modulo 2^32. `wide`: some |c| needs its second digit.
  */
-export function applyLowRank(q: usize, rows: usize, columns: usize, pairs: usize, wide: bool, id: u32): void {
+export function applyLowRank(q: usize, top: usize, rows: usize, columns: usize, pairs: usize, wide: bool, id: u32): void {
   const pitch = columns * 4;
   for (let first: usize = 0; first < columns; first += MAX_COLUMNS) {
     const width = min(columns - first, MAX_COLUMNS);
@@ -150,19 +150,21 @@ export function applyLowRank(q: usize, rows: usize, columns: usize, pairs: usize
       for (let g: usize = 0; g < groups; g++)
         pack(TABLE + p * 2 * ENTRY, V | id, u32(first / GROUP + g), 1, 1, COLUMNS + p * stride + g * GROUP_BYTES, 0);
 
-    for (let i: usize = 0; i < rows; i += 4) {
+    let packed: usize = usize.MAX_VALUE;
+    for (let i = top, end = top + rows, count: usize = 0; i < end; i += count) {
       const inGroup = i & (GROUP - 1);
-      if (inGroup == 0)
+      count = min(end - i, 4 - (i & 3)); // four rows lie in one group
+      if (packed != i / GROUP)
         for (let p: usize = 0; p < pairs; p++) {
           const entry = TABLE + p * 2 * ENTRY;
           const at = A_LOW + p * A_STRIDE;
           pack(entry, U | id, u32(i / GROUP), c(entry), c(entry + ENTRY), at, wide ? at + (A_HIGH - A_LOW) : 0);
         }
-      const q0 = q + i * pitch + first * 4;
-      const left = rows - i;
-      const q1 = left > 1 ? q0 + pitch : SPARE_ROW;
-      const q2 = left > 2 ? q0 + 2 * pitch : SPARE_ROW;
-      const q3 = left > 3 ? q0 + 3 * pitch : SPARE_ROW;
+      packed = i / GROUP;
+      const q0 = q + (i - top) * pitch + first * 4;
+      const q1 = count > 1 ? q0 + pitch : SPARE_ROW;
+      const q2 = count > 2 ? q0 + 2 * pitch : SPARE_ROW;
+      const q3 = count > 3 ? q0 + 3 * pitch : SPARE_ROW;
       rows4(q0, q1, q2, q3, width, A_LOW + inGroup * 4, stride, pairs, wide);
     }
   }

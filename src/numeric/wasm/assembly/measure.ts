@@ -55,23 +55,43 @@ function pairBinomial(q: usize, scale: f32, delta: f32, id: u32, group: u32, plu
   }
 }
 
-/** plus, minus = fround(q) * scale ± delta * z, z dense noise of entry 0. */
-export function pairDense(q: usize, n: usize, scale: f32, delta: f32, binomial: bool, id: u32, plus: usize, minus: usize): void {
-  let group: u32 = 0;
-  for (; n >= GROUP; n -= GROUP) {
-    if (binomial) pairBinomial(q, scale, delta, id, group, plus, minus);
-    else pairSigns(q, scale, delta, id, group, plus, minus);
+function pairGroup(q: usize, scale: f32, delta: f32, binomial: bool, id: u32, group: u32, plus: usize, minus: usize): void {
+  if (binomial) pairBinomial(q, scale, delta, id, group, plus, minus);
+  else pairSigns(q, scale, delta, id, group, plus, minus);
+}
+
+/** plus, minus = fround(q) * scale ± delta * z for n elements, z dense noise of entry 0 from element `first` on. */
+export function pairDense(
+  q: usize,
+  first: usize,
+  n: usize,
+  scale: f32,
+  delta: f32,
+  binomial: bool,
+  id: u32,
+  plus: usize,
+  minus: usize,
+): void {
+  let group = u32(first / GROUP);
+  let skipped = first & (GROUP - 1);
+  while (n > 0) {
+    const count = min(n, GROUP - skipped);
+    const bytes = count * 4;
+    if (count == GROUP) pairGroup(q, scale, delta, binomial, id, group, plus, minus);
+    else {
+      const at = skipped * 4;
+      memory.copy(TAIL_Q + at, q, bytes);
+      pairGroup(TAIL_Q, scale, delta, binomial, id, group, TAIL_PLUS, TAIL_MINUS);
+      memory.copy(plus, TAIL_PLUS + at, bytes);
+      memory.copy(minus, TAIL_MINUS + at, bytes);
+    }
     group++;
-    q += GROUP_BYTES;
-    plus += GROUP_BYTES;
-    minus += GROUP_BYTES;
+    skipped = 0;
+    n -= count;
+    q += bytes;
+    plus += bytes;
+    minus += bytes;
   }
-  if (n == 0) return;
-  memory.copy(TAIL_Q, q, n * 4);
-  if (binomial) pairBinomial(TAIL_Q, scale, delta, id, group, TAIL_PLUS, TAIL_MINUS);
-  else pairSigns(TAIL_Q, scale, delta, id, group, TAIL_PLUS, TAIL_MINUS);
-  memory.copy(plus, TAIL_PLUS, n * 4);
-  memory.copy(minus, TAIL_MINUS, n * 4);
 }
 
 /** As `pairDense`, z the i32 that stand in `plus`. */
