@@ -5,7 +5,8 @@
  */
 import { readConfig } from '../dist/model/config.js';
 import { modelOf } from '../dist/model/model.js';
-import { fixWeights } from '../dist/model/weights.js';
+import { residentShelf } from '../dist/model/resident.js';
+import { fixWeights, pagesOf } from '../dist/model/weights.js';
 import { wasmBytes, wasmKernels } from '../dist/numeric/wasm/wasm.js';
 import { scratchLength } from '../dist/objective/forward.js';
 
@@ -111,17 +112,14 @@ function randomWeights(count, seed) {
 
 /** @param plans calls that memory is set aside for. */
 export async function weightsOf(model, plans) {
-  const floats = scratchLength(model, plans);
-  const kernels = await wasmKernels({
-    bytes: wasmBytes([...model.tensors.map(({ shape }) => elements(shape)), floats]),
-  });
-  const weights = await fixWeights(model, kernels, async (name) => {
+  const make = (lengths) => wasmKernels({ bytes: wasmBytes(lengths) });
+  const shelf = await residentShelf(pagesOf(model), scratchLength(model, plans), make);
+  return fixWeights(model, shelf, async (name, first, count) => {
     const { shape, id } = model.tensors.find((tensor) => tensor.name === name);
     return shape.length === 1 && name.endsWith('.weight')
-      ? new Float32Array(shape[0]).fill(1)
-      : randomWeights(elements(shape), id);
+      ? new Float32Array(count).fill(1)
+      : randomWeights(count, id + first);
   });
-  return { weights, floats };
 }
 
 /** Random tokens: `count` windows of `tokens`, every token scored. */

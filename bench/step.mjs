@@ -35,56 +35,77 @@ const model = modelNamed(given.shape);
 const examples = randomWindows(model, sequences, tokens);
 const batches = batchExamples(examples, model.positions);
 const head = { kind: 'lm' };
-const plans = batches.flatMap((dims) =>
+const pairs = batchExamples(
+  examples.flatMap((example) => [example, example]),
+  model.positions,
+);
+const plans = [...batches, ...pairs].flatMap((dims) =>
   [{ kind: 'none' }, { kind: 'dense' }, { kind: 'sided', rank: 1 }].map((perturbation) => ({
     dims,
     head,
     perturbation,
   })),
 );
-const { weights, floats } = await weightsOf(model, plans);
+const weights = await weightsOf(model, plans);
 const engine = nodeEngine({ threads });
-const forward = createForward(model, weights, engine, floats);
+const forward = createForward(model, weights, engine);
 const task = { kind: 'lm', window: tokens };
 const measurement = { forward, task, choices: new Int32Array(0), positions: model.positions };
 
-/** Floor: the programs alone, with weights that lie ready as floats. */
+/** Floor: the programs alone, with weights that lie ready as floats, on the batches without any padding. */
 async function plainForward() {
-  const stages = [model.embed, ...model.blocks, model.head(head)];
-  const ready = new Map(
-    model.tensors.map(({ name }) => {
-      const { q, exponent } = weights.byName(name);
-      return [name, Float32Array.from(q, (value) => value * 2 ** exponent)];
-    }),
-  );
-  const programs = new Map();
-  for (const stage of stages)
-    if (!programs.has(stage.program))
-      programs.set(stage.program, await engine.compile(stage.build(batches[0], { kind: 'plain' })));
+  const pieces = model.head(head);
+  const stages = [model.embed, ...model.blocks, model.final, ...pieces.map(({ stage }) => stage)];
+  const ready = new Map();
+  for (const { name } of model.tensors)
+    await weights.visit(name, ({ tensor }) => {
+      const { q, exponent } = tensor(name);
+      ready.set(
+        name,
+        Float32Array.from(q, (value) => value * 2 ** exponent),
+      );
+    });
   const rows = (table, index, width) => {
     const out = new Float32Array(index.length * width);
     for (const [i, row] of index.entries()) out.set(table.subarray(row * width, (row + 1) * width), i * width);
     return out;
   };
-  const size = batches[0].sequences * batches[0].tokens;
-  let [x, y] = [new Float32Array(size * model.hidden), new Float32Array(size * model.hidden)];
-  const nll = new Float32Array(batches[0].sequences * batches[0].scored);
+  const wholeOf = ({ access, tensor }) =>
+    access.as === 'piece'
+      ? ready.get(tensor).subarray(access.first * model.hidden, (access.first + access.count) * model.hidden)
+      : ready.get(tensor);
+  const calls = [];
+  for (const batch of batches) {
+    const { sequences, tokens, scored } = batch;
+    const activations = () => new Float32Array(sequences * tokens * model.hidden);
+    let x = activations();
+    for (const [n, stage] of stages.entries()) {
+      const feeds = { ...stage.constants(batch), ...(n > 0 && { x }) };
+      for (const binding of stage.bindings) if (binding.access.as !== 'rows') feeds[binding.input] = wholeOf(binding);
+      const piece = pieces[n - stages.length + pieces.length];
+      const outputs = {};
+      if (piece) {
+        feeds.targets = batch.targets.map((t) => Math.max(0, Math.min(piece.count - 1, t - piece.first)));
+        for (const name of ['picked', 'share']) outputs[name] = new Float32Array(sequences * scored);
+      } else
+        outputs.y = x =
+          n === stages.length - pieces.length - 1 ? new Float32Array(sequences * scored * model.hidden) : activations();
+      if (stage === model.final) feeds.at = batch.at;
+      const program = await engine.compile(stage.build(batch, { kind: 'plain' }));
+      calls.push({ program, feeds, outputs, stage, batch });
+    }
+  }
   return async () => {
-    for (const batch of batches)
-      for (const [n, stage] of stages.entries()) {
-        const feeds = { ...stage.constants(batch) };
-        for (const { input, tensor, access } of stage.bindings) {
-          const whole = ready.get(tensor);
-          const positions = () => Int32Array.from({ length: batch.tokens }, (_, t) => t + access.offset);
-          feeds[input] =
-            access.as === 'rows' ? rows(whole, access.of === 'tokens' ? batch.ids : positions(), model.hidden) : whole;
+    for (const { program, feeds, outputs, stage, batch } of calls) {
+      const gathered = {};
+      for (const { input, tensor, access } of stage.bindings)
+        if (access.as === 'rows') {
+          const index =
+            access.of === 'tokens' ? batch.ids : Int32Array.from({ length: batch.tokens }, (_, t) => t + access.offset);
+          gathered[input] = rows(ready.get(tensor), index, model.hidden);
         }
-        const last = n === stages.length - 1;
-        if (n > 0) feeds.x = x;
-        if (last) Object.assign(feeds, { at: batch.at, targets: batch.targets });
-        await programs.get(stage.program).run(feeds, last ? { nll } : { y });
-        [x, y] = [y, x];
-      }
+      await program.run({ ...feeds, ...gathered }, outputs);
+    }
   };
 }
 
@@ -98,7 +119,7 @@ function step(direction, probesOf) {
     const scale = initialScale([...slopes]);
     const codes = Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, 127));
     const header = { round: at, usable: codes.length, gain, scale, clip: 127 };
-    applyRound(weights, direction, 1, { header, segments: [{ slot: 0, from: 0, codes }] });
+    await applyRound(weights, direction, 1, { header, segments: [{ slot: 0, from: 0, codes }] });
   };
 }
 const lowRank = step({ kind: 'lowrank', rank: 1, scale: 1 }, (at) =>

@@ -271,10 +271,7 @@ export interface Example {
   readonly targets: Int32Array;
 }
 
-/**
- * Examples in the fixed shape of one program call: S sequences of T tokens, P scored positions each, padded. The shape
- * depends on the examples' own lengths only, never on how many there are, so that no loss depends on its company.
- */
+/** Examples in the fixed shape of one program call: S sequences of T tokens, P scored positions each, both padded. */
 export interface Batch {
   readonly sequences: number;
   readonly tokens: number;
@@ -287,6 +284,6 @@ export interface Batch {
   readonly targets: Int32Array;
   /** (S·P) 1 where a position counts, 0 where it is padding. */
   readonly weights: Float32Array;
-  /** (S) index of each sequence's example in the list that was batched; -1 for padding. */
+  /** (S) index of each sequence's example in the list that was batched. */
   readonly members: Int32Array;
 }

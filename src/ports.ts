@@ -55,6 +55,15 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Bytes at places of a file, for what does not fit into memory. Nobody else reads it, and it need not outlive a crash. */
+export interface PageFile {
+  /** Fills `into` from byte `at` on. */
+  read(at: number, into: Uint8Array): Promise<void>;
+  write(at: number, from: Uint8Array): Promise<void>;
+  /** The file is gone then. */
+  close(): Promise<void>;
+}
+
 export interface Clock {
   /** Milliseconds, monotonic. */
   now(): number;

@@ -1,14 +1,18 @@
 /**
- * Committed rounds → weights: q ← q + Σ c z, in integers (docs/NUMBERS.md 7). The only code that writes weights.
+ * Committed rounds → weights: q ← q + Σ c z, in integers (docs/NUMBERS.md 6).
  *
  * @module
  */
-import type { Tensor, Weights } from '../model/weights.ts';
+import type { Fixed, Weights } from '../model/weights.ts';
 import { type Direction, type DirectionKey, type Header, NO_LOSS, type Round, SHARED_SLOT } from '../nouns.ts';
+import { SCALE_UNIT } from '../numeric/byte.ts';
 import { coefficient } from '../numeric/coefficient.ts';
-import { checkRange } from '../numeric/fixed.ts';
+import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
-import { roundingWord } from '../numeric/noise.ts';
+import { isMatrix, roundingWord } from '../numeric/noise.ts';
+
+/** Largest |z| of binomial noise: 8 of 16 bits more or fewer than half. */
+const MAX_BINOMIAL = 8;
 
 /** A code and the direction it belongs to. */
 export interface Contribution {
@@ -34,7 +38,7 @@ export const contributions = (run: number, { header, segments }: Round): readonl
   );
 
 /** What each contribution adds to a tensor. Zero terms are left out. */
-export function termsOf({ id, exponent }: Tensor, header: Header, set: readonly Contribution[]): readonly Term[] {
+export function termsOf({ id, exponent }: Fixed, header: Header, set: readonly Contribution[]): readonly Term[] {
   const terms: Term[] = [];
   for (const { key, code } of set) {
     const c = coefficient(header, code, exponent, roundingWord(key, id));
@@ -43,16 +47,37 @@ export function termsOf({ id, exponent }: Tensor, header: Header, set: readonly 
   return terms;
 }
 
+/** Upper bound of what a round adds to |q|: |z| times the sum of all |c|, each rounded up. */
+function rise(
+  { exponent, shape }: Fixed,
+  { kind, rank }: Direction,
+  header: Header,
+  set: readonly Contribution[],
+): number {
+  const z = kind === 'binomial' ? MAX_BINOMIAL : kind === 'lowrank' && isMatrix(shape) ? rank : 1;
+  let sum = 0;
+  for (const { code } of set) sum += Math.abs(code) + 1 / z; // c is less than one above its unrounded value
+  return z * (Math.abs(header.gain) * (header.scale * SCALE_UNIT) * powerOfTwo(-exponent) * sum + set.length);
+}
+
 /**
- * Applies one round. Any order of its records gives the same bits.
+ * Owes a round to the weights: it is added to each tensor when that is next looked at, in any order, to the same bits.
+ * Only where a weight might leave its range is it added now, and looked at.
+ *
  * @throws {Fault} RANGE naming the tensor. The weights are no use then: the run has ended.
  */
-export function applyRound({ tensors, kernels }: Weights, direction: Direction, run: number, round: Round): void {
+export async function applyRound(weights: Weights, direction: Direction, run: number, round: Round): Promise<void> {
+  const { header } = round;
   const set = contributions(run, round);
-  for (const tensor of tensors) {
-    const terms = termsOf(tensor, round.header, set);
-    if (terms.length === 0) continue;
-    kernels.apply(tensor.q, tensor, direction.kind, direction.rank, terms);
-    checkRange(kernels.peak(tensor.q), tensor.name);
+  if (set.length === 0) return;
+  const { kind, rank } = direction;
+  weights.owe({ kind, rank, terms: (tensor) => termsOf(tensor, header, set) });
+  for (const tensor of weights.tensors) {
+    const { id, name } = tensor;
+    weights.reach[id]! += rise(tensor, direction, header, set);
+    if (weights.reach[id]! <= MAX_Q) continue;
+    const peak = await weights.visit(name, (page) => page.kernels.peak(page.tensor(name).q));
+    weights.reach[id] = peak;
+    checkRange(peak, name);
   }
 }

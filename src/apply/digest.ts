@@ -4,25 +4,27 @@
  *
  * @module
  */
-import type { Tensor, Weights } from '../model/weights.ts';
+import type { Weights } from '../model/weights.ts';
 import { checksumKey } from '../numeric/checksum.ts';
 import { checkRange } from '../numeric/fixed.ts';
-import { merkleRoot } from '../numeric/merkle.ts';
+import { leafHashes, rootOf } from '../numeric/merkle.ts';
 import type { Crypto } from '../ports.ts';
 
 /** Eight bytes over all tensors in id order, under the key of `round`. @throws {Fault} RANGE naming the tensor */
-export function checksum({ tensors, kernels }: Weights, round: number, run: number): Uint8Array {
+export async function checksum(weights: Weights, round: number, run: number): Promise<Uint8Array> {
   const key = checksumKey(round, run);
   let low = 0;
   let high = 0;
   let offset = 0;
-  for (const { name, q } of tensors) {
-    const part = kernels.checksum(q, key, offset);
-    checkRange(part.peak, name);
-    low = (low + part.low) >>> 0;
-    high = (high + part.high) >>> 0;
-    offset += q.length;
-  }
+  for (const { name } of weights.tensors)
+    await weights.visit(name, ({ kernels, tensor }) => {
+      const { q } = tensor(name);
+      const part = kernels.checksum(q, key, offset);
+      checkRange(part.peak, name);
+      low = (low + part.low) >>> 0;
+      high = (high + part.high) >>> 0;
+      offset += q.length;
+    });
   const bytes = new Uint8Array(8);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, low, true);
@@ -31,8 +33,11 @@ export function checksum({ tensors, kernels }: Weights, round: number, run: numb
 }
 
 /** SHA-256 Merkle root over the weights, tensor by tensor in id order. */
-export const root = (tensors: readonly Pick<Tensor, 'q'>[], { sha256 }: Crypto): Uint8Array =>
-  merkleRoot(
-    tensors.map(({ q }) => q),
-    sha256,
-  );
+export async function root(weights: Weights, { sha256 }: Crypto): Promise<Uint8Array> {
+  const leaves: Uint8Array[] = [];
+  for (const { name } of weights.tensors)
+    await weights.visit(name, ({ tensor }) => {
+      for (const leaf of leafHashes(tensor(name).q, sha256)) leaves.push(leaf);
+    });
+  return rootOf(leaves, sha256);
+}

@@ -1,6 +1,7 @@
 /**
- * Examples → calls of a fixed shape. An example's own length decides the shape of its call: T by its bucket, S by T.
- * How many others there are decides only how many calls, so that a loss never depends on its company.
+ * Examples → calls of a fixed shape: sequences of one length side by side, as many as there are up to what keeps a
+ * matrix product busy, so that nothing is computed twice. What else is in a call shows in no bit of a sequence's numbers
+ * (`test/engine/invariance.test.ts`), so a loss never depends on its company.
  *
  * @module
  */
@@ -11,19 +12,18 @@ const ROWS = 512;
 /** Sequences of a call at most. Even, since a probe lays its two signs side by side. */
 const SEQUENCES = 8;
 
-/** Sequence lengths that programs are built for: steps of about a third, so that padding costs about a sixth. */
-const BUCKETS: readonly number[] = [
-  8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096,
-];
+/** Sequence lengths that programs are built for lie an eighth of themselves apart, at least so many tokens. */
+const STEP = 4;
 
-/** T for an example: windows of text, where every token is scored, are not padded at all. */
+/** T for an example: the next length up. Windows of text, where every token is scored, are not padded at all. */
 export function bucketOf({ tokens, at }: Example): number {
   const n = tokens.length;
   if (at.length === n) return n;
-  return BUCKETS.find((bucket) => bucket >= n) ?? Math.ceil(n / 4096) * 4096;
+  const step = Math.max(STEP, 2 ** (Math.floor(Math.log2(n)) - 3));
+  return Math.ceil(n / step) * step;
 }
 
-/** S for calls of `tokens` tokens a sequence: even, at least 2. */
+/** Most sequences of `tokens` tokens in a call: even, at least 2. */
 export const sequencesFor = (tokens: number): number =>
   Math.max(2, Math.min(SEQUENCES, 2 * Math.floor(ROWS / tokens / 2)));
 
@@ -32,7 +32,7 @@ const scoredFor = ({ at }: Example, tokens: number): number => (at.length === 1 
 
 /**
  * Groups examples by shape, in the order they come. Neighbours of one shape stay neighbours: with every example given
- * twice, sequences 2i and 2i + 1 of a batch are a pair. Padding repeats the first sequence of its batch.
+ * twice, sequences 2i and 2i + 1 of a batch are a pair.
  *
  * @param positions longest sequence of the model: no T exceeds it, if no example does.
  */
@@ -49,18 +49,13 @@ export function batchExamples(examples: readonly Example[], positions: number = 
   return [...groups.values()].flatMap(({ tokens, scored, members }) => {
     const sequences = sequencesFor(tokens);
     return Array.from({ length: Math.ceil(members.length / sequences) }, (_, call) =>
-      fill(examples, members.slice(call * sequences, (call + 1) * sequences), sequences, tokens, scored),
+      fill(examples, members.slice(call * sequences, (call + 1) * sequences), tokens, scored),
     );
   });
 }
 
-function fill(
-  examples: readonly Example[],
-  members: readonly number[],
-  sequences: number,
-  tokens: number,
-  scored: number,
-): Batch {
+function fill(examples: readonly Example[], members: readonly number[], tokens: number, scored: number): Batch {
+  const sequences = members.length;
   const batch: Batch = {
     sequences,
     tokens,
@@ -69,10 +64,10 @@ function fill(
     at: new Int32Array(sequences * scored),
     targets: new Int32Array(sequences * scored),
     weights: new Float32Array(sequences * scored),
-    members: Int32Array.from({ length: sequences }, (_, s) => members[s] ?? -1),
+    members: Int32Array.from(members),
   };
-  for (let s = 0; s < sequences; s++) {
-    const example = examples[members[s] ?? members[0]!]!;
+  for (const [s, member] of members.entries()) {
+    const example = examples[member]!;
     batch.ids.set(example.tokens, s * tokens);
     // A position that is padding reads the row of the last one scored, and weighs nothing.
     for (let p = 0; p < scored; p++) {
@@ -80,7 +75,7 @@ function fill(
       batch.at[s * scored + p] = s * tokens + example.at[i]!;
       batch.targets[s * scored + p] = example.targets[i]!;
     }
-    if (s < members.length) batch.weights.fill(1, s * scored, s * scored + example.at.length);
+    batch.weights.fill(1, s * scored, s * scored + example.at.length);
   }
   return batch;
 }

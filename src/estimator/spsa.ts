@@ -9,10 +9,10 @@
  * @module
  */
 import { batchExamples } from '../data/batch.ts';
-import type { Batch, Direction, DirectionKey, Example, Task } from '../nouns.ts';
-import type { Perturbation } from '../objective/feeds.ts';
+import type { Direction, DirectionKey, Example, Task } from '../nouns.ts';
 import { type Forward, headOf } from '../objective/forward.ts';
 import { sequenceLosses } from '../objective/loss.ts';
+import { type Cover, EVERYTHING, type Perturbation } from '../objective/perturbation.ts';
 
 /** A direction and the samples it is measured on. */
 export interface Probe {
@@ -32,6 +32,7 @@ export interface Measurement {
 
 /**
  * Projected gradients of many probes.
+ * @param cover tensors that the directions move.
  * @param eps half the distance between the two measurements along a unit-variance direction, in units of weights.
  * @returns (probes) loss per unit of direction; NaN where a loss was not a number.
  */
@@ -40,63 +41,63 @@ export async function spsa(
   direction: Direction,
   eps: number,
   probes: readonly Probe[],
+  cover: Cover = EVERYTHING,
 ): Promise<Float64Array> {
   const pairs = direction.kind === 'lowrank' ? sided : dense;
   const delta = eps * direction.scale;
-  const differences = await pairs(measurement, direction, delta, probes);
+  const differences = await pairs(measurement, direction, delta, probes, cover);
   return differences.map((difference) => difference / (2 * eps));
 }
 
-/** Mean L+ - L- of each probe, all probes in shared calls: both signs of every sample side by side. */
+/** Mean L+ - L- of each probe: both signs of every sample side by side. */
 async function sided(
   m: Measurement,
   { rank }: Direction,
   delta: number,
   probes: readonly Probe[],
+  cover: Cover,
 ): Promise<Float64Array> {
   const samples = probes.flatMap(({ key, examples }) => examples.map((example) => ({ key, example })));
   const batches = batchExamples(
     samples.flatMap(({ example }) => [example, example]),
     m.positions,
   );
-  const sampleOf = (batch: Batch, pair: number) => batch.members[2 * pair]! >> 1; // -1, padding, stays -1
-  const keys = batches.map((batch) =>
-    Array.from({ length: batch.sequences / 2 }, (_, pair) => samples[Math.max(0, sampleOf(batch, pair))]!.key),
+  const keys = batches.map(({ members }) =>
+    Array.from({ length: members.length / 2 }, (_, pair) => samples[members[2 * pair]! >> 1]!.key),
   );
-  const perturbation: Perturbation = { kind: 'sided', rank, delta, keys };
+  const perturbation: Perturbation = { kind: 'sided', rank, delta, keys, cover };
   const [outputs] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
   const differences = new Float64Array(samples.length);
   for (const [i, batch] of batches.entries()) {
     const losses = sequenceLosses(m.task, batch, outputs![i]!);
-    for (let pair = 0; pair < batch.sequences / 2; pair++) {
-      const sample = sampleOf(batch, pair);
-      if (sample >= 0) differences[sample] = losses[2 * pair]! - losses[2 * pair + 1]!;
-    }
+    for (let s = 0; s < batch.sequences; s += 2) differences[batch.members[s]! >> 1] = losses[s]! - losses[s + 1]!;
   }
   return meansOf(probes, differences);
 }
 
-/** Mean L+ - L- of each probe, one call a probe: its perturbed weights are made in scratch, both signs in one visit. */
+/** Mean L+ - L- of each probe: its perturbed weights are made in scratch, both signs in one visit of a stage. */
 async function dense(
   m: Measurement,
   { kind, rank }: Direction,
   delta: number,
   probes: readonly Probe[],
+  cover: Cover,
 ): Promise<Float64Array> {
-  const differences: number[] = [];
-  for (const { key, examples } of probes) {
-    const batches = batchExamples(examples, m.positions);
-    const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, key };
-    const [plus, minus] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
-    const own = new Float64Array(examples.length);
-    for (const [i, batch] of batches.entries()) {
-      const above = sequenceLosses(m.task, batch, plus![i]!);
-      const below = sequenceLosses(m.task, batch, minus![i]!);
-      batch.members.forEach((member, s) => {
-        if (member >= 0) own[member] = above[s]! - below[s]!;
-      });
-    }
-    differences.push(...own);
+  let samples = 0;
+  const parts = probes.flatMap(({ key, examples }) => {
+    const first = samples;
+    samples += examples.length;
+    return batchExamples(examples, m.positions).map((batch) => ({ key, first, batch }));
+  });
+  const batches = parts.map(({ batch }) => batch);
+  const keys = parts.map(({ key }) => key);
+  const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, keys, cover };
+  const [plus, minus] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
+  const differences = new Float64Array(samples);
+  for (const [i, { batch, first }] of parts.entries()) {
+    const above = sequenceLosses(m.task, batch, plus![i]!);
+    const below = sequenceLosses(m.task, batch, minus![i]!);
+    for (const [s, member] of batch.members.entries()) differences[first + member] = above[s]! - below[s]!;
   }
   return meansOf(probes, differences);
 }

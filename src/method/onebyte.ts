@@ -39,5 +39,5 @@ export async function measureRecords(
   return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
 }
 
-export const applyCommitted = (learner: Learner, round: Round): void =>
+export const applyCommitted = (learner: Learner, round: Round): Promise<void> =>
   applyRound(learner.weights, learner.manifest.direction, learner.run, round);

@@ -18,7 +18,8 @@ export interface Written {
 export interface Architecture {
   readonly embed: Written;
   readonly blocks: readonly Written[];
-  head(head: Head): Written;
+  readonly final: Written;
+  piece(head: Head, rows: { readonly first: number; readonly count: number }): Written;
 }
 
 const NO_CONSTANTS = (): Readonly<Record<string, Float32Array>> => ({});

@@ -5,6 +5,7 @@
  * @module
  */
 import { Fault } from '../faults.ts';
+import { size } from '../graph/shape.ts';
 import { isFloat, toFloat32 } from './floats.ts';
 import { openSafetensors, type StoredTensor } from './safetensors.ts';
 import type { ByteSource } from './source.ts';
@@ -14,8 +15,11 @@ export const INDEX_FILE = 'model.safetensors.index.json';
 
 export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** A tensor's elements, row-major; F16 and BF16 widened exactly. @throws {Fault} MODEL_INVALID, MODEL_UNSUPPORTED */
-  read(name: string): Promise<Float32Array>;
+  /**
+   * A tensor's elements, row-major, `count` of them from `first` on; F16 and BF16 widened exactly.
+   * @throws {Fault} MODEL_INVALID, MODEL_UNSUPPORTED
+   */
+  read(name: string, first: number, count: number): Promise<Float32Array>;
   /** A tensor as it is stored. @throws {Fault} MODEL_INVALID */
   readBytes(name: string): Promise<Uint8Array>;
 }
@@ -70,11 +74,12 @@ export async function openCheckpoint(sources: readonly ByteSource[]): Promise<Ch
   return {
     tensors,
     readBytes,
-    async read(name) {
-      const { dtype } = find(name);
+    async read(name, first, count) {
+      const { dtype, shape, bytes, offset } = find(name);
       if (!isFloat(dtype))
         throw new Fault('MODEL_UNSUPPORTED', `tensor "${name}" is ${dtype}; weights must be F32, F16 or BF16`);
-      return toFloat32(dtype, await readBytes(name));
+      const each = bytes / size(shape);
+      return toFloat32(dtype, await home.get(name)!.read(offset + first * each, count * each));
     },
   };
 }

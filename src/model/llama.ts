@@ -10,7 +10,7 @@ import type { Value } from '../nouns.ts';
 import { type Architecture, stage } from './architecture.ts';
 import { attend, causalMask, splitHeads } from './attention.ts';
 import type { LlamaConfig } from './config.ts';
-import { HEAD, headName, writeHead } from './head.ts';
+import { headName, writeFinal, writePiece } from './head.ts';
 import { ropeTables } from './rope.ts';
 import type { Sketch } from './sided.ts';
 
@@ -40,12 +40,18 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
         },
       ),
     ),
-    head: (head) =>
+    final: stage(
+      'llama final',
+      settings,
+      (input) => at + input,
+      (s) => writeFinal(s, hidden, (x) => norm(s, x, 'norm.weight', config)),
+    ),
+    piece: (head, rows) =>
       stage(
-        `llama ${headName(head)}`,
+        `llama ${headName(head)} ${rows.count}`,
         settings,
-        (input) => (input === HEAD ? matrix : at + input),
-        (s) => writeHead(s, head, hidden, vocabulary, (x) => norm(s, x, 'norm.weight', config)),
+        () => matrix,
+        (s) => writePiece(s, head, hidden, vocabulary, rows),
       ),
   };
 }

@@ -7,6 +7,7 @@
 import { Fault } from '../faults.ts';
 import type { Architecture } from './architecture.ts';
 import type { ModelConfig } from './config.ts';
+import { piecesOf } from './head.ts';
 import { llama } from './llama.ts';
 import { opt } from './opt.ts';
 import type { Model, TensorSpec } from './stage.ts';
@@ -38,9 +39,12 @@ export function modelOf(config: ModelConfig, tensors: TensorShapes): Model {
       `the checkpoint holds no "${EMBEDDING}"; is it of a ${config.architecture} model?`,
     );
   const tied = config.tied || !tensors.has(HEAD_MATRIX);
-  const { embed, blocks, head } = architecture(config, at, tied ? at + EMBEDDING : HEAD_MATRIX);
+  const { embed, blocks, final, piece } = architecture(config, at, tied ? at + EMBEDDING : HEAD_MATRIX);
 
-  const shapes = new Map([embed, ...blocks, head({ kind: 'logits' })].flatMap((written) => [...written.shapes]));
+  const pieces = piecesOf(config.vocabulary);
+  const [first] = pieces;
+  const written = [embed, ...blocks, final, piece({ kind: 'logits' }, first!)];
+  const shapes = new Map(written.flatMap(({ shapes }) => [...shapes]));
   for (const [name, shape] of shapes) {
     const found = tensors.get(name)?.shape;
     if (!found) throw new Fault('MODEL_INVALID', `the checkpoint holds no tensor "${name}"; fetch it again`);
@@ -60,6 +64,8 @@ export function modelOf(config: ModelConfig, tensors: TensorShapes): Model {
     tensors: names.map((name, id): TensorSpec => ({ name, shape: shapes.get(name)!, id })),
     embed: embed.stage,
     blocks: blocks.map((written) => written.stage),
-    head: (kind) => head(kind).stage,
+    final: final.stage,
+    head: (kind) =>
+      (kind.kind === 'choice' ? [first!] : pieces).map((rows) => ({ ...rows, stage: piece(kind, rows).stage })),
   };
 }

@@ -7,7 +7,7 @@ import type { Value } from '../nouns.ts';
 import { type Architecture, stage } from './architecture.ts';
 import { attend, causalMask, splitHeads } from './attention.ts';
 import type { OptConfig } from './config.ts';
-import { HEAD, headName, writeHead } from './head.ts';
+import { headName, writeFinal, writePiece } from './head.ts';
 import type { Sketch } from './sided.ts';
 
 /** Rows of the position table before position 0: fairseq counted from behind its padding index 1. */
@@ -43,12 +43,18 @@ export function opt(config: OptConfig, at: string, matrix: string): Architecture
         ({ tokens }) => ({ mask: causalMask(tokens) }),
       ),
     ),
-    head: (head) =>
+    final: stage(
+      'opt final',
+      settings,
+      (input) => at + input,
+      (s) => writeFinal(s, hidden, (x) => norm(s, x, 'final_layer_norm')),
+    ),
+    piece: (head, rows) =>
       stage(
-        `opt ${headName(head)}`,
+        `opt ${headName(head)} ${rows.count}`,
         settings,
-        (input) => (input === HEAD ? matrix : at + input),
-        (s) => writeHead(s, head, hidden, vocabulary, (x) => norm(s, x, 'final_layer_norm')),
+        () => matrix,
+        (s) => writePiece(s, head, hidden, vocabulary, rows),
       ),
   };
 }

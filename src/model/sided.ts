@@ -71,6 +71,12 @@ export class Sketch {
     return bias === undefined ? y : this.shift(y, bias);
   }
 
+  /** x (S·P, in) -> products with `count` consecutive rows of a stored (out, in) matrix, (S·P, count). */
+  piece(x: Value, input: string, out: number, first: number, count: number): Value {
+    this.uses.push({ input, access: { as: 'piece', first, count }, shape: [out, x.shape[1]!] });
+    return this.#product(x, input, count);
+  }
+
   /** x (S·P, in) -> products with C chosen rows of a stored (out, in) matrix, (S·P, C). */
   choices(x: Value, input: string, out: number, choices: number): Value {
     this.uses.push({ input, access: { as: 'rows', of: 'choices' }, shape: [out, x.shape[1]!] });

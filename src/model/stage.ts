@@ -30,6 +30,7 @@ export type Form = { readonly kind: 'plain' } | { readonly kind: 'sided'; readon
  * | access | input | shape | sided: also |
  * |---|---|---|---|
  * | matrix (o,i) | `name` | (o,i) | `name.v` (S,r,i), `name.u` (S,r,o) |
+ * | piece of a matrix, from (V,D) | `name` | (n,D) | `name.v` (S,r,D), `name.u` (S,r,n) |
  * | vector (n) | `name` | plain (n), sided (S,1,n) | |
  * | rows of tokens, from (V,D) | `name` | (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | rows of positions, from (M,D) | `name` | (T,D), row t + offset | `name.u` (S,r,T), `name.v` (S,r,D) |
@@ -39,6 +40,8 @@ export type Form = { readonly kind: 'plain' } | { readonly kind: 'sided'; readon
  */
 export type Access =
   | { readonly as: 'matrix' }
+  /** Rows `first` … `first + count - 1`. */
+  | { readonly as: 'piece'; readonly first: number; readonly count: number }
   | { readonly as: 'vector' }
   | { readonly as: 'rows'; readonly of: 'tokens' | 'choices' }
   | { readonly as: 'rows'; readonly of: 'positions'; readonly offset: number };
@@ -61,9 +64,10 @@ export interface Stage {
 }
 
 /**
- * What the head computes from `x` (S·T, D) and `at` i32 (S·P), row indices into x:
- * `lm`: input `targets` i32 (S·P) → `nll` (S·P), nats. `choice`: `scores` (S·P, C), the logits of the bound choice
- * rows. `logits`: `logits` (S·P, V).
+ * What the head computes, piece by piece, from `x` (S·P, D), the scored rows of the last activations:
+ * `lm`: input `targets` i32 (S·P), rows of the piece → `picked` (S·P), their logits, and `share` (S·P), the logarithms of
+ * their parts in the piece's softmax. `choice` (one piece): `scores` (S·P, C), the logits of the bound choice rows.
+ * `logits`: `logits` (S·P, n) of the piece's n rows.
  */
 export type Head =
   | { readonly kind: 'lm' }
@@ -90,5 +94,16 @@ export interface Model {
   readonly embed: Stage;
   /** x → y, (S·T, D) both. */
   readonly blocks: readonly Stage[];
-  head(head: Head): Stage;
+  /** x (S·T, D), `at` i32 (S·P) → y (S·P, D): scored rows, through the last norm. */
+  readonly final: Stage;
+  /** The head, cut into pieces of consecutive rows; a choice has one. */
+  head(head: Head): readonly Piece[];
+}
+
+/** Part of the head. */
+export interface Piece {
+  readonly stage: Stage;
+  /** First row of the head matrix in it, and how many. */
+  readonly first: number;
+  readonly count: number;
 }

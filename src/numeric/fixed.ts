@@ -11,6 +11,9 @@ export const MIN_EXPONENT = -27;
 /** |q| above this is the fault RANGE: a fourfold growth of the largest weight, and a doubling before int32 wraps. */
 export const MAX_Q: number = 2 ** 30;
 
+/** |q| of a base is at most this. */
+export const MAX_BASE_Q: number = 2 ** 28;
+
 const EXPONENT_MASK = 0x7f800000;
 
 const bits = new DataView(new ArrayBuffer(8));
@@ -22,26 +25,38 @@ export function powerOfTwo(e: number): number {
 }
 
 /**
- * max(-27, smallest e with max|w| <= 2^28 · 2^e), from the bits.
+ * Bits of the largest |w|, which are ordered as |w| is.
  *
- * @param w (n,) f32. @param name of the tensor, for the message.
+ * @param w (n,) f32. @param name of the tensor, for the message. @param first its element that w begins with.
+ * @param before magnitude of what came before these.
  * @throws {Fault} MODEL_INVALID at a NaN or an infinity.
  */
-export function exponentOf(w: Float32Array, name: string): number {
+export function magnitudeOf(w: Float32Array, name: string, first = 0, before = 0): number {
   const words = new Int32Array(w.buffer, w.byteOffset, w.length);
-  let peak = 0;
+  let peak = before;
   for (let i = 0; i < words.length; i++) {
-    const magnitude = words[i]! & 0x7fffffff; // ordered as |w| is
+    const magnitude = words[i]! & 0x7fffffff;
     if (magnitude > peak) peak = magnitude;
   }
   if (peak >= EXPONENT_MASK) {
     const at = words.findIndex((b) => (b & EXPONENT_MASK) === EXPONENT_MASK);
-    throw new Fault('MODEL_INVALID', `tensor "${name}" holds ${w[at]} at element ${at}; use a checkpoint without it`);
+    throw new Fault(
+      'MODEL_INVALID',
+      `tensor "${name}" holds ${w[at]} at element ${first + at}; use a checkpoint without it`,
+    );
   }
+  return peak;
+}
+
+/** max(-27, smallest e with max|w| <= 2^28 · 2^e). @param magnitude bits of max|w|. */
+export function exponentFor(magnitude: number): number {
   // A set mantissa bit means |w| is above the power of two its exponent names: round the exponent up.
-  const log2 = ((peak + 0x007fffff) >>> 23) - 127;
+  const log2 = ((magnitude + 0x007fffff) >>> 23) - 127;
   return Math.max(MIN_EXPONENT, log2 - 28);
 }
+
+/** As `exponentFor`, of a whole tensor. @throws {Fault} MODEL_INVALID */
+export const exponentOf = (w: Float32Array, name: string): number => exponentFor(magnitudeOf(w, name));
 
 /** q[i] = floor(w[i] · 2^-exponent + 1/2): exact in doubles, as w has 24 significant bits. */
 export function quantise(w: Float32Array, exponent: number, q: Int32Array): void {

@@ -54,12 +54,21 @@ export interface Kernels {
   ): void;
 
   /**
-   * One Rademacher factor of a low-rank direction: out[i] = ±fround(value) for i < out.length.
+   * Part of a Rademacher factor of a low-rank direction: out[i] = ±fround(value), the sign that of element first + i.
    * @param stream U_STREAM (rows) or V_STREAM (columns). @param component which of the `rank` outer products.
+   * @param first a multiple of 512, the elements that are made at once.
    */
-  factor(stream: 1 | 2, component: number, tensorId: number, key: DirectionKey, value: number, out: Float32Array): void;
+  factor(
+    stream: 1 | 2,
+    component: number,
+    tensorId: number,
+    key: DirectionKey,
+    value: number,
+    first: number,
+    out: Float32Array,
+  ): void;
 
-  /** As `factor`, only at the given element indices: out[i] = factor[index[i]]. */
+  /** As `factor`, only at the given elements: out[i] = factor[index[i]]. */
   factorAt(
     stream: 1 | 2,
     component: number,

@@ -78,3 +78,12 @@ export function checkPart(first: number, length: number, kind: DirectionKind, te
   if (first % columns !== 0 || length % columns !== 0)
     throw new RangeError(`"first" expected whole rows of ${columns}, got ${length} elements from ${first} on`);
 }
+
+/** Signs are made so many at a time: four blocks. */
+export const GROUP = 512;
+
+/** @throws {RangeError} unless a factor can begin at this element. */
+export function checkFirst(first: number): void {
+  if (!(Number.isInteger(first) && first >= 0 && first % GROUP === 0))
+    throw new RangeError(`"first" expected a multiple of ${GROUP}, got ${first}`);
+}

@@ -6,37 +6,12 @@
  */
 import { Fault } from '../faults.ts';
 import { size } from '../graph/shape.ts';
-import type { Access, Binding, Dims, Form, Stage } from '../model/stage.ts';
-import type { Tensor, Weights } from '../model/weights.ts';
-import type { Batch, DirectionKey, DirectionKind } from '../nouns.ts';
+import type { Access, Binding, Dims, Stage } from '../model/stage.ts';
+import type { Page, Tensor } from '../model/weights.ts';
+import type { Batch, DirectionKey } from '../nouns.ts';
 import { isMatrix, U_STREAM, V_STREAM } from '../numeric/noise.ts';
-import { asInts, padded, type Scratch } from './scratch.ts';
-
-/** What is added to the weights while a loss is measured. `delta` is eps · scale, the length of one unit of noise. */
-export type Perturbation =
-  | { readonly kind: 'none' }
-  /** One direction for the call, materialised: lane 0 is θ + delta z, lane 1 is θ - delta z. */
-  | {
-      readonly kind: 'dense';
-      readonly noise: DirectionKind;
-      readonly rank: number;
-      readonly delta: number;
-      readonly key: DirectionKey;
-    }
-  /** One low-rank direction for each pair of sequences: sequence 2i gets +delta z, 2i + 1 gets -delta z. */
-  | {
-      readonly kind: 'sided';
-      readonly rank: number;
-      readonly delta: number;
-      /** (batches)(S/2) */
-      readonly keys: readonly (readonly DirectionKey[])[];
-    };
-
-export const formOf = (p: Perturbation): Form =>
-  p.kind === 'sided' ? { kind: 'sided', rank: p.rank } : { kind: 'plain' };
-
-/** Copies of the weights that a call needs at once: two for a dense pair of measurements. */
-export const lanesOf = (p: Perturbation): number => (p.kind === 'dense' ? 2 : 1);
+import { asInts, padded } from '../numeric/scratch.ts';
+import { type Dense, lanesOf, type Perturbation, type PerturbationKind, type Sided } from './perturbation.ts';
 
 export type Feeds = Record<string, Float32Array>;
 
@@ -58,68 +33,110 @@ function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Arra
 const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: number): number =>
   of === 'tokens' ? sequences * tokens : of === 'choices' ? choices : tokens;
 
-const width = (tensor: Tensor): number => tensor.shape[1]!;
+const width = (shape: readonly number[]): number => shape[1]!;
 
-/** Feeds of a stage that all batches share: whole tensors, once a lane. */
-export function stageFeeds(stage: Stage, weights: Weights, p: Perturbation, scratch: Scratch): Feeds[] {
-  const { kernels } = weights;
+/** Elements of a tensor that a stage reads as a whole: all, or a piece. `undefined`: chosen rows, batch by batch. */
+function span(
+  access: Access,
+  shape: readonly number[],
+): { readonly first: number; readonly count: number } | undefined {
+  if (access.as === 'rows') return undefined;
+  if (access.as === 'piece') return { first: access.first * width(shape), count: access.count * width(shape) };
+  return { first: 0, count: size(shape) };
+}
+
+/** Many rows of a small table are cheaper perturbed with all of it: noise is made in groups of 512 elements. */
+const asTable = (rows: number, shape: readonly number[]): boolean => 2 * rows >= shape[0]!;
+
+/** Θ ± delta z on elements `first` …, both lanes; Θ twice where the direction does not move the tensor. */
+function perturbed(
+  tensor: Tensor,
+  { kernels }: Page,
+  p: Dense,
+  key: DirectionKey,
+  first: number,
+  [plus, minus]: readonly Float32Array[],
+): void {
+  const delta = p.cover(tensor.id) ? p.delta : 0;
+  kernels.materialisePair(tensor.q, tensor.exponent, tensor, p.noise, p.rank, key, delta, first, plus!, minus!);
+}
+
+/**
+ * Feeds of a stage that all batches share, once a lane.
+ * @param key of the direction that a dense perturbation measures now.
+ */
+export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: DirectionKey | undefined): Feeds[] {
+  const { kernels, scratch } = page;
   const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
   for (const { input, tensor: name, access } of stage.bindings) {
-    const tensor = weights.byName(name);
+    const tensor = page.tensor(name);
+    const whole = span(access, tensor.shape);
+    if (whole === undefined || (p.kind === 'sided' && access.as === 'vector')) continue;
+    const { first, count } = whole;
     if (p.kind === 'dense') {
-      // Row access too: noise is addressed by element, so rows are copied out of the perturbed whole.
-      const [plus, minus] = lanes.map((lane) => (lane[input] = scratch.take(tensor.q.length)));
-      kernels.materialisePair(tensor.q, tensor.exponent, tensor, p.noise, p.rank, p.key, p.delta, 0, plus!, minus!);
-    } else if (access.as === 'matrix' || (access.as === 'vector' && p.kind === 'none')) {
-      const whole = scratch.take(tensor.q.length);
-      lanes[0]![input] = whole;
-      kernels.materialise(tensor.q, tensor.exponent, whole);
+      const pair = lanes.map((lane) => (lane[input] = scratch.take(count)));
+      perturbed(tensor, page, p, key!, first, pair);
+    } else {
+      kernels.materialise(
+        tensor.q.subarray(first, first + count),
+        tensor.exponent,
+        (lanes[0]![input] = scratch.take(count)),
+      );
     }
   }
   return lanes;
 }
 
-/** Feeds of a stage that depend on the batch: rows, and the sides of low-rank directions. */
+/** Feeds of a stage that depend on the batch, once a lane: rows, and the sides of low-rank directions. */
 export function batchFeeds(
   stage: Stage,
-  weights: Weights,
+  page: Page,
   p: Perturbation,
-  whole: Feeds,
   batch: Batch,
-  index: number,
   choices: Int32Array,
-  scratch: Scratch,
-): Feeds {
-  const feeds: Feeds = { ...whole };
+  keys: readonly DirectionKey[],
+): Feeds[] {
+  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
   for (const binding of stage.bindings) {
-    const tensor = weights.byName(binding.tensor);
+    const tensor = page.tensor(binding.tensor);
     const { access, input } = binding;
     if (access.as === 'rows') {
       const rows = rowsOf(access, batch, choices);
-      feeds[input] = gatherRows(tensor, rows, whole[input], weights, scratch);
+      const gathered =
+        p.kind === 'dense' ? perturbedRows(tensor, rows, page, p, keys[0]!) : [plainRows(tensor, rows, page)];
+      for (const [i, lane] of lanes.entries()) lane[input] = gathered[i]!;
     }
-    if (p.kind === 'sided')
-      Object.assign(feeds, sides(binding, tensor, weights, p, p.keys[index]!, batch, choices, scratch));
+    if (p.kind === 'sided') Object.assign(lanes[0]!, sides(binding, tensor, page, p, keys, batch, choices));
   }
-  return feeds;
+  return lanes;
 }
 
-/** Rows of a tensor: out of its perturbed copy where there is one, else straight from the masters. */
-function gatherRows(
-  tensor: Tensor,
-  rows: Int32Array,
-  perturbed: Float32Array | undefined,
-  { kernels }: Weights,
-  scratch: Scratch,
-): Float32Array {
-  const w = width(tensor);
+/** Rows straight from the masters. */
+function plainRows(tensor: Tensor, rows: Int32Array, { kernels, scratch }: Page): Float32Array {
+  const w = width(tensor.shape);
   const out = scratch.take(rows.length * w);
-  if (perturbed) copyRows(perturbed, rows, w, out);
-  else {
-    const fixed = asInts(out); // fixed point first, made floats where it lies
-    copyRows(tensor.q, rows, w, fixed);
-    kernels.materialise(fixed, tensor.exponent, out);
-  }
+  const fixed = asInts(out); // fixed point first, made floats where it lies
+  copyRows(tensor.q, rows, w, fixed);
+  kernels.materialise(fixed, tensor.exponent, out);
+  return out;
+}
+
+/** Rows of both perturbed copies. */
+function perturbedRows(tensor: Tensor, rows: Int32Array, page: Page, p: Dense, key: DirectionKey): Float32Array[] {
+  const { scratch } = page;
+  const w = width(tensor.shape);
+  const out = [0, 1].map(() => scratch.take(rows.length * w));
+  if (asTable(rows.length, tensor.shape)) {
+    const mark = scratch.mark();
+    const tables = out.map(() => scratch.take(tensor.q.length));
+    perturbed(tensor, page, p, key, 0, tables);
+    for (const [i, table] of tables.entries()) copyRows(table, rows, w, out[i]!);
+    scratch.release(mark);
+  } else
+    rows.forEach((row, i) => {
+      const own = out.map((lane) => lane.subarray(i * w, (i + 1) * w));
+      perturbed(tensor, page, p, key, row * w, own);
+    });
   return out;
 }
 
@@ -133,20 +150,20 @@ function copyRows<A extends Float32Array | Int32Array>(table: A, rows: Int32Arra
 function sides(
   { input, access }: Binding,
   tensor: Tensor,
-  { kernels }: Weights,
-  { rank, delta }: Perturbation & { kind: 'sided' },
+  { kernels, scratch }: Page,
+  { rank, delta: step, cover }: Sided,
   keys: readonly DirectionKey[],
   batch: Batch,
   choices: Int32Array,
-  scratch: Scratch,
 ): Feeds {
+  const delta = cover(tensor.id) ? step : 0;
   if (access.as === 'vector') {
     const n = tensor.q.length;
     const out = scratch.take(batch.sequences * n);
-    keys.forEach((key, i) => {
+    for (const [i, key] of keys.entries()) {
       const [plus, minus] = [out.subarray(2 * i * n, (2 * i + 1) * n), out.subarray((2 * i + 1) * n, (2 * i + 2) * n)];
       kernels.materialisePair(tensor.q, tensor.exponent, tensor, 'rademacher', 1, key, delta, 0, plus, minus);
-    });
+    }
     return { [input]: out };
   }
   if (!isMatrix(tensor.shape))
@@ -155,7 +172,7 @@ function sides(
       `tensor "${tensor.name}" (${tensor.shape}) is too thin for low-rank noise; use direction rademacher`,
     );
   const tall = uLength(access, tensor.shape, batch, choices.length);
-  const wide = width(tensor);
+  const wide = width(tensor.shape);
   const u = scratch.take(batch.sequences * rank * tall);
   const v = scratch.take(batch.sequences * rank * wide);
   const rows = access.as === 'rows' ? rowsOf(access, batch, choices) : [];
@@ -167,14 +184,13 @@ function sides(
     for (let k = 0; k < rank; k++) {
       const at = (s * rank + k) * tall;
       const uk = u.subarray(at, at + tall);
-      if (access.as === 'matrix') kernels.factor(U_STREAM, k, tensor.id, key, value, uk);
-      else {
+      if (access.as === 'rows') {
         const own = access.of === 'tokens' ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
         kernels.factorAt(U_STREAM, k, tensor.id, key, value, own, uk);
-      }
+      } else kernels.factor(U_STREAM, k, tensor.id, key, value, access.as === 'piece' ? access.first : 0, uk);
       const vk = v.subarray((s * rank + k) * wide, (s * rank + k + 1) * wide);
       if (s & 1) vk.set(v.subarray(((s - 1) * rank + k) * wide, ((s - 1) * rank + k + 1) * wide));
-      else kernels.factor(V_STREAM, k, tensor.id, key, 1, vk);
+      else kernels.factor(V_STREAM, k, tensor.id, key, 1, 0, vk);
     }
   }
   return { [`${input}.u`]: u, [`${input}.v`]: v };
@@ -182,14 +198,10 @@ function sides(
 
 /** Elements of one `.u`: see `Access`. */
 function uLength(access: Access, shape: readonly number[], dims: Dims, choices: number): number {
+  if (access.as === 'piece') return access.count;
   if (access.as !== 'rows') return shape[0]!;
   return access.of === 'choices' ? choices : dims.tokens;
 }
-
-/** What of a perturbation decides how much scratch it takes. */
-export type PerturbationKind =
-  | Pick<Perturbation & { kind: 'none' | 'dense' }, 'kind'>
-  | Pick<Perturbation & { kind: 'sided' }, 'kind' | 'rank'>;
 
 /** Floats of scratch that a stage takes for one batch, `stageFeeds` and `batchFeeds` together. */
 export function stageScratch(
@@ -200,15 +212,22 @@ export function stageScratch(
   choices: number,
 ): number {
   const { sequences } = dims;
+  const lanes = lanesOf(p);
   let floats = 0;
+  /** Tables that are there for a moment, on top of what was taken before. */
+  let most = 0;
   for (const { tensor, access } of stage.bindings) {
     const shape = shapeOf(tensor);
-    const whole = padded(size(shape));
+    const whole = span(access, shape);
+    if (whole && !(p.kind === 'sided' && access.as === 'vector')) floats += lanes * padded(whole.count);
+  }
+  for (const { tensor, access } of stage.bindings) {
+    const shape = shapeOf(tensor);
     const wide = shape[1] ?? 0;
     const rows = access.as === 'rows' ? rowCount(access, dims, choices) : 0;
-    floats += padded(rows * wide);
-    if (p.kind === 'dense') floats += 2 * whole;
-    else if (access.as === 'matrix' || (access.as === 'vector' && p.kind === 'none')) floats += whole;
+    floats += lanes * padded(rows * wide);
+    if (p.kind === 'dense' && access.as === 'rows' && asTable(rows, shape))
+      most = Math.max(most, floats + lanes * padded(size(shape)));
     if (p.kind !== 'sided') continue;
     if (access.as === 'vector') floats += padded(sequences * size(shape));
     else {
@@ -216,5 +235,5 @@ export function stageScratch(
       floats += padded(sequences * p.rank * tall) + padded(sequences * p.rank * wide) + padded(rows);
     }
   }
-  return floats;
+  return Math.max(floats, most);
 }

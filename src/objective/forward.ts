@@ -5,24 +5,18 @@
  * @module
  */
 import type { Dims, Form, Head, Model, Stage } from '../model/stage.ts';
-import type { Weights } from '../model/weights.ts';
-import type { Batch, Task } from '../nouns.ts';
-import type { Engine, Program } from '../ports.ts';
-import {
-  batchFeeds,
-  formOf,
-  lanesOf,
-  type Perturbation,
-  type PerturbationKind,
-  stageFeeds,
-  stageScratch,
-} from './feeds.ts';
-import { type Scratch, scratchOf } from './scratch.ts';
+import type { Page, Weights } from '../model/weights.ts';
+import type { Batch, DirectionKey, Task } from '../nouns.ts';
+import type { Engine, TypedArray } from '../ports.ts';
+import { batchFeeds, stageFeeds, stageScratch } from './feeds.ts';
+import { coverOf, formOf, lanesOf, type Perturbation, type PerturbationKind } from './perturbation.ts';
+import { programStore } from './programs.ts';
+import { headOutput, type Scores } from './scores.ts';
 
 export interface Forward {
   /**
    * @param choices token ids of the label words, for a choice head.
-   * @returns (lanes)(batches) outputs of the head, row-major: see `Head`.
+   * @returns (lanes)(batches): `lm` nll (S·P), nats; `choice` scores (S·P, C); `logits` (S·P, V). Row-major.
    */
   run(
     batches: readonly Batch[],
@@ -44,8 +38,6 @@ export interface Plan {
 export const headOf = (task: Task): Head =>
   task.kind === 'lm' ? { kind: 'lm' } : { kind: 'choice', choices: task.labels.length };
 
-const stagesOf = (model: Model, head: Head): readonly Stage[] => [model.embed, ...model.blocks, model.head(head)];
-
 /** Floats of scratch that the largest of the planned calls takes. */
 export function scratchLength(model: Model, plans: readonly Plan[]): number {
   const shapes = new Map(model.tensors.map(({ name, shape }) => [name, shape]));
@@ -53,7 +45,8 @@ export function scratchLength(model: Model, plans: readonly Plan[]): number {
   let most = 0;
   for (const { dims, head, perturbation } of plans) {
     const choices = head.kind === 'choice' ? head.choices : 0;
-    for (const stage of stagesOf(model, head))
+    const pieces = model.head(head).map(({ stage }) => stage);
+    for (const stage of [model.embed, ...model.blocks, model.final, ...pieces])
       most = Math.max(most, stageScratch(stage, shapeOf, dims, perturbation, choices));
   }
   return most;
@@ -62,76 +55,184 @@ export function scratchLength(model: Model, plans: readonly Plan[]): number {
 /** Batches that share one making of a stage's weights. */
 const GROUP = 16;
 const NO_CHOICES = new Int32Array(0);
-const OUTPUT = { lm: 'nll', choice: 'scores', logits: 'logits' } as const;
 
-/** @param scratchFloats see `scratchLength`. */
-export function createForward(model: Model, weights: Weights, engine: Engine, scratchFloats: number): Forward {
-  const scratch: Scratch = scratchOf(weights.kernels, scratchFloats);
-  const programs = new Map<string, Promise<Program>>();
-  const constants = new Map<string, Readonly<Record<string, Float32Array>>>();
+/** Activations of the batches of a group, in one or two lanes. Lanes that have not parted yet are one. */
+type Lanes = (Float32Array | undefined)[][];
+
+/** @param weights their pages have scratch of `scratchLength` floats at least. */
+export function createForward(model: Model, weights: Weights, engine: Engine): Forward {
+  const programs = programStore(engine);
   const pool = arrayPool();
+  const ids = new Map(model.tensors.map(({ name, id }) => [name, id]));
 
-  const programOf = (stage: Stage, dims: Dims, form: Form): Promise<Program> =>
-    remembered(programs, `${keyOf(stage, dims)} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`, () =>
-      engine.compile(stage.build(dims, form)),
-    );
-  const constantsOf = (stage: Stage, dims: Dims): Readonly<Record<string, Float32Array>> =>
-    remembered(constants, keyOf(stage, dims), () => stage.constants(dims));
+  /** Whether a direction moves any weight that the stage uses. */
+  const isMoved = ({ bindings }: Stage, p: Perturbation): boolean =>
+    bindings.some(({ tensor }) => coverOf(p)(ids.get(tensor)!));
+
+  /** Runs one stage on all batches of a group. @param own inputs and outputs of a batch in a lane, weights aside. */
+  async function visit(
+    stage: Stage,
+    batches: readonly Batch[],
+    p: Perturbation,
+    choices: Int32Array,
+    own: (i: number, lane: number) => Io,
+  ): Promise<void> {
+    const form = formOf(p);
+    await weights.visit(stage.bindings[0]!.tensor, async (page) => {
+      for (const [from, to, key] of runsOf(batches.length, p)) {
+        const start = page.scratch.mark();
+        const shared = stageFeeds(stage, page, p, key);
+        for (let i = from; i < to; i++)
+          await runBatch(stage, page, p, form, batches[i]!, choices, shared, keysOf(p, i), (lane) => own(i, lane));
+        page.scratch.release(start);
+      }
+    });
+  }
+
+  async function runBatch(
+    stage: Stage,
+    page: Page,
+    p: Perturbation,
+    form: Form,
+    batch: Batch,
+    choices: Int32Array,
+    shared: readonly Record<string, Float32Array>[],
+    keys: readonly DirectionKey[],
+    own: (lane: number) => Io,
+  ): Promise<void> {
+    const mark = page.scratch.mark();
+    const { program, constants } = await programs.of(stage, batch, form);
+    const each = batchFeeds(stage, page, p, batch, choices, keys);
+    for (const [lane, whole] of shared.entries()) {
+      const { feeds, outputs } = own(lane);
+      await program.run({ ...constants, ...whole, ...each[lane], ...feeds }, outputs);
+    }
+    page.scratch.release(mark);
+  }
+
+  const activations = ({ sequences, tokens }: Dims): Float32Array => pool.take(sequences * tokens * model.hidden);
+
+  /** Embedding and blocks. @returns (lanes)(batches) activations (S·T, D). */
+  async function body(batches: readonly Batch[], p: Perturbation, choices: Int32Array): Promise<Lanes> {
+    const stages = [model.embed, ...model.blocks];
+    const moved = p.kind === 'none' ? 0 : stages.findIndex((stage) => isMoved(stage, p));
+    const split = moved < 0 ? stages.length : moved;
+    // What comes before the first weight that moves is the same on both sides: it is computed once.
+    const halves = p.kind === 'sided' ? batches.map(half) : batches;
+    let lanes: Lanes = [new Array<undefined>(batches.length).fill(undefined)];
+    const pass = async (stage: Stage, of: readonly Batch[], perturbation: Perturbation): Promise<void> => {
+      const next = lanes.map(() => of.map(activations));
+      await visit(stage, of, perturbation, choices, (i, lane) => {
+        const x = lanes[lane]![i];
+        return { feeds: x ? { x } : {}, outputs: { y: next[lane]![i]! } };
+      });
+      for (const x of lanes.flat()) if (x) pool.give(x);
+      lanes = next;
+    };
+    for (const stage of stages.slice(0, split)) await pass(stage, halves, UNMOVED);
+    lanes = parted(lanes, p, halves);
+    for (const stage of stages.slice(split)) await pass(stage, batches, p);
+    return lanes;
+  }
+
+  /** The activations of a common prefix, for both sides of every measurement. */
+  function parted(lanes: Lanes, p: Perturbation, halves: readonly Batch[]): Lanes {
+    const [common] = lanes as [(Float32Array | undefined)[]];
+    if (p.kind === 'none') return lanes;
+    if (p.kind === 'dense') return [common, common.map((x) => x && copied(x, pool.take(x.length)))];
+    const twice = common.map((x, i) => {
+      if (!x) return undefined;
+      const both = pool.take(2 * x.length);
+      const length = x.length / halves[i]!.sequences;
+      for (let s = 0; s < halves[i]!.sequences; s++) {
+        const one = x.subarray(s * length, (s + 1) * length);
+        both.set(one, 2 * s * length);
+        both.set(one, (2 * s + 1) * length);
+      }
+      pool.give(x);
+      return both;
+    });
+    return [twice];
+  }
 
   /** @returns (lanes)(batches) */
   async function runGroup(batches: readonly Batch[], head: Head, p: Perturbation, choices: Int32Array) {
-    const form = formOf(p);
-    const lanes = Array.from({ length: lanesOf(p) }, () => new Array<Float32Array | undefined>(batches.length));
-    const results = lanes.map(() => batches.map((b) => new Float32Array(outputLength(b, head, model))));
-    const stages = stagesOf(model, head);
-    for (const [n, stage] of stages.entries()) {
-      const last = n === stages.length - 1;
-      const start = scratch.mark();
-      const wholes = stageFeeds(stage, weights, p, scratch);
-      for (const [i, batch] of batches.entries()) {
-        const program = await programOf(stage, batch, form);
-        for (const [lane, whole] of wholes.entries()) {
-          const mark = scratch.mark();
-          const x = lanes[lane]![i];
-          const y = last ? results[lane]![i]! : pool.take(batch.sequences * batch.tokens * model.hidden);
-          const feeds = {
-            ...constantsOf(stage, batch),
-            ...batchFeeds(stage, weights, p, whole, batch, i, choices, scratch),
-            ...(x && { x }),
-            ...(last && { at: batch.at }),
-            ...(last && head.kind === 'lm' && { targets: batch.targets }),
-          };
-          await program.run(feeds, { [last ? OUTPUT[head.kind] : 'y']: y });
-          if (x) pool.give(x);
-          lanes[lane]![i] = y;
-          scratch.release(mark);
-        }
-      }
-      scratch.release(start);
+    const lanes = await body(batches, p, choices);
+    const scored = lanes.map(() => batches.map((b) => pool.take(b.sequences * b.scored * model.hidden)));
+    await visit(model.final, batches, p, choices, (i, lane) => ({
+      feeds: { x: lanes[lane]![i]!, at: batches[i]!.at },
+      outputs: { y: scored[lane]![i]! },
+    }));
+    for (const x of lanes.flat()) pool.give(x!);
+    const outputs: Scores[][] = lanes.map(() => batches.map((batch) => headOutput(head, batch, model.vocabulary)));
+    for (const piece of model.head(head)) {
+      const parts = outputs.map((lane) => lane.map((scores) => scores.part(piece)));
+      await visit(piece.stage, batches, p, choices, (i, lane) => {
+        const { feeds, outputs: out } = parts[lane]![i]!;
+        return { feeds: { x: scored[lane]![i]!, ...feeds }, outputs: out };
+      });
+      for (const part of parts.flat()) part.done();
     }
-    return results;
+    for (const x of scored.flat()) pool.give(x);
+    return outputs.map((lane) => lane.map((scores) => scores.result()));
   }
 
   return {
     async run(batches, head, p, choices = NO_CHOICES) {
       const outputs: Float32Array[][] = Array.from({ length: lanesOf(p) }, () => []);
-      try {
-        for (let from = 0; from < batches.length; from += GROUP) {
-          const part = p.kind === 'sided' ? { ...p, keys: p.keys.slice(from, from + GROUP) } : p;
-          const results = await runGroup(batches.slice(from, from + GROUP), head, part, choices);
-          for (const [lane, arrays] of results.entries()) outputs[lane]!.push(...arrays);
-        }
-      } finally {
-        scratch.release(0); // whatever broke off
+      for (let from = 0; from < batches.length; from += GROUP) {
+        const part = p.kind === 'none' ? p : { ...p, keys: p.keys.slice(from, from + GROUP) };
+        const results = await runGroup(batches.slice(from, from + GROUP), head, part as Perturbation, choices);
+        for (const [lane, arrays] of results.entries()) outputs[lane]!.push(...arrays);
       }
       return outputs;
     },
-    async release() {
-      const compiled = [...programs.values()];
-      programs.clear();
-      for (const program of compiled) await (await program).release();
-    },
+    release: () => programs.release(),
   };
+}
+
+/** What a program reads and writes besides weights and constants. */
+interface Io {
+  readonly feeds: Readonly<Record<string, TypedArray>>;
+  readonly outputs: Readonly<Record<string, TypedArray>>;
+}
+
+const UNMOVED: Perturbation = { kind: 'none' };
+
+/** Batches `from` … `to - 1` share the making of a stage's weights. */
+type Run = readonly [from: number, to: number, key: DirectionKey | undefined];
+
+function runsOf(count: number, p: Perturbation): readonly Run[] {
+  if (p.kind !== 'dense') return [[0, count, undefined]];
+  const runs: Run[] = [];
+  for (let from = 0; from < count; ) {
+    const key = p.keys[from]!;
+    let to = from + 1;
+    while (to < count && p.keys[to] === key) to++;
+    runs.push([from, to, key]);
+    from = to;
+  }
+  return runs;
+}
+
+/** The directions of a batch. */
+function keysOf(p: Perturbation, batch: number): readonly DirectionKey[] {
+  if (p.kind === 'none') return [];
+  return p.kind === 'dense' ? [p.keys[batch]!] : p.keys[batch]!;
+}
+
+/** The first of every two sequences: a batch of pairs, each example once. */
+function half(batch: Batch): Batch {
+  const sequences = batch.sequences / 2;
+  const ids = new Int32Array(sequences * batch.tokens);
+  for (let s = 0; s < sequences; s++)
+    ids.set(batch.ids.subarray(2 * s * batch.tokens, (2 * s + 1) * batch.tokens), s * batch.tokens);
+  return { ...batch, sequences, ids };
+}
+
+function copied(from: Float32Array, to: Float32Array): Float32Array {
+  to.set(from);
+  return to;
 }
 
 /** Activations for use again: what a call needs, the next one needs too. */
@@ -139,23 +240,10 @@ function arrayPool(): { take(length: number): Float32Array; give(array: Float32A
   const free = new Map<number, Float32Array[]>();
   return {
     take: (length) => free.get(length)?.pop() ?? new Float32Array(length),
-    give: (array) => remembered(free, array.length, () => []).push(array),
+    give(array) {
+      const list = free.get(array.length);
+      if (list) list.push(array);
+      else free.set(array.length, [array]);
+    },
   };
-}
-
-function remembered<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  const known = map.get(key);
-  if (known !== undefined) return known;
-  const made = make();
-  map.set(key, made);
-  return made;
-}
-
-const keyOf = ({ program }: Stage, { sequences, tokens, scored }: Dims): string =>
-  `${program} ${sequences}x${tokens}x${scored}`;
-
-/** Elements that a head puts out. */
-function outputLength({ sequences, scored }: Dims, head: Head, { vocabulary }: Model): number {
-  const each = head.kind === 'lm' ? 1 : head.kind === 'choice' ? head.choices : vocabulary;
-  return sequences * scored * each;
 }

@@ -7,10 +7,12 @@
 import { checksum, root } from '../apply/digest.ts';
 import { batchExamples } from '../data/batch.ts';
 import { Fault } from '../faults.ts';
+import { size } from '../graph/shape.ts';
 import { applyCommitted, type Learner, measureRecords } from '../method/onebyte.ts';
-import type { Tensor } from '../model/weights.ts';
+import type { Fixed, Weights } from '../model/weights.ts';
 import type { Example } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
+import { merkleRoot } from '../numeric/merkle.ts';
 import { headOf } from '../objective/forward.ts';
 import { predictions, sequenceLosses } from '../objective/loss.ts';
 import type { Crypto } from '../ports.ts';
@@ -30,11 +32,10 @@ export async function evaluate(
   for (const [i, batch] of batches.entries()) {
     const losses = sequenceLosses(task, batch, outputs![i]!);
     const classes = task.kind === 'choice' ? predictions(task, batch, outputs![i]!) : undefined;
-    batch.members.forEach((member, s) => {
-      if (member < 0) return;
+    for (let s = 0; s < batch.sequences; s++) {
       loss += losses[s]!;
       if (classes?.[s] === batch.targets[s * batch.scored]) right++;
-    });
+    }
   }
   const metrics: Record<string, number> = { 'eval/loss': loss / examples.length };
   if (task.kind === 'choice') metrics['eval/accuracy'] = right / examples.length;
@@ -60,16 +61,16 @@ export function localReplica(
   crypto: Crypto,
   turn: InTurn = inTurn(),
 ): Replica {
-  const { tensors } = learner.weights;
+  const { weights } = learner;
   let rounds = 0;
   return {
     round: () => rounds,
     apply: (committed) =>
-      turn(() => {
+      turn(async () => {
         for (const round of committed) {
           if (round.header.round !== rounds)
             throw new Fault('JOURNAL_ORDER', `round ${round.header.round} cannot follow ${rounds} rounds`);
-          applyCommitted(learner, round);
+          await applyCommitted(learner, round);
           rounds++;
         }
       }),
@@ -80,45 +81,52 @@ export function localReplica(
         return measureRecords(learner, header, from, count);
       }),
     evaluate: () => turn(() => evaluate(learner, held)),
-    checksum: () => turn(() => checksum(learner.weights, rounds, learner.run)),
-    root: () => turn(() => root(tensors, crypto)),
-    snapshot: () => turn(() => snapshotOf(tensors)),
+    checksum: () => turn(() => checksum(weights, rounds, learner.run)),
+    root: () => turn(() => root(weights, crypto)),
+    snapshot: () => turn(() => snapshotOf(weights)),
     restore: (round, snapshot, expected) =>
-      turn(() => {
-        const found = parseSnapshot(snapshot, tensors);
-        if (!equalBytes(root(found, crypto), expected))
+      turn(async () => {
+        const found = parseSnapshot(snapshot, weights.tensors);
+        if (!equalBytes(merkleRoot(found, crypto.sha256), expected))
           throw new Fault('BLOB_MISMATCH', `the snapshot of round ${round} does not have the root that was signed`);
-        for (const [i, { q }] of tensors.entries()) q.set(found[i]!.q);
+        for (const [i, { name }] of weights.tensors.entries())
+          await weights.visit(name, ({ replace }) => replace(name, found[i]!));
         rounds = round;
       }),
-    close: () => turn(() => learner.forward.release()),
+    close: () =>
+      turn(async () => {
+        await learner.forward.release();
+        await weights.close();
+      }),
   };
 }
 
 const octets = ({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-const bytesOf = (tensors: readonly Tensor[]): number => tensors.reduce((sum, { q }) => sum + q.byteLength, 0);
+const bytesOf = (tensors: readonly Fixed[]): number => tensors.reduce((sum, { shape }) => sum + 4 * size(shape), 0);
 
 /** Little-endian, as every supported machine keeps integers. */
-function snapshotOf(tensors: readonly Tensor[]): Uint8Array {
+async function snapshotOf({ tensors, visit }: Weights): Promise<Uint8Array> {
   const bytes = new Uint8Array(bytesOf(tensors));
   let at = 0;
-  for (const { q } of tensors) {
-    bytes.set(octets(q), at);
-    at += q.byteLength;
-  }
+  for (const { name } of tensors)
+    await visit(name, ({ tensor }) => {
+      const { q } = tensor(name);
+      bytes.set(octets(q), at);
+      at += q.byteLength;
+    });
   return bytes;
 }
 
 /** The weights of a snapshot, tensor by tensor. @throws {Fault} BLOB_MISMATCH when it has another length */
-function parseSnapshot(bytes: Uint8Array, tensors: readonly Tensor[]): { readonly q: Int32Array }[] {
+function parseSnapshot(bytes: Uint8Array, tensors: readonly Fixed[]): Int32Array[] {
   if (bytes.length !== bytesOf(tensors))
     throw new Fault('BLOB_MISMATCH', `the snapshot holds ${bytes.length} bytes, the weights are ${bytesOf(tensors)}`);
   let at = 0;
-  return tensors.map(({ q: { length, byteLength } }) => {
-    const q = new Int32Array(length);
-    octets(q).set(bytes.subarray(at, (at += byteLength)));
-    return { q };
+  return tensors.map(({ shape }) => {
+    const q = new Int32Array(size(shape));
+    octets(q).set(bytes.subarray(at, (at += q.byteLength)));
+    return q;
   });
 }

@@ -32,10 +32,6 @@ describe('batches', () => {
             const rows = b.at.subarray(s * b.scored, (s + 1) * b.scored);
             const weights = b.weights.subarray(s * b.scored, (s + 1) * b.scored);
             expect(rows.every((row) => row >= s * b.tokens && row < (s + 1) * b.tokens)).toBe(true);
-            if (member < 0) {
-              expect(weights.every((w) => w === 0)).toBe(true);
-              return;
-            }
             seen.push(member);
             const { tokens, at, targets } = examples[member]!;
             expect(b.ids.subarray(s * b.tokens, s * b.tokens + tokens.length)).toEqual(tokens);
@@ -49,10 +45,10 @@ describe('batches', () => {
     );
   });
 
-  test('the shape of the call that an example is in does not depend on its company', () => {
+  test('the padding of an example does not depend on its company', () => {
     const shapeOf = (examples: readonly Example[], index: number) => {
       const b = batchExamples(examples).find(({ members }) => members.includes(index))!;
-      return [b.sequences, b.tokens, b.scored];
+      return [b.tokens, b.scored];
     };
     fc.assert(
       fc.property(anyExample, fc.array(anyExample, { maxLength: 20 }), fc.nat(20), (example, others, place) => {
@@ -63,11 +59,20 @@ describe('batches', () => {
     );
   });
 
+  test('no sequence is computed for nothing', () => {
+    fc.assert(
+      fc.property(fc.array(anyExample, { maxLength: 30 }), (examples) => {
+        const sequences = batchExamples(examples).reduce((sum, b) => sum + b.sequences, 0);
+        expect(sequences).toBe(examples.length);
+      }),
+    );
+  });
+
   test('with every example twice, sequences 2i and 2i + 1 are a pair', () => {
     fc.assert(
       fc.property(fc.array(anyExample, { maxLength: 30 }), (examples) => {
         for (const { members, sequences } of batchExamples(examples.flatMap((e) => [e, e]))) {
-          for (let s = 0; s < sequences; s += 2) expect(members[s + 1]).toBe(members[s]! < 0 ? -1 : members[s]! + 1);
+          for (let s = 0; s < sequences; s += 2) expect(members[s + 1]).toBe(members[s]! + 1);
         }
       }),
     );
@@ -79,8 +84,15 @@ describe('batches', () => {
       bucketOf(choice(50, 1)),
       bucketOf(choice(64, 1)),
       bucketOf(choice(65, 1)),
-    ]).toEqual([50, 64, 64, 96]);
-    expect(bucketOf(choice(5000, 1))).toBe(8192);
+    ]).toEqual([50, 52, 64, 72]);
+    expect([1, 4, 5, 33, 129, 5000].map((n) => bucketOf(choice(n, 1)))).toEqual([4, 4, 8, 36, 144, 5120]);
+  });
+
+  test('less than an eighth of a prompt is padding, or fewer than four tokens', () => {
+    for (let n = 1; n < 5000; n++) {
+      const padding = bucketOf(choice(n, 1)) - n;
+      expect(padding >= 0 && (padding < 4 || padding < n / 8)).toBe(true);
+    }
   });
 
   test('a bucket never exceeds the positions of the model', () => {

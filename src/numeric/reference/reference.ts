@@ -7,7 +7,7 @@
 import { mixHigh, mixLow } from '../checksum.ts';
 import { powerOfTwo } from '../fixed.ts';
 import type { Kernels } from '../kernels.ts';
-import { checkPart, checkTensor } from '../noise.ts';
+import { checkFirst, checkPart, checkTensor } from '../noise.ts';
 import { direction, rademacher, signAt } from './direction.ts';
 
 export const referenceKernels = (): Kernels => ({
@@ -34,9 +34,10 @@ export const referenceKernels = (): Kernels => ({
     }
   },
 
-  factor(stream, component, tensorId, key, value, out) {
-    const signs = rademacher(key, stream, component, tensorId, out.length);
-    for (let i = 0; i < out.length; i++) out[i] = signs[i]! * value;
+  factor(stream, component, tensorId, key, value, first, out) {
+    checkFirst(first);
+    const signs = rademacher(key, stream, component, tensorId, first + out.length);
+    for (let i = 0; i < out.length; i++) out[i] = signs[first + i]! * value;
   },
 
   factorAt(stream, component, tensorId, key, value, index, out) {

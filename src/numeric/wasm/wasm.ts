@@ -8,7 +8,7 @@ import { Fault } from '../../faults.ts';
 import type { DirectionKey } from '../../nouns.ts';
 import { powerOfTwo } from '../fixed.ts';
 import type { Kernels, Term } from '../kernels.ts';
-import { checkPart, checkTensor, isLowRank, lane } from '../noise.ts';
+import { checkFirst, checkPart, checkTensor, GROUP, isLowRank, lane } from '../noise.ts';
 import { KERNELS_BASE64 } from './binary.ts';
 
 /** Exports of assembly/kernels.ts. Addresses and lengths are u32, lengths in elements unless named otherwise. */
@@ -29,7 +29,7 @@ interface Exports {
     minus: number,
   ): void;
   pairGiven(q: number, n: number, scale: number, delta: number, plus: number, minus: number): void;
-  factor(lane: number, value: number, n: number, out: number): void;
+  factor(lane: number, value: number, group: number, n: number, out: number): void;
   factorAt(lane: number, value: number, index: number, n: number, out: number): void;
   applyDense(q: number, n: number, count: number, binomial: boolean, id: number): void;
   applyLowRank(q: number, top: number, rows: number, columns: number, pairs: number, wide: boolean, id: number): void;
@@ -180,9 +180,10 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       }
     },
 
-    factor(stream, component, tensorId, key, value, out) {
+    factor(stream, component, tensorId, key, value, first, out) {
+      checkFirst(first);
       setEntry(0, key, component, 0);
-      wasm.factor(lane(stream, 0, tensorId), value, out.length, address('out', out, out.length));
+      wasm.factor(lane(stream, 0, tensorId), value, first / GROUP, out.length, address('out', out, out.length));
     },
 
     factorAt(stream, component, tensorId, key, value, index, out) {

@@ -10,16 +10,16 @@ import { batchExamples } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
-import { size } from '../../graph/shape.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
 import type { Learner } from '../../method/onebyte.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { readConfig } from '../../model/config.ts';
 import { modelOf } from '../../model/model.ts';
 import { fileSource } from '../../model/node/files.ts';
+import { residentShelf } from '../../model/resident.ts';
 import type { Model } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
-import { fixWeights, type Weights } from '../../model/weights.ts';
+import { fixWeights, pagesOf, type Weights } from '../../model/weights.ts';
 import type { Batch, BlobRef, Example, Hex, Manifest } from '../../nouns.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
@@ -68,14 +68,14 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
   const dataset = await openData(spec, tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
-  const kernels = await wasmKernels({ bytes: wasmBytes([...model.tensors.map(({ shape }) => size(shape)), floats]) });
-  const weights = await fixWeights(model, kernels, checkpoint.read);
+  const shelf = await residentShelf(pagesOf(model), floats, (lengths) => wasmKernels({ bytes: wasmBytes(lengths) }));
+  const weights = await fixWeights(model, shelf, checkpoint.read);
   const learner: Learner = {
     manifest,
     run: runWord(manifest),
     weights,
     dataset,
-    forward: createForward(model, weights, engine, floats),
+    forward: createForward(model, weights, engine),
     task: manifest.task,
     choices: dataset.choices,
     positions: model.positions,
@@ -163,8 +163,9 @@ const calibrate = (learner: Learner, count: number): Promise<Float64Array> => {
 };
 
 /** As `Kernels.materialise`, out of their memory. */
-function materialised(weights: Weights, name: string): Float32Array {
-  const { q, exponent } = weights.byName(name);
-  const scale = powerOfTwo(exponent);
-  return Float32Array.from(q, (value) => Math.fround(value) * scale);
-}
+const materialised = (weights: Weights, name: string): Promise<Float32Array> =>
+  weights.visit(name, ({ tensor }) => {
+    const { q, exponent } = tensor(name);
+    const scale = powerOfTwo(exponent);
+    return Float32Array.from(q, (value) => Math.fround(value) * scale);
+  });

@@ -2,11 +2,11 @@
 import { GROUP, GROUP_BYTES, TABLE, TAIL_PLUS, TAIL_Q, WORDS } from './memory';
 import { philox, words } from './noise';
 
-/** out = ±value, the signs those of entry 0 in `lane`. */
-export function factor(lane: u32, value: f32, n: usize, out: usize): void {
+/** out = ±value, the signs those of entry 0 in `lane`, from the first one of `group` on. */
+export function factor(lane: u32, value: f32, group: u32, n: usize, out: usize): void {
   const v = f32x4.splat(value);
   const signBit = i32x4.splat(0x80000000);
-  for (let group: u32 = 0; n > 0; group++) {
+  for (; n > 0; group++) {
     words(TABLE, lane, group * 4, WORDS);
     let p = n < GROUP ? TAIL_PLUS : out;
     for (let b: usize = 0; b < 64; b += 16) {

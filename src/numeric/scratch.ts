@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Kernels } from '../numeric/kernels.ts';
+import type { Kernels } from './kernels.ts';
 
 export interface Scratch {
-  /** The next `length` floats. @throws {RangeError} when the plan was too small, a defect of `scratchLength`. */
+  /** The next `length` floats. @throws {RangeError} when too little was set aside. */
   take(length: number): Float32Array;
   /** A place to return to. */
   mark(): number;

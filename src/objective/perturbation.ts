@@ -1,0 +1,55 @@
+/**
+ * What is added to the weights while a loss is measured.
+ *
+ * @module
+ */
+import type { Form } from '../model/stage.ts';
+import type { DirectionKey, DirectionKind } from '../nouns.ts';
+
+/** Which tensors a direction moves, by id. The others stay as they are, on both sides. */
+export type Cover = (tensorId: number) => boolean;
+
+export const EVERYTHING: Cover = () => true;
+
+/** `delta` is eps · scale, the length of one unit of noise. */
+export type Perturbation =
+  | { readonly kind: 'none' }
+  /**
+   * One direction for each batch, materialised: lane 0 is θ + delta z, lane 1 is θ - delta z. Neighbouring batches with
+   * the same key share its making.
+   */
+  | {
+      readonly kind: 'dense';
+      readonly noise: DirectionKind;
+      readonly rank: number;
+      readonly delta: number;
+      /** (batches) */
+      readonly keys: readonly DirectionKey[];
+      readonly cover: Cover;
+    }
+  /**
+   * One low-rank direction for each pair of sequences: 2i gets +delta z, 2i + 1 gets -delta z. Both must be the same
+   * example.
+   */
+  | {
+      readonly kind: 'sided';
+      readonly rank: number;
+      readonly delta: number;
+      /** (batches)(S/2) */
+      readonly keys: readonly (readonly DirectionKey[])[];
+      readonly cover: Cover;
+    };
+
+export type Dense = Perturbation & { readonly kind: 'dense' };
+export type Sided = Perturbation & { readonly kind: 'sided' };
+
+/** Copies of the weights that a call needs at once: two for a dense pair of measurements. */
+export const lanesOf = ({ kind }: Pick<Perturbation, 'kind'>): number => (kind === 'dense' ? 2 : 1);
+
+export const coverOf = (p: Perturbation): Cover => (p.kind === 'none' ? () => false : p.cover);
+
+export const formOf = (p: Perturbation): Form =>
+  p.kind === 'sided' ? { kind: 'sided', rank: p.rank } : { kind: 'plain' };
+
+/** What of a perturbation decides how much scratch it takes. */
+export type PerturbationKind = Pick<Perturbation & { kind: 'none' | 'dense' }, 'kind'> | Pick<Sided, 'kind' | 'rank'>;

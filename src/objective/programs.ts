@@ -1,0 +1,55 @@
+/**
+ * Compiled programs by text and shape, for use again. Every shape is a program of its own, with working memory of its
+ * own in the runtime, so those that were not used for longest are released.
+ *
+ * @module
+ */
+import type { Dims, Form, Stage } from '../model/stage.ts';
+import type { Engine, Program } from '../ports.ts';
+
+/** A compiled stage and its constant inputs. */
+export interface Compiled {
+  readonly program: Program;
+  readonly constants: Readonly<Record<string, Float32Array>>;
+}
+
+export interface Programs {
+  of(stage: Stage, dims: Dims, form: Form): Promise<Compiled>;
+  release(): Promise<void>;
+}
+
+/** A model has four or five programs; so many let a task's commonest shapes stay. */
+const MOST = 96;
+
+const keyOf = ({ program }: Stage, { sequences, tokens, scored }: Dims, form: Form): string =>
+  `${program} ${sequences}x${tokens}x${scored} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
+
+export function programStore(engine: Engine): Programs {
+  /** Least recently used first. */
+  const compiled = new Map<string, Compiled>();
+
+  async function compile(stage: Stage, { sequences, tokens, scored }: Dims, form: Form): Promise<Compiled> {
+    const dims = { sequences, tokens, scored };
+    return { program: await engine.compile(stage.build(dims, form)), constants: stage.constants(dims) };
+  }
+
+  return {
+    async of(stage, dims, form) {
+      const key = keyOf(stage, dims, form);
+      const found = compiled.get(key) ?? (await compile(stage, dims, form));
+      compiled.delete(key);
+      compiled.set(key, found);
+      if (compiled.size > MOST) {
+        const [oldest, { program }] = compiled.entries().next().value!;
+        compiled.delete(oldest);
+        await program.release();
+      }
+      return found;
+    },
+    async release() {
+      const programs = [...compiled.values()];
+      compiled.clear();
+      for (const { program } of programs) await program.release();
+    },
+  };
+}
