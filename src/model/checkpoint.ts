@@ -16,10 +16,10 @@ export const INDEX_FILE = 'model.safetensors.index.json';
 export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /**
-   * A tensor's elements, row-major, `count` of them from `first` on; F16 and BF16 widened exactly.
+   * A tensor's elements, row-major: all, or `count` of them from `first` on. F16 and BF16 are widened exactly.
    * @throws {Fault} MODEL_INVALID, MODEL_UNSUPPORTED
    */
-  read(name: string, first: number, count: number): Promise<Float32Array>;
+  read(name: string, first?: number, count?: number): Promise<Float32Array>;
   /** A tensor as it is stored. @throws {Fault} MODEL_INVALID */
   readBytes(name: string): Promise<Uint8Array>;
 }
@@ -74,11 +74,13 @@ export async function openCheckpoint(sources: readonly ByteSource[]): Promise<Ch
   return {
     tensors,
     readBytes,
-    async read(name, first, count) {
+    async read(name, first = 0, wanted) {
       const { dtype, shape, bytes, offset } = find(name);
       if (!isFloat(dtype))
         throw new Fault('MODEL_UNSUPPORTED', `tensor "${name}" is ${dtype}; weights must be F32, F16 or BF16`);
-      const each = bytes / size(shape);
+      const all = size(shape);
+      const each = bytes / all;
+      const count = wanted ?? all - first;
       return toFloat32(dtype, await home.get(name)!.read(offset + first * each, count * each));
     },
   };

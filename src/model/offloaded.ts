@@ -57,7 +57,7 @@ export async function offloadedShelf(
   const blank = new Set(blocks.map((_, i) => i + 1));
 
   /** The slot of a page, where it lies or is being read to. */
-  function fetch(page: number): Slot {
+  function bring(page: number): Slot {
     const found = slots.find((slot) => slot.page === page);
     if (found) return found;
     const slot = slots.find(({ lent }) => !lent);
@@ -70,7 +70,7 @@ export async function offloadedShelf(
 
   async function hold(page: number): Promise<Held> {
     if (page === 0) return resident;
-    const slot = fetch(page);
+    const slot = bring(page);
     slot.lent = true;
     await slot.transfer;
     if (blocks.length >= SLOTS) ahead((page % blocks.length) + 1);
@@ -93,7 +93,7 @@ export async function offloadedShelf(
 
   /** Starts reading what is likely wanted next. */
   function ahead(page: number): void {
-    fetch(page).transfer.catch(() => undefined);
+    bring(page).transfer.catch(() => undefined);
   }
 
   return {

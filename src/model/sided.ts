@@ -52,11 +52,17 @@ export class Sketch {
     return this.g.input(`${input}.${side}`, [this.dims.sequences, rank, length]);
   }
 
+  /** x Wᵀ. A lone row is doubled: runtimes add up the product of one row in another order, and its bits would differ. */
+  #rows(x: Value, w: Value): Value {
+    const { g } = this;
+    return x.shape[0] === 1 ? g.slice(g.linear(g.concat([x, x], 0), w), 0, 0, 1) : g.linear(x, w);
+  }
+
   /** x Wᵀ and, in sided form, (x · v) u beside it. @param rows of the matrix that `input` holds. */
   #product(x: Value, input: string, rows: number): Value {
     const { g, form } = this;
     const inner = x.shape[1]!;
-    const y = g.linear(x, g.input(input, [rows, inner]));
+    const y = this.#rows(x, g.input(input, [rows, inner]));
     if (form.kind === 'plain') return y;
     const u = this.#factor(input, 'u', rows, form.rank);
     const v = this.#factor(input, 'v', inner, form.rank);

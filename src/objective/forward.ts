@@ -79,12 +79,16 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
   ): Promise<void> {
     const form = formOf(p);
     await weights.visit(stage.bindings[0]!.tensor, async (page) => {
-      for (const [from, to, key] of runsOf(batches.length, p)) {
-        const start = page.scratch.mark();
-        const shared = stageFeeds(stage, page, p, key);
-        for (let i = from; i < to; i++)
-          await runBatch(stage, page, p, form, batches[i]!, choices, shared, keysOf(p, i), (lane) => own(i, lane));
-        page.scratch.release(start);
+      const start = page.scratch.mark();
+      try {
+        for (const [from, to, key] of runsOf(batches.length, p)) {
+          page.scratch.release(start);
+          const shared = stageFeeds(stage, page, p, key);
+          for (let i = from; i < to; i++)
+            await runBatch(stage, page, p, form, batches[i]!, choices, shared, keysOf(p, i), (lane) => own(i, lane));
+        }
+      } finally {
+        page.scratch.release(start); // whatever broke off
       }
     });
   }

@@ -25,13 +25,15 @@ export interface Scores {
 
 export function headOutput(head: Head, batch: Batch, vocabulary: number): Scores {
   const rows = batch.sequences * batch.scored;
-  if (head.kind === 'lm') return tokenLosses(batch.targets, rows);
+  if (head.kind === 'lm') return tokenLosses(batch.targets, rows, vocabulary);
   if (head.kind === 'logits') return logitsOf(rows, vocabulary);
   const scores = new Float32Array(rows * head.choices);
   return { part: () => ({ feeds: {}, outputs: { scores }, done: () => undefined }), result: () => scores };
 }
 
-function tokenLosses(targets: Int32Array, rows: number): Scores {
+function tokenLosses(targets: Int32Array, rows: number, vocabulary: number): Scores {
+  const stray = targets.find((target) => target < 0 || target >= vocabulary);
+  if (stray !== undefined) throw new RangeError(`"targets" expected tokens 0 … ${vocabulary - 1}, got ${stray}`);
   /** Log-sum of the pieces so far: top + log(sum). */
   const top = new Float64Array(rows).fill(Number.NEGATIVE_INFINITY);
   const sum = new Float64Array(rows);

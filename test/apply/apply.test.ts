@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { applyRound, contributions, termsOf } from '../../src/apply/apply.ts';
 import { checksum, root } from '../../src/apply/digest.ts';
-import type { Tensor, Weights } from '../../src/model/weights.ts';
+import { size } from '../../src/graph/shape.ts';
+import type { Weights } from '../../src/model/weights.ts';
 import { type Direction, NO_LOSS, type Round, type Segment } from '../../src/nouns.ts';
 import { SCALE_UNIT } from '../../src/numeric/byte.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
@@ -11,24 +12,27 @@ import { direction as noise } from '../../src/numeric/reference/direction.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { wasmKernels } from '../../src/numeric/wasm/wasm.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
+import { integersOf, weightsIn } from '../model/shelf.ts';
 import { integers } from '../numeric/arbitrary.ts';
 
 const RUN = 0xfeed_beef;
 const SHAPES: readonly (readonly number[])[] = [[7], [12, 5], [1, 9], [33, 130]];
 
 /** Weights of a few tensors, anywhere in the range of a base. */
-function weightsOf(kernels: Kernels, exponent = -27): Weights {
-  const tensors = SHAPES.map((shape, id): Tensor => {
-    const q = kernels.i32(shape.reduce((a, b) => a * b));
-    integers(q.length, 5 + id).forEach((x, i) => {
-      q[i] = x >> 3;
-    });
-    return { name: `tensor${id}`, shape, id, exponent: exponent + id, q };
-  });
-  return { kernels, tensors, byName: (name) => tensors.find((t) => t.name === name)! };
+async function weightsOf(kernels: Kernels): Promise<Weights> {
+  const model = { tensors: SHAPES.map((shape, id) => ({ name: `tensor${id}`, shape, id })), blocks: [] };
+  return weightsIn(
+    kernels,
+    model,
+    (name) => {
+      const id = Number(name.at(-1));
+      return Float32Array.from(integers(size(SHAPES[id]!), 5 + id), (x) => (x >> 3) * 2 ** (id - 27));
+    },
+    0,
+  );
 }
 
-const bits = ({ tensors }: Weights): number[][] => tensors.map(({ q }) => [...q]);
+const bits = async (weights: Weights): Promise<number[][]> => (await integersOf(weights)).map((q) => [...q]);
 
 const codes = fc.oneof({ weight: 8, arbitrary: fc.integer({ min: -127, max: 127 }) }, fc.constant(NO_LOSS));
 const directions = fc.constantFrom<Direction>(
@@ -51,9 +55,9 @@ function roundOf(round: number, all: readonly number[], cuts: readonly number[] 
   return { header: header(round, all.filter((code) => code !== NO_LOSS).length), segments };
 }
 
-function applied(kernels: Kernels, direction: Direction, rounds: readonly Round[]): Weights {
-  const weights = weightsOf(kernels);
-  for (const round of rounds) applyRound(weights, direction, RUN, round);
+async function applied(kernels: Kernels, direction: Direction, rounds: readonly Round[]): Promise<Weights> {
+  const weights = await weightsOf(kernels);
+  for (const round of rounds) await applyRound(weights, direction, RUN, round);
   return weights;
 }
 
@@ -69,31 +73,33 @@ describe('one round', () => {
 
   test('who measured a record, and in which order they come, changes nothing: M peers with K are one with M·K', () =>
     fc.assert(
-      fc.property(arbitrary, ({ direction, all, cuts, seed }) => {
+      fc.asyncProperty(arbitrary, async ({ direction, all, cuts, seed }) => {
         const one = roundOf(4, all);
         const many = roundOf(4, all, cuts, (n) => (n * 7 + seed) >>> 0);
         const turned = { ...many, segments: many.segments.toReversed() };
-        const expected = bits(applied(referenceKernels(), direction, [one]));
-        expect(bits(applied(referenceKernels(), direction, [many]))).toEqual(expected);
-        expect(bits(applied(referenceKernels(), direction, [turned]))).toEqual(expected);
+        const expected = await bits(await applied(referenceKernels(), direction, [one]));
+        expect(await bits(await applied(referenceKernels(), direction, [many]))).toEqual(expected);
+        expect(await bits(await applied(referenceKernels(), direction, [turned]))).toEqual(expected);
       }),
       { numRuns: 40 },
     ));
 
   test('is the sum of its records, one at a time', () =>
     fc.assert(
-      fc.property(arbitrary, ({ direction, all }) => {
+      fc.asyncProperty(arbitrary, async ({ direction, all }) => {
         const singles = all.map((code, from): Round => {
           const { header } = roundOf(4, all);
           return { header, segments: [{ slot: 0, from, codes: Int8Array.of(code) }] };
         });
-        const together = applied(referenceKernels(), direction, [roundOf(4, all)]);
-        expect(bits(applied(referenceKernels(), direction, singles.toReversed()))).toEqual(bits(together));
+        const together = await applied(referenceKernels(), direction, [roundOf(4, all)]);
+        expect(await bits(await applied(referenceKernels(), direction, singles.toReversed()))).toEqual(
+          await bits(together),
+        );
       }),
       { numRuns: 40 },
     ));
 
-  test('a record without a loss counts for nothing, and keeps its place', () => {
+  test('a record without a loss counts for nothing, and keeps its place', async () => {
     const direction: Direction = { kind: 'lowrank', rank: 1, scale: 1 };
     const { header, segments } = roundOf(2, [5, NO_LOSS, -9]);
     expect(contributions(RUN, { header, segments }).map(({ key, code }) => [key.sample, code])).toEqual([
@@ -104,23 +110,24 @@ describe('one round', () => {
       { slot: 1, from: 0, codes: Int8Array.of(5) },
       { slot: 1, from: 2, codes: Int8Array.of(-9) },
     ];
-    expect(bits(applied(referenceKernels(), direction, [{ header, segments: apart }]))).toEqual(
-      bits(applied(referenceKernels(), direction, [{ header, segments }])),
+    expect(await bits(await applied(referenceKernels(), direction, [{ header, segments: apart }]))).toEqual(
+      await bits(await applied(referenceKernels(), direction, [{ header, segments }])),
     );
-    const nothing = applied(referenceKernels(), direction, [roundOf(2, [NO_LOSS, NO_LOSS])]);
-    expect(bits(nothing)).toEqual(bits(weightsOf(referenceKernels())));
+    const nothing = await applied(referenceKernels(), direction, [roundOf(2, [NO_LOSS, NO_LOSS])]);
+    expect(await bits(nothing)).toEqual(await bits(await weightsOf(referenceKernels())));
   });
 
   test('weights move by -gain · slope · z, within the rounding of one unit a record', () =>
     fc.assert(
-      fc.property(arbitrary, ({ direction, all }) => {
+      fc.asyncProperty(arbitrary, async ({ direction, all }) => {
         const round = roundOf(9, all);
-        const before = weightsOf(referenceKernels());
-        const after = applied(referenceKernels(), direction, [round]);
+        const { tensors } = await weightsOf(referenceKernels());
+        const before = await integersOf(await weightsOf(referenceKernels()));
+        const after = await integersOf(await applied(referenceKernels(), direction, [round]));
         const { gain, scale, clip } = round.header;
-        for (const [t, tensor] of before.tensors.entries()) {
+        for (const [t, tensor] of tensors.entries()) {
           const unit = 2 ** tensor.exponent;
-          const expected = new Float64Array(tensor.q.length);
+          const expected = new Float64Array(before[t]!.length);
           let reach = 0;
           for (const { key, code } of contributions(RUN, round)) {
             const slope = Math.max(-clip, Math.min(clip, code)) * scale * SCALE_UNIT;
@@ -130,8 +137,8 @@ describe('one round', () => {
               expected[i]! -= gain * slope * x;
             });
           }
-          after.tensors[t]!.q.forEach((q, i) => {
-            const moved = (q - tensor.q[i]!) * unit;
+          after[t]!.forEach((q, i) => {
+            const moved = (q - before[t]![i]!) * unit;
             expect(Math.abs(moved - expected[i]!)).toBeLessThanOrEqual(reach);
           });
         }
@@ -148,46 +155,72 @@ describe('several rounds', () => {
         fc.array(fc.array(codes, { minLength: 1, maxLength: 70 }), { minLength: 1, maxLength: 4 }),
         async (direction, rounds) => {
           const committed = rounds.map((all, round) => roundOf(round, all, [3, 11]));
-          const a = applied(referenceKernels(), direction, committed);
-          const b = applied(await wasm(), direction, committed);
-          expect(bits(b)).toEqual(bits(a));
-          for (const round of [0, 1, rounds.length]) expect(checksum(b, round, RUN)).toEqual(checksum(a, round, RUN));
-          expect(root(b.tensors, nodeCrypto)).toEqual(root(a.tensors, nodeCrypto));
+          const a = await applied(referenceKernels(), direction, committed);
+          const b = await applied(await wasm(), direction, committed);
+          expect(await bits(b)).toEqual(await bits(a));
+          for (const round of [0, 1, rounds.length])
+            expect(await checksum(b, round, RUN)).toEqual(await checksum(a, round, RUN));
+          expect(await root(b, nodeCrypto)).toEqual(await root(a, nodeCrypto));
         },
       ),
       { numRuns: 25 },
     ));
 
-  test('the number of the round is in the noise and in the checksum', () => {
+  test('owed and added in one go, or one by one: the same weights', () =>
+    fc.assert(
+      fc.asyncProperty(
+        directions,
+        fc.array(fc.array(codes, { minLength: 1, maxLength: 9 }), { minLength: 1, maxLength: 6 }),
+        fc.array(fc.nat(SHAPES.length - 1), { maxLength: 6 }),
+        async (direction, rounds, looks) => {
+          const committed = rounds.map((all, round) => roundOf(round, all));
+          const [owing, paying] = [await weightsOf(referenceKernels()), await weightsOf(referenceKernels())];
+          for (const [i, round] of committed.entries()) {
+            await applyRound(owing, direction, RUN, round);
+            const look = looks[i];
+            if (look !== undefined) await owing.visit(`tensor${look}`, ({ tensor }) => void tensor(`tensor${look}`));
+            await applyRound(paying, direction, RUN, round);
+            while (await paying.settleOne());
+          }
+          expect(await bits(owing)).toEqual(await bits(paying));
+        },
+      ),
+      { numRuns: 40 },
+    ));
+
+  test('the number of the round is in the noise and in the checksum', async () => {
     const direction: Direction = { kind: 'rademacher', rank: 1, scale: 1 };
     const at = (round: number) => applied(referenceKernels(), direction, [roundOf(round, [50])]);
-    expect(bits(at(1))).not.toEqual(bits(at(2)));
-    expect(checksum(at(1), 1, RUN)).not.toEqual(checksum(at(1), 2, RUN));
-    expect(checksum(at(1), 1, RUN)).not.toEqual(checksum(at(1), 1, RUN + 1));
+    const [one, two] = [await at(1), await at(2)];
+    expect(await bits(one)).not.toEqual(await bits(two));
+    expect(await checksum(one, 1, RUN)).not.toEqual(await checksum(one, 2, RUN));
+    expect(await checksum(one, 1, RUN)).not.toEqual(await checksum(one, 1, RUN + 1));
   });
 });
 
 describe('digests', () => {
   test('one changed bit anywhere changes both', () =>
     fc.assert(
-      fc.property(fc.nat(SHAPES.length - 1), fc.nat(), fc.nat(30), (t, i, bit) => {
-        const weights = weightsOf(referenceKernels());
-        const before = [checksum(weights, 3, RUN), root(weights.tensors, nodeCrypto)];
-        const { q } = weights.tensors[t]!;
-        q[i % q.length]! ^= 1 << Math.min(bit, 27);
-        expect(checksum(weights, 3, RUN)).not.toEqual(before[0]);
-        expect(root(weights.tensors, nodeCrypto)).not.toEqual(before[1]);
+      fc.asyncProperty(fc.nat(SHAPES.length - 1), fc.nat(), fc.nat(30), async (t, i, bit) => {
+        const weights = await weightsOf(referenceKernels());
+        const before = [await checksum(weights, 3, RUN), await root(weights, nodeCrypto)];
+        await weights.visit(`tensor${t}`, ({ tensor }) => {
+          const { q } = tensor(`tensor${t}`);
+          q[i % q.length]! ^= 1 << Math.min(bit, 27);
+        });
+        expect(await checksum(weights, 3, RUN)).not.toEqual(before[0]);
+        expect(await root(weights, nodeCrypto)).not.toEqual(before[1]);
       }),
     ));
 
-  test('an element counts where it is: tensors of equal contents may not be swapped', () => {
-    const q = Int32Array.of(1, 2, 3);
-    const pair = (a: Int32Array, b: Int32Array): Weights => ({
-      ...weightsOf(referenceKernels()),
-      tensors: [a, b].map((values, id) => ({ name: `t${id}`, shape: [3], id, exponent: -27, q: values })),
-    });
-    const [a, b] = [pair(q, Int32Array.of(3, 2, 1)), pair(Int32Array.of(3, 2, 1), q)];
-    expect(checksum(a, 0, RUN)).not.toEqual(checksum(b, 0, RUN));
+  test('an element counts where it is: tensors of equal contents may not be swapped', async () => {
+    const pair = (...values: readonly number[][]): Promise<Weights> => {
+      const tensors = values.map((_, id) => ({ name: `t${id}`, shape: [3], id }));
+      const weight = (name: string) => Float32Array.from(values[Number(name.at(-1))]!);
+      return weightsIn(referenceKernels(), { tensors, blocks: [] }, weight, 0);
+    };
+    const [a, b] = [await pair([1, 2, 3], [3, 2, 1]), await pair([3, 2, 1], [1, 2, 3])];
+    expect(await checksum(a, 0, RUN)).not.toEqual(await checksum(b, 0, RUN));
   });
 });
 
@@ -203,20 +236,23 @@ describe('RANGE', () => {
     'ends the run by the name of the tensor, in the round it happens (%s)',
     async (which) => {
       const kernels = which === 'wasm' ? await wasm() : referenceKernels();
-      const weights = weightsOf(kernels, -27);
+      const weights = await weightsOf(kernels);
       // 2^1 / 2^-27 = 2^28 a round for tensor 0, half of it for the next.
       let rounds = 0;
-      expect(() => {
-        for (; rounds < 100; rounds++) applyRound(weights, direction, RUN, large(rounds));
-      }).toThrow(/^RANGE: tensor "tensor\d" reached \|q\| = \d+; lower the learning rate or the clip$/);
+      const endless = async () => {
+        for (; rounds < 100; rounds++) await applyRound(weights, direction, RUN, large(rounds));
+      };
+      await expect(endless()).rejects.toThrow(
+        /^RANGE: tensor "tensor\d" reached \|q\| = \d+; lower the learning rate or the clip$/,
+      );
       expect(rounds).toBeGreaterThan(2);
-      expect(() => checksum(weights, rounds, RUN)).toThrow(/^RANGE: tensor "tensor\d"/);
+      await expect(checksum(weights, rounds, RUN)).rejects.toThrow(/^RANGE: tensor "tensor\d"/);
     },
   );
 });
 
-test('terms that round to zero are left out', () => {
-  const [tensor] = weightsOf(referenceKernels()).tensors;
+test('terms that round to zero are left out', async () => {
+  const [tensor] = (await weightsOf(referenceKernels())).tensors;
   const set = contributions(RUN, roundOf(0, [1, 2, 3]));
   expect(termsOf(tensor!, { ...header(0, 3), gain: 0 }, set)).toEqual([]);
   expect(termsOf(tensor!, { ...header(0, 3), gain: 1 }, set).map(({ c }) => c)).toEqual([

@@ -15,6 +15,7 @@ import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { createForward } from '../../src/objective/forward.ts';
 import { crossEntropy } from '../../src/objective/loss.ts';
 import { forward as plainForward } from '../model/forward.ts';
+import { integersOf } from '../model/shelf.ts';
 import {
   CHOICE,
   CHOICES,
@@ -58,13 +59,17 @@ async function lossOf({ model }: Small, weights: Floats, task: Task, example: Ex
   return task.kind === 'lm' ? output.reduce((a, b) => a + b, 0) / task.window : crossEntropy(output, targets[0]!);
 }
 
-const floatsOf = ({ tensors }: Weights): Floats =>
-  new Map(tensors.map(({ name, q, exponent }) => [name, Float32Array.from(q, (x) => x * 2 ** exponent)]));
+async function floatsOf(weights: Weights): Promise<Floats> {
+  const integers = await integersOf(weights);
+  return new Map(
+    weights.tensors.map(({ name, exponent }, i) => [name, Float32Array.from(integers[i]!, (x) => x * 2 ** exponent)]),
+  );
+}
 
 /** ∇L by central differences, one weight after the other. */
 async function gradient(small: Small, task: Task, example: Example): Promise<Map<string, Float64Array>> {
   const H = 2 ** -6;
-  const weights = floatsOf(small.weights);
+  const weights = await floatsOf(small.weights);
   const found = new Map<string, Float64Array>();
   for (const [name, w] of weights) {
     const g = new Float64Array(w.length);
@@ -93,7 +98,6 @@ const along = (g: Map<string, Float64Array>, { tensors }: Weights, d: Direction,
   return sum * d.scale;
 };
 
-const SCRATCH = 2 ** 16;
 /** Small against what bends, large against the rounding of a loss. */
 const EPS = 2e-3;
 
@@ -104,7 +108,7 @@ describe.each(TASKS)('task %s', (_, task, example) => {
   let norm2 = 0;
   beforeAll(async () => {
     small = await micro(referenceKernels());
-    const forward = createForward(small.model, small.weights, interpreter, SCRATCH);
+    const forward = createForward(small.model, small.weights, interpreter);
     measurement = { forward, task, choices: CHOICES, positions: 16 };
     g = await gradient(small, task, example);
     for (const part of g.values()) for (const x of part) norm2 += x * x;
@@ -142,9 +146,12 @@ describe.each(TASKS)('task %s', (_, task, example) => {
       const rate = 1e-3;
       const header = { round: 3, usable: 1, gain: rate * direction.scale, scale, clip: 127 };
       const { run } = key(0);
-      applyRound(weights, direction, run, { header, segments: [{ slot: 0, from: 0, codes: Int8Array.of(code) }] });
-      const before = await lossOf(small, floatsOf(small.weights), task, example);
-      const after = await lossOf(small, floatsOf(weights), task, example);
+      await applyRound(weights, direction, run, {
+        header,
+        segments: [{ slot: 0, from: 0, codes: Int8Array.of(code) }],
+      });
+      const before = await lossOf(small, await floatsOf(small.weights), task, example);
+      const after = await lossOf(small, await floatsOf(weights), task, example);
       const expected = -rate * decodeSlope(code, scale) * slope!;
       expect(after - before).toBeLessThan(0);
       expect(Math.abs((after - before) / expected - 1)).toBeLessThan(0.1);
@@ -169,7 +176,7 @@ describe.each(TASKS)('task %s', (_, task, example) => {
 
 test('a loss that is not a number gives a slope that is none, and leaves its neighbours alone', async () => {
   const small = await micro(referenceKernels());
-  const forward = createForward(small.model, small.weights, interpreter, SCRATCH);
+  const forward = createForward(small.model, small.weights, interpreter);
   // A target outside the vocabulary would be refused, so the head itself says NaN for one class.
   const measurement: Measurement = {
     forward: {
@@ -203,14 +210,14 @@ describe('no measurement changes a bit of the weights', () => {
     await fc.assert(
       fc.asyncProperty(arbitrary, async ({ direction, task: [kind, task], name, eps, samples }) => {
         const { model, weights } = await fixture(name, await kernels());
-        const before = weights.tensors.map(({ q }) => q.slice());
-        const forward = createForward(model, weights, interpreter, 2 ** 17);
+        const before = await integersOf(weights);
+        const forward = createForward(model, weights, interpreter);
         const examples = Array.from({ length: samples }, (_, i) =>
           kind === 'lm' ? windowOf(i, 64, 3) : promptOf(i, 64, 3),
         );
         const measurement = { forward, task, choices: CHOICES, positions: 48 };
         await spsa(measurement, direction, eps, [{ key: key(samples), examples }]);
-        expect(weights.tensors.map(({ q }) => q)).toEqual(before);
+        expect(await integersOf(weights)).toEqual(before);
       }),
       { numRuns: 12, seed: 1 },
     );

@@ -6,7 +6,7 @@ import { measureRecords } from '../../src/method/onebyte.ts';
 import { type Batch, NO_LOSS } from '../../src/nouns.ts';
 import { SCALE_UNIT } from '../../src/numeric/byte.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
-import type { Perturbation } from '../../src/objective/feeds.ts';
+import type { Perturbation } from '../../src/objective/perturbation.ts';
 import { LM } from '../objective/models.ts';
 import { smallLearner } from '../peer/learner.ts';
 
@@ -23,7 +23,7 @@ async function scripted(rises: readonly number[], samples = 1) {
           const nll = new Float32Array(batch.sequences * batch.scored).fill(2);
           for (let s = 0; s < batch.sequences; s += 2) {
             const sample = batch.members[s]! >> 1;
-            if (sample >= 0 && sample % samples === 0) nll[s * batch.scored]! += LM.window * rises[sample / samples]!;
+            if (sample % samples === 0) nll[s * batch.scored]! += LM.window * rises[sample / samples]!;
           }
           return nll;
         }),

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/model/config.ts';
 import { modelOf } from '../../src/model/model.ts';
 import { frequencies, ropeTables } from '../../src/model/rope.ts';
+import type { Head } from '../../src/model/stage.ts';
 import { readFolder } from './folder.ts';
 
 const LLAMA = {
@@ -156,8 +157,8 @@ describe('a model and its checkpoint', () => {
     const tied = modelOf({ ...config, tied: true }, shapes());
     for (const model of [tied, modelOf(config, shapes({ 'lm_head.weight': null }))]) {
       expect(model.tensors.map(({ name }) => name)).toEqual(names);
-      const bound = model.head({ kind: 'choice', choices: 2 }).bindings.map(({ tensor }) => tensor);
-      expect(bound).toEqual(['model.norm.weight', 'model.embed_tokens.weight']);
+      const bound = model.head({ kind: 'choice', choices: 2 }).map(({ stage }) => stage.bindings);
+      expect(bound.flat().map(({ tensor }) => tensor)).toEqual(['model.embed_tokens.weight']);
     }
   });
   test('buffers are no weights', () => {
@@ -181,9 +182,14 @@ describe('a model and its checkpoint', () => {
     const model = modelOf(config, shapes());
     const other = modelOf(read(LLAMA, { num_key_value_heads: 2, rms_norm_eps: 1e-5 }), shapes());
     expect(model.blocks[0]!.program).not.toBe(other.blocks[0]!.program);
-    const programs = [model.embed, ...model.blocks, model.head({ kind: 'lm' }), model.head({ kind: 'logits' })];
-    const choices = [2, 3].map((n) => model.head({ kind: 'choice', choices: n }));
-    expect(new Set([...programs, ...choices].map(({ program }) => program)).size).toBe(6);
+    const heads = [
+      { kind: 'lm' },
+      { kind: 'logits' },
+      ...[2, 3].map((n) => ({ kind: 'choice', choices: n })),
+    ] as Head[];
+    const pieces = heads.flatMap((head) => model.head(head).map(({ stage }) => stage));
+    const programs = [model.embed, ...model.blocks, model.final, ...pieces].map(({ program }) => program);
+    expect(new Set(programs).size).toBe(7);
   });
 
   const FRESH = '../shared/models/llama-2m-fresh';

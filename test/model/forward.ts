@@ -2,7 +2,7 @@
  * A model's stages run one after the other, as plainly as can be: the caller gives weights as floats, and for the sided
  * form a direction for every sequence. `src/objective` does the same for fixed-point weights, and faster.
  */
-import type { Binding, Dims, Form, Head, Model, Stage } from '../../src/model/stage.ts';
+import type { Binding, Dims, Form, Head, Model, Piece, Stage } from '../../src/model/stage.ts';
 import type { Engine, TypedArray } from '../../src/ports.ts';
 
 /** z of one matrix for one sequence, u (r,R) and v (r,C); of a vector, `u` (n) is the perturbation itself. */
@@ -39,17 +39,20 @@ function bind(model: Model, binding: Binding, call: Call): Record<string, Float3
   const [length = 0, width = 1] = model.tensors.find((t) => t.name === tensor)!.shape;
   const whole = weight(tensor);
   const sides = Array.from({ length: form.kind === 'sided' ? dims.sequences : 0 }, (_, s) => side!(tensor, s));
+  const part = (x: Float32Array, columns: number) =>
+    access.as === 'piece' ? x.subarray(access.first * columns, (access.first + access.count) * columns) : x;
   if (access.as === 'vector')
     return { [input]: form.kind === 'plain' ? whole : concat(sides.map(({ u }) => whole.map((w, i) => w + u[i]!))) };
 
   const perSequence = (s: number): readonly number[] => {
+    if (access.as === 'piece') return Array.from({ length: access.count }, (_, i) => access.first + i);
     if (access.as !== 'rows') return Array.from({ length }, (_, i) => i);
     if (access.of === 'choices') return call.choices!;
     if (access.of === 'positions') return Array.from({ length: dims.tokens }, (_, t) => t + access.offset);
     return call.ids.slice(s * dims.tokens, (s + 1) * dims.tokens);
   };
   const all = access.as === 'rows' && access.of === 'tokens' ? call.ids : perSequence(0);
-  const feeds = { [input]: access.as === 'rows' ? rowsOf(whole, all, width) : whole };
+  const feeds = { [input]: access.as === 'rows' ? rowsOf(whole, all, width) : part(whole, width) };
   if (form.kind === 'sided') {
     feeds[`${input}.v`] = concat(sides.map(({ v }) => v));
     feeds[`${input}.u`] = concat(
@@ -63,25 +66,35 @@ function bind(model: Model, binding: Binding, call: Call): Record<string, Float3
   return feeds;
 }
 
-const OUTPUT = { lm: 'nll', choice: 'scores', logits: 'logits' } as const;
-
 /** @returns what the head computes, row-major. */
 export async function forward(engine: Engine, model: Model, call: Call): Promise<Float32Array> {
   const { dims, form, head } = call;
-  const run = async (stage: Stage, inputs: Record<string, TypedArray>, output: string, length: number) => {
+  const run = async (stage: Stage, inputs: Record<string, TypedArray>, lengths: Readonly<Record<string, number>>) => {
     const program = await engine.compile(stage.build(dims, form));
-    const out = new Float32Array(length);
+    const outputs = Object.fromEntries(
+      Object.entries(lengths).map(([name, length]) => [name, new Float32Array(length)]),
+    );
     const weights = Object.assign({}, ...stage.bindings.map((binding) => bind(model, binding, call)));
-    await program.run({ ...stage.constants(dims), ...weights, ...inputs }, { [output]: out });
+    await program.run({ ...stage.constants(dims), ...weights, ...inputs }, outputs);
     await program.release();
-    return out;
+    return outputs;
   };
   const rows = dims.sequences * dims.tokens;
   const scored = dims.sequences * dims.scored;
-  let x = await run(model.embed, {}, 'y', rows * model.hidden);
-  for (const block of model.blocks) x = await run(block, { x }, 'y', rows * model.hidden);
-  const width = { lm: 1, choice: call.choices?.length ?? 0, logits: model.vocabulary }[head.kind];
-  const at = Int32Array.from(call.at);
-  const targets = head.kind === 'lm' ? { targets: Int32Array.from(call.targets!) } : {};
-  return run(model.head(head), { x, at, ...targets }, OUTPUT[head.kind], scored * width);
+  const y = rows * model.hidden;
+  let x = (await run(model.embed, {}, { y }))['y']!;
+  for (const block of model.blocks) x = (await run(block, { x }, { y }))['y']!;
+  x = (await run(model.final, { x, at: Int32Array.from(call.at) }, { y: scored * model.hidden }))['y']!;
+  const [{ stage, count }, ...more] = model.head(head) as readonly [Piece, ...Piece[]];
+  if (more.length > 0) throw new RangeError('"model" expected a head of one piece');
+  if (head.kind === 'lm') {
+    const { share } = await run(
+      stage,
+      { x, targets: Int32Array.from(call.targets!) },
+      { picked: scored, share: scored },
+    );
+    return share!.map((logarithm) => -logarithm);
+  }
+  const [name, width] = head.kind === 'choice' ? ['scores', head.choices] : ['logits', count];
+  return (await run(stage, { x }, { [name]: scored * width }))[name]!;
 }

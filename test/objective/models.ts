@@ -2,11 +2,12 @@
 import { readConfig } from '../../src/model/config.ts';
 import { modelOf } from '../../src/model/model.ts';
 import type { Model } from '../../src/model/stage.ts';
-import { fixWeights, type Weights } from '../../src/model/weights.ts';
+import type { Weights } from '../../src/model/weights.ts';
 import type { DirectionKey, Example, Task } from '../../src/nouns.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
 import { wasmKernels } from '../../src/numeric/wasm/wasm.ts';
 import { readFolder } from '../model/folder.ts';
+import { weightsIn } from '../model/shelf.ts';
 import { indices, uniform } from '../suites/arrays.ts';
 
 export interface Small {
@@ -25,9 +26,9 @@ export const FIXTURES = [
 export const smallKernels = (): Promise<Kernels> => wasmKernels({ bytes: 2 ** 24 });
 
 /** A checkpoint of test/fixtures/models. */
-export async function fixture(name: string, kernels: Kernels): Promise<Small> {
+export async function fixture(name: string, kernels: Kernels, scratch?: number): Promise<Small> {
   const { model, weight } = await readFolder(`test/fixtures/models/${name}`);
-  return { model, weights: await fixWeights(model, kernels, async (tensor) => weight(tensor)) };
+  return { model, weights: await weightsIn(kernels, model, weight, scratch) };
 }
 
 /** Two hundred weights: few enough to differentiate one by one. */
@@ -63,7 +64,7 @@ export async function micro(kernels: Kernels): Promise<Small> {
   };
   const names = Object.keys(shapes);
   const model = modelOf(readConfig(JSON.stringify(config)), new Map(names.map((n) => [n, { shape: shapes[n]! }])));
-  const weights = await fixWeights(model, kernels, async (name) => {
+  const weights = await weightsIn(kernels, model, (name) => {
     const noise = uniform(
       17 + names.indexOf(name),
       shapes[name]!.reduce((a, b) => a * b),

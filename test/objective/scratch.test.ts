@@ -1,17 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { batchExamples } from '../../src/data/batch.ts';
 import { interpreter } from '../../src/graph/interpreter.ts';
+import type { Weights } from '../../src/model/weights.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
-import type { Perturbation } from '../../src/objective/feeds.ts';
+import { ALIGN, padded, scratchOf } from '../../src/numeric/scratch.ts';
 import { createForward, headOf, scratchLength } from '../../src/objective/forward.ts';
-import { ALIGN, padded, scratchOf } from '../../src/objective/scratch.ts';
+import { EVERYTHING, type Perturbation } from '../../src/objective/perturbation.ts';
 import { CHOICE, CHOICES, FIXTURES, fixture, key, LM, promptOf, windowOf } from './models.ts';
 
+const cover = EVERYTHING;
 const PERTURBATIONS: readonly Perturbation[] = [
   { kind: 'none' },
-  { kind: 'dense', noise: 'binomial', rank: 1, delta: 0.01, key: key(0) },
-  { kind: 'sided', rank: 1, delta: 0.01, keys: [Array.from({ length: 4 }, (_, i) => key(i))] },
-  { kind: 'sided', rank: 3, delta: 0.01, keys: [Array.from({ length: 4 }, (_, i) => key(i))] },
+  { kind: 'dense', noise: 'binomial', rank: 1, delta: 0.01, keys: [key(0)], cover },
+  { kind: 'sided', rank: 1, delta: 0.01, keys: [[key(0)]], cover },
+  { kind: 'sided', rank: 3, delta: 0.01, keys: [[key(0)]], cover },
 ];
 const TASKS = [
   [LM, [windowOf(1, 64, 5)]],
@@ -20,12 +22,14 @@ const TASKS = [
 
 describe('scratchLength is what a call takes, to the float', () => {
   test.each(FIXTURES)('%s', async (name) => {
-    const { model, weights } = await fixture(name, referenceKernels());
+    const { model } = await fixture(name, referenceKernels());
     for (const [task, examples] of TASKS)
       for (const perturbation of PERTURBATIONS) {
-        const batches = batchExamples(examples);
-        const run = (floats: number) =>
-          createForward(model, weights, interpreter, floats).run(batches, headOf(task), perturbation, CHOICES);
+        const batches = batchExamples(perturbation.kind === 'sided' ? [examples[0], examples[0]] : examples);
+        const run = async (floats: number) => {
+          const { weights } = await fixture(name, referenceKernels(), floats);
+          return createForward(model, weights, interpreter).run(batches, headOf(task), perturbation, CHOICES);
+        };
         const length = scratchLength(model, [{ dims: batches[0]!, head: headOf(task), perturbation }]);
         await expect(run(length), `${task.kind}, ${perturbation.kind}`).resolves.toBeDefined();
         await expect(run(length - ALIGN)).rejects.toThrow(/scratch holds \d+ floats, \d+ were asked for/);
@@ -56,20 +60,27 @@ test('scratch is handed out aligned, side by side, and again after a release', (
 });
 
 test('after a run that broke off, scratch is whole again', async () => {
-  const { model, weights } = await fixture('opt-tied', referenceKernels());
+  const { model } = await fixture('opt-tied', referenceKernels());
   const batches = batchExamples([windowOf(1, 64)]);
   const none = { kind: 'none' } as const;
   const length = scratchLength(model, [{ dims: batches[0]!, head: headOf(LM), perturbation: none }]);
-  const forward = createForward(model, weights, interpreter, length);
-  const broken = [{ ...batches[0]!, targets: Int32Array.from(batches[0]!.targets, () => 64) }];
+  const { weights } = await fixture('opt-tied', referenceKernels(), length);
+  const forward = createForward(model, weights, interpreter);
+  const broken = [{ ...batches[0]!, at: Int32Array.from(batches[0]!.at, () => 64) }];
   for (let n = 0; n < 3; n++) await expect(forward.run(broken, headOf(LM), none)).rejects.toThrow(/no index 64/);
   await expect(forward.run(batches, headOf(LM), none)).resolves.toHaveLength(1);
+  const stray = [{ ...batches[0]!, targets: Int32Array.from(batches[0]!.targets, () => 64) }];
+  await expect(forward.run(stray, headOf(LM), none)).rejects.toThrow(/"targets" expected tokens 0 … 63, got 64/);
 });
 
 test('a matrix too thin for low-rank noise is refused: apply would read other noise', async () => {
   const { model, weights } = await fixture('opt-tied', referenceKernels());
-  const thin = { ...weights, byName: (name: string) => ({ ...weights.byName(name), shape: [1, 1024] }) };
-  const forward = createForward(model, thin, interpreter, 2 ** 17);
-  const run = forward.run(batchExamples([windowOf(1, 64)]), headOf(LM), PERTURBATIONS[2]!);
+  const thin: Weights = {
+    ...weights,
+    visit: (name, work) =>
+      weights.visit(name, (page) => work({ ...page, tensor: (own) => ({ ...page.tensor(own), shape: [1, 1024] }) })),
+  };
+  const forward = createForward(model, thin, interpreter);
+  const run = forward.run(batchExamples([windowOf(1, 64), windowOf(1, 64)]), headOf(LM), PERTURBATIONS[2]!);
   await expect(run).rejects.toThrow(/MODEL_UNSUPPORTED: tensor ".*" \(1,1024\) is too thin/);
 });

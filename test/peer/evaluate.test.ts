@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { nodeEngine } from '../../src/engine/node.ts';
 import { interpreter } from '../../src/graph/interpreter.ts';
-import { fixWeights } from '../../src/model/weights.ts';
 import type { Example } from '../../src/nouns.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { createForward } from '../../src/objective/forward.ts';
 import { evaluate } from '../../src/peer/local-replica.ts';
 import { readFolder, readReference } from '../model/folder.ts';
+import { weightsIn } from '../model/shelf.ts';
 import { CHOICE, promptOf } from '../objective/models.ts';
 import { smallLearner } from './learner.ts';
 
@@ -18,8 +18,8 @@ describe('language modelling', () => {
     'mean NLL of stories260k equals the float64 reference (needs ../shared)',
     async () => {
       const { model, weight } = await readFolder(STORIES);
-      const weights = await fixWeights(model, referenceKernels(), async (name) => weight(name));
-      const forward = createForward(model, weights, nodeEngine({ threads: 1 }), 2 ** 20);
+      const weights = await weightsIn(referenceKernels(), model, weight, 2 ** 20);
+      const forward = createForward(model, weights, nodeEngine({ threads: 1 }));
       const base = await smallLearner({ engine: interpreter, kernels: referenceKernels() });
       for (const { input_ids, token_nll } of readReference(STORIES)) {
         const window = input_ids.length - 1;
@@ -30,7 +30,7 @@ describe('language modelling', () => {
           targets: ids.subarray(1),
         };
         const learner = { ...base, forward, task: { kind: 'lm', window } as const, positions: model.positions };
-        // Beside itself and in a half-empty batch: the mean over samples stays the mean over tokens.
+        // Alone and beside itself: the mean over samples stays the mean over tokens.
         for (const copies of [1, 3]) {
           const metrics = await evaluate(learner, new Array<Example>(copies).fill(example));
           expect(metrics['eval/loss']).toBeCloseTo(token_nll.reduce((a, b) => a + b, 0) / window, 4);

@@ -74,7 +74,7 @@ describe('generate', () => {
 
   test('with a real model: the same twice, and padding to a step of lengths does not show', async () => {
     const { model, weights } = await fixture('llama-untied-grouped-linear', await smallKernels());
-    const forward = createForward(model, weights, nodeEngine({ threads: 1 }), 2 ** 18);
+    const forward = createForward(model, weights, nodeEngine({ threads: 1 }));
     const long = { ...greedy, max_new_tokens: 100 };
     const first = await generate(forward, model, tokenizer, 'HELLO', long);
     expect(first.length).toBe(model.positions - 6); // it knows no end token

@@ -12,7 +12,6 @@ import { CHOICE, CHOICES, fixture, promptOf, windowOf } from '../objective/model
 import { MANIFEST } from './fake.ts';
 
 const V = 64;
-const SCRATCH = 2 ** 17;
 
 export interface LearnerOptions {
   readonly engine: Engine;
@@ -59,7 +58,7 @@ export async function smallLearner({
     run: 0x1234_5678,
     weights,
     dataset,
-    forward: createForward(model, weights, engine, SCRATCH),
+    forward: createForward(model, weights, engine),
     task,
     choices: dataset.choices,
     positions: model.positions,

@@ -7,6 +7,7 @@ import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { inTurn, localReplica } from '../../src/peer/local-replica.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
 import type { Replica } from '../../src/peer/replica.ts';
+import { integersOf } from '../model/shelf.ts';
 import { LM, smallKernels } from '../objective/models.ts';
 import { committed, type LearnerOptions, smallLearner } from './learner.ts';
 
@@ -173,7 +174,7 @@ describe('snapshots', () => {
   test('it is all weights, i32 little-endian, in the order of the ids', async () => {
     const { learner, replica } = await replicaOf();
     const view = new DataView((await replica.snapshot()).slice().buffer);
-    const values = learner.weights.tensors.flatMap(({ q }) => [...q]);
+    const values = (await integersOf(learner.weights)).flatMap((q) => [...q]);
     expect(view.byteLength).toBe(4 * values.length);
     for (let i = 0; i < values.length; i += 97) expect(view.getInt32(4 * i, true)).toBe(values[i]);
   });
