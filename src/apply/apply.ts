@@ -8,6 +8,7 @@ import { type Direction, type DirectionKey, type Header, NO_LOSS, type Round, SH
 import { coefficient } from '../numeric/coefficient.ts';
 import { checkRange } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
+import { everything, type Kept } from '../numeric/mask.ts';
 import { roundingWord } from '../numeric/noise.ts';
 
 /** A code and the direction it belongs to. */
@@ -45,11 +46,19 @@ export function termsOf({ id, exponent }: Tensor, header: Header, set: readonly 
 
 /**
  * Applies one round. Any order of its records gives the same bits.
+ * @param kept which tensors the round updates: `maskOf` of a run that has a mask.
  * @throws {Fault} RANGE naming the tensor. The weights are no use then: the run has ended.
  */
-export function applyRound({ tensors, kernels }: Weights, direction: Direction, run: number, round: Round): void {
+export function applyRound(
+  { tensors, kernels }: Weights,
+  direction: Direction,
+  run: number,
+  round: Round,
+  kept: Kept = everything,
+): void {
   const set = contributions(run, round);
   for (const tensor of tensors) {
+    if (!kept(tensor.id)) continue;
     const terms = termsOf(tensor, round.header, set);
     if (terms.length === 0) continue;
     kernels.apply(tensor.q, tensor, direction.kind, direction.rank, terms);

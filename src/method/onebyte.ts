@@ -13,6 +13,7 @@ import { type Measurement, spsa } from '../estimator/spsa.ts';
 import type { Weights } from '../model/weights.ts';
 import type { Header, Manifest, Round } from '../nouns.ts';
 import { encodeSlope } from '../numeric/byte.ts';
+import { type Kept, maskOf } from '../numeric/mask.ts';
 
 /** What a replica trains with. */
 export interface Learner extends Measurement {
@@ -21,6 +22,12 @@ export interface Learner extends Measurement {
   readonly run: number;
   readonly weights: Weights;
   readonly dataset: Dataset;
+}
+
+/** The tensors that a round perturbs and updates: one answer for both sides of the round. */
+export function keptIn({ manifest, weights, run }: Learner, round: number): Kept {
+  const ids = weights.tensors.map(({ id }) => id);
+  return maskOf(manifest.tensor_mask, ids, round, run);
 }
 
 /** Measures records `from` … `from + count - 1` of a round. @returns their codes, NO_LOSS where a loss was unusable. */
@@ -40,4 +47,4 @@ export async function measureRecords(
 }
 
 export const applyCommitted = (learner: Learner, round: Round): void =>
-  applyRound(learner.weights, learner.manifest.direction, learner.run, round);
+  applyRound(learner.weights, learner.manifest.direction, learner.run, round, keptIn(learner, round.header.round));
