@@ -10,6 +10,7 @@ export { FAULTS, Fault, type FaultCode } from './faults.ts';
 export { type JournalRecord, readJournal, verifyJournal } from './journal/reader.ts';
 export type * from './nouns.ts';
 export type { Kernels, TensorNoise, Term } from './numeric/kernels.ts';
+export { everything, type Kept, maskOf } from './numeric/mask.ts';
 export { referenceKernels } from './numeric/reference/reference.ts';
 export { wasmKernels } from './numeric/wasm/wasm.ts';
 export type { HostEvent, ParticipantEvent } from './peer/events.ts';

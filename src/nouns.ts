@@ -48,6 +48,12 @@ export interface DirectionKey {
   readonly slot: number;
 }
 
+/** Each round perturbs and updates a `kept / of` part of the tensors, drawn anew (docs/NUMBERS.md 3). 1 <= kept < of. */
+export interface TensorMask {
+  readonly kept: number;
+  readonly of: number;
+}
+
 /** The slot of directions that belong to the round and not to a peer (docs/NUMBERS.md 2). */
 export const SHARED_SLOT = 0xffff_fffe;
 
@@ -119,6 +125,8 @@ export interface Manifest {
   readonly view: 'full';
   readonly method: 'onebyte';
   readonly direction: Direction;
+  /** Absent: every round perturbs and updates every tensor. */
+  readonly tensor_mask?: TensorMask;
   /** Half the distance between the two measurements, in units of weights. */
   readonly eps: number;
   readonly learning_rate: number;

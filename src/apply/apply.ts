@@ -9,6 +9,7 @@ import { SCALE_UNIT } from '../numeric/byte.ts';
 import { coefficient } from '../numeric/coefficient.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
+import { everything, type Kept } from '../numeric/mask.ts';
 import { isMatrix, roundingWord } from '../numeric/noise.ts';
 
 /** Largest |z| of binomial noise: 8 of 16 bits more or fewer than half. */
@@ -64,16 +65,24 @@ function rise(
  * Owes a round to the weights: it is added to each tensor when that is next looked at, in any order, to the same bits.
  * Only where a weight might leave its range is it added now, and looked at.
  *
+ * @param kept which tensors the round updates: `maskOf` of a run that has a mask.
  * @throws {Fault} RANGE naming the tensor. The weights are no use then: the run has ended.
  */
-export async function applyRound(weights: Weights, direction: Direction, run: number, round: Round): Promise<void> {
+export async function applyRound(
+  weights: Weights,
+  direction: Direction,
+  run: number,
+  round: Round,
+  kept: Kept = everything,
+): Promise<void> {
   const { header } = round;
   const set = contributions(run, round);
   if (set.length === 0) return;
   const { kind, rank } = direction;
-  weights.owe({ kind, rank, terms: (tensor) => termsOf(tensor, header, set) });
+  weights.owe({ kind, rank, terms: (tensor) => (kept(tensor.id) ? termsOf(tensor, header, set) : []) });
   for (const tensor of weights.tensors) {
     const { id, name } = tensor;
+    if (!kept(id)) continue;
     weights.reach[id]! += rise(tensor, direction, header, set);
     if (weights.reach[id]! <= MAX_Q) continue;
     const peak = await weights.visit(name, (page) => page.kernels.peak(page.tensor(name).q));

@@ -21,7 +21,7 @@ export function expectation(property: Property): string {
     case 'object':
       return 'a word for each value, such as "0= terrible,1= great"';
     default:
-      return 'text';
+      return property.examples ? `text such as ${property.examples[0]}` : 'text';
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { LineCounter, parseDocument } from 'yaml';
 import { Fault } from '../faults.ts';
-import type { Direction, Task } from '../nouns.ts';
+import type { Direction, Task, TensorMask } from '../nouns.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 
@@ -111,6 +111,8 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
   }
   if (run.direction !== 'lowrank' && run.rank !== 1)
     refuse('rank', `is for direction lowrank, not ${run.direction}; leave it out`);
+  const mask = tensorMaskOf(run);
+  if (mask && mask.kept >= mask.of) refuse('tensor_mask', 'keeps everything; take a part below 1, or leave it out');
   if (run.warmup_steps > run.max_steps) refuse('warmup_steps', `is more than max_steps, ${run.max_steps}; lower it`);
   if (run.eval_data !== undefined && given('eval_fraction')) {
     refuse('eval_fraction', 'has no meaning beside eval_data; leave one of them out');
@@ -182,6 +184,13 @@ export const directionOf = ({ direction: kind, rank }: RunConfig): Direction => 
   rank,
   scale: kind === 'lowrank' ? 1 / Math.sqrt(rank) : kind === 'binomial' ? 0.5 : 1,
 });
+
+/** The tensor mask of the manifest: `1/4` keeps one tensor of four. */
+export function tensorMaskOf({ tensor_mask }: Pick<RunFile, 'tensor_mask'>): TensorMask | undefined {
+  if (tensor_mask === undefined) return undefined;
+  const [kept, of] = tensor_mask.split('/').map(Number);
+  return { kept: kept!, of: of! };
+}
 
 /** The task of the manifest. */
 export const manifestTask = (run: RunConfig): Task =>

@@ -25,6 +25,7 @@ export interface RunFile {
 
   readonly direction: 'lowrank' | 'rademacher' | 'binomial';
   readonly rank: number;
+  readonly tensor_mask: string | undefined;
   readonly direction_per: 'sample' | 'batch' | undefined;
   readonly eps: number;
   readonly learning_rate: number | undefined;
@@ -57,8 +58,15 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ...(['block_size', 'prompt', 'label_column', 'labels'] as const),
   ],
   method: [
-    ...(['direction', 'rank', 'direction_per', 'eps', 'learning_rate', 'lr_scheduler_type', 'warmup_steps'] as const),
-    ...(['max_steps', 'reduction', 'per_device_train_batch_size', 'gradient_accumulation_steps', 'seed'] as const),
+    ...(['direction', 'rank', 'tensor_mask', 'direction_per', 'eps', 'learning_rate', 'lr_scheduler_type'] as const),
+    ...([
+      'warmup_steps',
+      'max_steps',
+      'reduction',
+      'per_device_train_batch_size',
+      'gradient_accumulation_steps',
+      'seed',
+    ] as const),
   ],
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
@@ -102,6 +110,12 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .default('lowrank')
     .describe('Random directions: low-rank (many are measured at once), dense signs, or dense bell-shaped ones.'),
   rank: z.int().min(1).max(MAX_RANK).default(1).describe('Outer products of a low-rank direction.'),
+  tensor_mask: z
+    .string()
+    .regex(/^[1-9]\d{0,5}\/[1-9]\d{0,5}$/)
+    .meta({ examples: ['1/4'] })
+    .optional()
+    .describe('Part of the tensors that a round moves, drawn anew each time, such as 1/4. Default: all of them.'),
   direction_per: z
     .enum(['sample', 'batch'])
     .optional()
@@ -141,6 +155,7 @@ export interface Property {
   readonly enum?: readonly string[];
   readonly default?: unknown;
   readonly description?: string;
+  readonly examples?: readonly string[];
   readonly minimum?: number;
   readonly maximum?: number;
   readonly exclusiveMinimum?: number;

@@ -13,7 +13,7 @@ import type { BlobRef, Manifest } from '../nouns.ts';
 import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
-import { directionOf, manifestTask, type RunConfig, recordsOf } from './config.ts';
+import { directionOf, manifestTask, type RunConfig, recordsOf, tensorMaskOf } from './config.ts';
 import type { Output } from './output.ts';
 
 /** Directions measured on the base to choose the first byte scale. */
@@ -60,6 +60,7 @@ export async function draftManifest(
   const files: BlobRef[] = [];
   for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
+  const tensor_mask = tensorMaskOf(config);
   return {
     paths,
     manifest: {
@@ -69,6 +70,7 @@ export async function draftManifest(
       view: 'full',
       method: 'onebyte',
       direction: directionOf(config),
+      ...(tensor_mask ? { tensor_mask } : {}),
       ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
       ...recordsOf(config),
       initial_scale: 1,
@@ -100,8 +102,9 @@ const measured = ({ initial_scale: _, ...rest }: Manifest): string => canonicalJ
 /** @throws {Fault} OUTPUT_EXISTS naming the first key in which the folder's run differs */
 export function checkSameRun(folder: string, begun: Manifest, wanted: Manifest): void {
   if (measured(begun) === measured(wanted)) return;
-  const differs = (Object.keys(wanted) as (keyof Manifest)[]).find(
-    (key) => key !== 'initial_scale' && canonicalJson(begun[key]) !== canonicalJson(wanted[key]),
+  const either = Object.keys({ ...begun, ...wanted }) as (keyof Manifest)[]; // a key may be absent from one of them
+  const differs = either.find(
+    (key) => key !== 'initial_scale' && canonicalJson(begun[key] ?? null) !== canonicalJson(wanted[key] ?? null),
   );
   throw new Fault(
     'OUTPUT_EXISTS',

@@ -1,8 +1,10 @@
 /**
- * The `Engine` of Node: ONNX Runtime on CPU threads.
+ * The `Engine` of Node: ONNX Runtime on CPU threads, or on a GPU through its WebGPU provider.
  *
  * A run blocks the calling JavaScript thread until its last node is done (the binding is synchronous behind a promise),
  * so whoever must stay responsive runs this in a worker.
+ *
+ * With WebGPU every feed is copied to the device at every run, weights too: right, and not yet fast.
  *
  * @module
  */
@@ -13,9 +15,17 @@ import { checkArrays } from '../graph/arrays.ts';
 import { toOnnx } from '../graph/onnx.ts';
 import type { Value } from '../nouns.ts';
 import type { Engine, TypedArray } from '../ports.ts';
+import { checkIndices, indexingOf } from './indices.ts';
 
-const options = (threads: number): ort.InferenceSession.SessionOptions => ({
-  executionProviders: ['cpu'],
+export interface NodeEngineOptions {
+  /** Used by one run. The bits of a result may depend on it, as they do on the processor. */
+  readonly threads: number;
+  /** `webgpu`: the default adapter, by Vulkan, Metal or Direct3D. Programs fail to compile where there is none. */
+  readonly device?: 'cpu' | 'webgpu';
+}
+
+const options = ({ threads, device = 'cpu' }: NodeEngineOptions): ort.InferenceSession.SessionOptions => ({
+  executionProviders: [device],
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
   executionMode: 'sequential',
@@ -49,27 +59,28 @@ async function attempt<T>(what: string, step: () => Promise<T>): Promise<T> {
 }
 
 /**
- * ONNX Runtime on the CPU. Feeds and outputs are read and written where they lie (views of a WebAssembly memory
+ * ONNX Runtime. Feeds and outputs are read and written where they lie (views of a WebAssembly memory
  * included), so an output must not overlap a feed of the same run.
- *
- * @param threads used by one run. The bits of a result may depend on it, as they do on the processor.
  */
-export function nodeEngine({ threads }: { readonly threads: number }): Engine {
+export function nodeEngine(given: NodeEngineOptions): Engine {
+  const { threads, device = 'cpu' } = given;
   if (!Number.isInteger(threads) || threads < 1) {
     throw new RangeError(`"threads" expected a positive whole number, got ${threads}`);
   }
   return {
-    name: `onnxruntime-node, cpu, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+    name: `onnxruntime-node, ${device}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     async compile(graph) {
-      const session = await attempt(`program "${graph.name}" did not compile`, () =>
-        ort.InferenceSession.create(toOnnx(graph), options(threads)),
-      );
+      const [session, indexing] = await attempt(`program "${graph.name}" did not compile`, async () => [
+        await ort.InferenceSession.create(toOnnx(graph), options(given)),
+        device === 'webgpu' ? indexingOf(graph) : [],
+      ]);
       return {
         async run(feeds, outputs) {
           checkArrays(graph, feeds, outputs);
-          await attempt(`program "${graph.name}" did not run`, () =>
-            session.run(bind(graph.inputs, feeds), bind(graph.outputs, outputs)),
-          );
+          await attempt(`program "${graph.name}" did not run`, async () => {
+            checkIndices(indexing, feeds);
+            await session.run(bind(graph.inputs, feeds), bind(graph.outputs, outputs));
+          });
         },
         release: () => session.release(),
       };

@@ -10,9 +10,10 @@
  */
 import { batchExamples } from '../data/batch.ts';
 import type { Direction, DirectionKey, Example, Task } from '../nouns.ts';
+import { everything, type Kept } from '../numeric/mask.ts';
 import { type Forward, headOf } from '../objective/forward.ts';
 import { sequenceLosses } from '../objective/loss.ts';
-import { type Cover, EVERYTHING, type Perturbation } from '../objective/perturbation.ts';
+import type { Perturbation } from '../objective/perturbation.ts';
 
 /** A direction and the samples it is measured on. */
 export interface Probe {
@@ -32,7 +33,7 @@ export interface Measurement {
 
 /**
  * Projected gradients of many probes.
- * @param cover tensors that the directions move.
+ * @param kept tensors that the directions move.
  * @param eps half the distance between the two measurements along a unit-variance direction, in units of weights.
  * @returns (probes) loss per unit of direction; NaN where a loss was not a number.
  */
@@ -41,11 +42,11 @@ export async function spsa(
   direction: Direction,
   eps: number,
   probes: readonly Probe[],
-  cover: Cover = EVERYTHING,
+  kept: Kept = everything,
 ): Promise<Float64Array> {
   const pairs = direction.kind === 'lowrank' ? sided : dense;
   const delta = eps * direction.scale;
-  const differences = await pairs(measurement, direction, delta, probes, cover);
+  const differences = await pairs(measurement, direction, delta, probes, kept);
   return differences.map((difference) => difference / (2 * eps));
 }
 
@@ -55,7 +56,7 @@ async function sided(
   { rank }: Direction,
   delta: number,
   probes: readonly Probe[],
-  cover: Cover,
+  kept: Kept,
 ): Promise<Float64Array> {
   const samples = probes.flatMap(({ key, examples }) => examples.map((example) => ({ key, example })));
   const batches = batchExamples(
@@ -65,7 +66,7 @@ async function sided(
   const keys = batches.map(({ members }) =>
     Array.from({ length: members.length / 2 }, (_, pair) => samples[members[2 * pair]! >> 1]!.key),
   );
-  const perturbation: Perturbation = { kind: 'sided', rank, delta, keys, cover };
+  const perturbation: Perturbation = { kind: 'sided', rank, delta, keys, kept };
   const [outputs] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
   const differences = new Float64Array(samples.length);
   for (const [i, batch] of batches.entries()) {
@@ -81,7 +82,7 @@ async function dense(
   { kind, rank }: Direction,
   delta: number,
   probes: readonly Probe[],
-  cover: Cover,
+  kept: Kept,
 ): Promise<Float64Array> {
   let samples = 0;
   const parts = probes.flatMap(({ key, examples }) => {
@@ -91,7 +92,7 @@ async function dense(
   });
   const batches = parts.map(({ batch }) => batch);
   const keys = parts.map(({ key }) => key);
-  const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, keys, cover };
+  const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, keys, kept };
   const [plus, minus] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
   const differences = new Float64Array(samples);
   for (const [i, { batch, first }] of parts.entries()) {

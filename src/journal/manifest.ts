@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { MAX_RECORDS_PER_ROUND, type Manifest } from '../nouns.ts';
 import type { Codec } from '../numeric/codec.ts';
-import { MAX_RANK } from '../numeric/noise.ts';
+import { MAX_RANK, MAX_TENSORS } from '../numeric/noise.ts';
 import { fromUtf8, toUtf8 } from '../numeric/text.ts';
 import { canonicalJson } from './canonical.ts';
 
@@ -39,6 +39,10 @@ const schema: z.ZodType<Manifest> = z.strictObject({
     rank: z.int().min(1).max(MAX_RANK), // the component of an outer product is one byte of the noise counter
     scale: positive,
   }),
+  tensor_mask: z
+    .strictObject({ kept: count, of: u32.min(2).max(MAX_TENSORS) })
+    .refine(({ kept, of }) => kept < of, { error: 'expected kept below of; leave the key out to keep everything' })
+    .exactOptional(),
   eps: positive,
   learning_rate: nonNegative,
   lr_scheduler_type: z.enum(['constant', 'linear', 'cosine']),

@@ -13,6 +13,7 @@ import { type Measurement, spsa } from '../estimator/spsa.ts';
 import type { Weights } from '../model/weights.ts';
 import type { Header, Manifest, Round } from '../nouns.ts';
 import { encodeSlope } from '../numeric/byte.ts';
+import { type Kept, maskOf } from '../numeric/mask.ts';
 
 /** What a replica trains with. */
 export interface Learner extends Measurement {
@@ -21,6 +22,12 @@ export interface Learner extends Measurement {
   readonly run: number;
   readonly weights: Weights;
   readonly dataset: Dataset;
+}
+
+/** The tensors that a round perturbs and updates: one answer for both sides of the round. */
+export function keptIn({ manifest, weights, run }: Learner, round: number): Kept {
+  const ids = weights.tensors.map(({ id }) => id);
+  return maskOf(manifest.tensor_mask, ids, round, run);
 }
 
 /** Measures records `from` … `from + count - 1` of a round. @returns their codes, NO_LOSS where a loss was unusable. */
@@ -35,9 +42,9 @@ export async function measureRecords(
     key: recordKey(run, round, from + i),
     examples: sampleIndices(manifest, run, dataset.train.length, round, from + i).map((n) => dataset.train[n]!),
   }));
-  const slopes = await spsa(learner, manifest.direction, manifest.eps, probes);
+  const slopes = await spsa(learner, manifest.direction, manifest.eps, probes, keptIn(learner, round));
   return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
 }
 
 export const applyCommitted = (learner: Learner, round: Round): Promise<void> =>
-  applyRound(learner.weights, learner.manifest.direction, learner.run, round);
+  applyRound(learner.weights, learner.manifest.direction, learner.run, round, keptIn(learner, round.header.round));

@@ -1,6 +1,7 @@
 /**
  * The port between the definition of Murmur's arithmetic and what runs it. `reference/` (plain TypeScript) is the
- * definition; `wasm/` must equal it bit for bit. docs/NUMBERS.md is the text of both.
+ * definition; `wasm/` must equal it bit for bit, and so must `webgpu/`, behind the port of device-kernels.ts.
+ * docs/NUMBERS.md is the text of all.
  *
  * @module
  */

@@ -57,7 +57,7 @@ function perturbed(
   first: number,
   [plus, minus]: readonly Float32Array[],
 ): void {
-  const delta = p.cover(tensor.id) ? p.delta : 0;
+  const delta = p.kept(tensor.id) ? p.delta : 0;
   kernels.materialisePair(tensor.q, tensor.exponent, tensor, p.noise, p.rank, key, delta, first, plus!, minus!);
 }
 
@@ -151,12 +151,12 @@ function sides(
   { input, access }: Binding,
   tensor: Tensor,
   { kernels, scratch }: Page,
-  { rank, delta: step, cover }: Sided,
+  { rank, delta: step, kept }: Sided,
   keys: readonly DirectionKey[],
   batch: Batch,
   choices: Int32Array,
 ): Feeds {
-  const delta = cover(tensor.id) ? step : 0;
+  const delta = kept(tensor.id) ? step : 0;
   if (access.as === 'vector') {
     const n = tensor.q.length;
     const out = scratch.take(batch.sequences * n);

@@ -9,7 +9,7 @@ import type { Page, Weights } from '../model/weights.ts';
 import type { Batch, DirectionKey, Task } from '../nouns.ts';
 import type { Engine, TypedArray } from '../ports.ts';
 import { batchFeeds, stageFeeds, stageScratch } from './feeds.ts';
-import { coverOf, formOf, lanesOf, type Perturbation, type PerturbationKind } from './perturbation.ts';
+import { formOf, lanesOf, type Perturbation, type PerturbationKind } from './perturbation.ts';
 import { programStore } from './programs.ts';
 import { headOutput, type Scores } from './scores.ts';
 
@@ -67,7 +67,7 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
 
   /** Whether a direction moves any weight that the stage uses. */
   const isMoved = ({ bindings }: Stage, p: Perturbation): boolean =>
-    bindings.some(({ tensor }) => coverOf(p)(ids.get(tensor)!));
+    p.kind !== 'none' && bindings.some(({ tensor }) => p.kept(ids.get(tensor)!));
 
   /** Runs one stage on all batches of a group. @param own inputs and outputs of a batch in a lane, weights aside. */
   async function visit(

@@ -5,13 +5,9 @@
  */
 import type { Form } from '../model/stage.ts';
 import type { DirectionKey, DirectionKind } from '../nouns.ts';
+import type { Kept } from '../numeric/mask.ts';
 
-/** Which tensors a direction moves, by id. The others stay as they are, on both sides. */
-export type Cover = (tensorId: number) => boolean;
-
-export const EVERYTHING: Cover = () => true;
-
-/** `delta` is eps · scale, the length of one unit of noise. */
+/** `delta` is eps · scale, the length of one unit of noise. Tensors that are not `kept` stay as they are on both sides. */
 export type Perturbation =
   | { readonly kind: 'none' }
   /**
@@ -25,7 +21,7 @@ export type Perturbation =
       readonly delta: number;
       /** (batches) */
       readonly keys: readonly DirectionKey[];
-      readonly cover: Cover;
+      readonly kept: Kept;
     }
   /**
    * One low-rank direction for each pair of sequences: 2i gets +delta z, 2i + 1 gets -delta z. Both must be the same
@@ -37,7 +33,7 @@ export type Perturbation =
       readonly delta: number;
       /** (batches)(S/2) */
       readonly keys: readonly (readonly DirectionKey[])[];
-      readonly cover: Cover;
+      readonly kept: Kept;
     };
 
 export type Dense = Perturbation & { readonly kind: 'dense' };
@@ -45,8 +41,6 @@ export type Sided = Perturbation & { readonly kind: 'sided' };
 
 /** Copies of the weights that a call needs at once: two for a dense pair of measurements. */
 export const lanesOf = ({ kind }: Pick<Perturbation, 'kind'>): number => (kind === 'dense' ? 2 : 1);
-
-export const coverOf = (p: Perturbation): Cover => (p.kind === 'none' ? () => false : p.cover);
 
 export const formOf = (p: Perturbation): Form =>
   p.kind === 'sided' ? { kind: 'sided', rank: p.rank } : { kind: 'plain' };

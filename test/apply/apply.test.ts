@@ -8,6 +8,7 @@ import type { Weights } from '../../src/model/weights.ts';
 import { type Direction, NO_LOSS, type Round, type Segment } from '../../src/nouns.ts';
 import { SCALE_UNIT } from '../../src/numeric/byte.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
+import { maskOf } from '../../src/numeric/mask.ts';
 import { direction as noise } from '../../src/numeric/reference/direction.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { wasmKernels } from '../../src/numeric/wasm/wasm.ts';
@@ -260,4 +261,24 @@ test('terms that round to zero are left out', async () => {
     -(2 ** 28),
     -3 * 2 ** 27,
   ]);
+});
+
+test('a masked round is the whole round on the tensors it keeps, and leaves the others as they were', async () => {
+  for (const kernels of [referenceKernels(), await wasm()]) {
+    for (const direction of [
+      { kind: 'lowrank', rank: 1, scale: 1 },
+      { kind: 'binomial', rank: 1, scale: 0.5 },
+    ] as const) {
+      const round = roundOf(6, [5, NO_LOSS, -9, 77]);
+      const before = await bits(await weightsOf(referenceKernels()));
+      const whole = await bits(await applied(referenceKernels(), direction, [round]));
+      const ids = SHAPES.map((_, id) => id);
+      const kept = maskOf({ kept: 1, of: 2 }, ids, 6, RUN);
+      expect(ids.filter(kept)).toHaveLength(2);
+      const weights = await weightsOf(kernels);
+      await applyRound(weights, direction, RUN, round, kept);
+      expect(await bits(weights)).toEqual(ids.map((id) => (kept(id) ? whole[id] : before[id])));
+      for (const id of ids) expect(whole[id]).not.toEqual(before[id]);
+    }
+  }
 });

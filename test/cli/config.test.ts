@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { directionOf, loadConfig, manifestTask, recordsOf } from '../../src/cli/config.ts';
+import { directionOf, loadConfig, manifestTask, recordsOf, tensorMaskOf } from '../../src/cli/config.ts';
 import { GROUPS, keys } from '../../src/cli/keys.ts';
 
 const load = (text: string, flags: Record<string, unknown> = {}, env = {}) =>
@@ -80,6 +80,12 @@ describe('run files', () => {
     ]).toEqual([1, 0.5, 1, 0.5]);
   });
 
+  test('a part of the tensors is a mask of the manifest, all of them is none', () => {
+    expect(tensorMaskOf(load(BASE, { tensor_mask: '3/16' }).config)).toEqual({ kept: 3, of: 16 });
+    expect(tensorMaskOf(load(`${BASE}tensor_mask: 1/4\n`).config)).toEqual({ kept: 1, of: 4 });
+    expect(tensorMaskOf(load(BASE).config)).toBeUndefined();
+  });
+
   test('a key with nothing behind it is not written', () => {
     expect(load(`${BASE}eval_data:\n`).sources.eval_data).toBe('default');
   });
@@ -138,6 +144,12 @@ describe('run files', () => {
       'a rank of dense directions',
       `${BASE}rank: 2\ndirection: binomial\n`,
       'run.yaml:3: rank: is for direction lowrank, not binomial; leave it out',
+    ],
+    ['a mask as a number', `${BASE}tensor_mask: 0.25\n`, 'run.yaml:3: tensor_mask: takes text such as 1/4, got 0.25'],
+    [
+      'a mask of everything',
+      `${BASE}tensor_mask: 4/4\n`,
+      'run.yaml:3: tensor_mask: keeps everything; take a part below 1, or leave it out',
     ],
     [
       'more warm-up than run',

@@ -156,6 +156,8 @@ describe.skipIf(!BUILT)('a finished run (npm run build makes the command)', () =
     expect(cli('train', ...common).done).toMatchObject({ digest: trained.done['digest'], rounds: 4 });
     const other = refused(cli('train', ...common, '--eps', '0.01'));
     expect(other).toMatchObject({ code: 'OUTPUT_EXISTS', message: expect.stringContaining('another eps') });
+    // a key that only one of the two manifests has
+    expect(refused(cli('train', ...common, '--tensor_mask', '1/2'))['message']).toContain('another tensor_mask');
     renameSync(join(out(), 'coordinator.key'), at('key'));
     expect(refused(cli('train', ...common))['message']).toContain('coordinator.key is missing');
     renameSync(at('key'), join(out(), 'coordinator.key'));

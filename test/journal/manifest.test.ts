@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { canonicalJson } from '../../src/journal/canonical.ts';
 import { decodeManifest, encodeManifest } from '../../src/journal/manifest.ts';
 import type { Manifest } from '../../src/nouns.ts';
+import { toHex } from '../../src/numeric/bytes.ts';
+import { nodeCrypto } from '../../src/peer/node/crypto.ts';
 import { MANIFEST } from './fixture.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -13,6 +15,14 @@ describe('the manifest', () => {
     expect(decodeManifest(encodeManifest(MANIFEST))).toEqual({ manifest: MANIFEST });
     const { eval: _, ...data } = MANIFEST.data;
     expect(decodeManifest(encodeManifest({ ...MANIFEST, data }))).toEqual({ manifest: { ...MANIFEST, data } });
+    const masked = { ...MANIFEST, tensor_mask: { kept: 1, of: 4 } };
+    expect(decodeManifest(encodeManifest(masked))).toEqual({ manifest: masked });
+  });
+
+  test('without a mask has the bytes, hence the run id, that it had before there were masks', () => {
+    const id = toHex(nodeCrypto.sha256(encodeManifest(MANIFEST)));
+    expect(id).toBe('da342aacb870e71cdd52fe87e2a72e83ad7b2849e07ecc596c6bd9f5bb4a8e3e');
+    expect(new TextDecoder().decode(encodeManifest(MANIFEST))).not.toContain('mask');
   });
 
   test.each([
@@ -25,6 +35,9 @@ describe('the manifest', () => {
     ['not whole', { max_steps: 1.5 }, /^max_steps: /],
     ['too many for a round', { records_per_round: 65_537 }, /^records_per_round: /],
     ['beyond a byte', { clip: 128 }, /^clip: /],
+    ['a mask that keeps all', { tensor_mask: { kept: 4, of: 4 } }, /^tensor_mask: /],
+    ['a mask that keeps nothing', { tensor_mask: { kept: 0, of: 4 } }, /^tensor_mask\.kept: /],
+    ['a mask of too many parts', { tensor_mask: { kept: 1, of: 2 ** 20 + 1 } }, /^tensor_mask\.of: /],
     ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
     ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],
     ['everything held out', { data: { ...MANIFEST.data, eval_fraction: 1 } }, /^data\.eval_fraction: /],

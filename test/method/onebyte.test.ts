@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { recordKey } from '../../src/apply/apply.ts';
 import { sampleIndices } from '../../src/data/order.ts';
 import { interpreter } from '../../src/graph/interpreter.ts';
-import { measureRecords } from '../../src/method/onebyte.ts';
+import { applyCommitted, keptIn, measureRecords } from '../../src/method/onebyte.ts';
 import { type Batch, NO_LOSS } from '../../src/nouns.ts';
 import { SCALE_UNIT } from '../../src/numeric/byte.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import type { Perturbation } from '../../src/objective/perturbation.ts';
 import { LM } from '../objective/models.ts';
-import { smallLearner } from '../peer/learner.ts';
+import { committed, smallLearner } from '../peer/learner.ts';
 
 /** A learner whose losses are told: record n's first sample gains `rises[n]` along its direction, the others nothing. */
 async function scripted(rises: readonly number[], samples = 1) {
@@ -74,4 +74,19 @@ describe('measureRecords', () => {
     const { learner } = await scripted([]);
     expect(await measureRecords(learner, { round: 0, scale, clip: 127 }, 0, 0)).toHaveLength(0);
   });
+});
+
+test('a run with a tensor mask moves in each round the tensors of that round, and no others', async () => {
+  const { learner: plain } = await scripted([]);
+  const learner = { ...plain, manifest: { ...plain.manifest, tensor_mask: { kept: 1, of: 3 } } };
+  const { tensors } = learner.weights;
+  const draws = [0, 1].map((round) => tensors.filter(({ id }) => keptIn(learner, round)(id)).map(({ name }) => name));
+  expect(draws[0]).toHaveLength(Math.ceil(tensors.length / 3));
+  expect(draws[1]).not.toEqual(draws[0]);
+  for (const [round, kept] of draws.entries()) {
+    const before = tensors.map(({ q }) => q.slice());
+    applyCommitted(learner, committed(learner.manifest, round, Int8Array.of(100, -3, 7)));
+    const moved = tensors.filter(({ q }, i) => q.some((x, j) => x !== before[i]![j]));
+    expect(moved.map(({ name }) => name)).toEqual(kept);
+  }
 });

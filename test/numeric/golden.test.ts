@@ -2,12 +2,13 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { DirectionKey, DirectionKind, Manifest, Round } from '../../src/nouns.ts';
+import type { DirectionKey, DirectionKind, Manifest, Round, TensorMask } from '../../src/nouns.ts';
 import { encodeSlope } from '../../src/numeric/byte.ts';
 import { checksumKey } from '../../src/numeric/checksum.ts';
 import { coefficient } from '../../src/numeric/coefficient.ts';
 import { exponentOf, quantise } from '../../src/numeric/fixed.ts';
 import type { Kernels, TensorNoise, Term } from '../../src/numeric/kernels.ts';
+import { maskOf } from '../../src/numeric/mask.ts';
 import { merkleRoot } from '../../src/numeric/merkle.ts';
 import { block, roundingWord } from '../../src/numeric/noise.ts';
 import { permutation } from '../../src/numeric/permutation.ts';
@@ -56,6 +57,7 @@ interface Vectors {
   checksum: { n: number; salt: number; key: number; offset: number; low: number; high: number; peak: number }[];
   checksumKey: { round: number; run: number; key: number }[];
   root: { lengths: number[]; root: string }[];
+  mask: { mask: TensorMask; ids: number[]; round: number; run: number; kept: number[] }[];
 }
 const golden = new URL('../golden/numbers/vectors.json', import.meta.url);
 const vectors: Vectors = JSON.parse(readFileSync(golden, 'utf8'));
@@ -118,6 +120,13 @@ test('data order, checksum keys and roots', () => {
   for (const { lengths, root } of vectors.root) expect(hex(merkleRoot(lengths.map(pattern), sha256))).toBe(root);
 });
 
+test('masks', () => {
+  for (const { mask, ids, round, run, kept } of vectors.mask) {
+    for (const order of [ids, ids.toReversed()])
+      expect(ids.filter(maskOf(mask, order, round, run))).toEqual(ids.filter((id) => kept.includes(id)));
+  }
+});
+
 test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => {
   const page = readFileSync(new URL('../../docs/NUMBERS.md', import.meta.url), 'utf8');
   const key = { round: 4, run: 0x12345678, sample: 9, slot: 3 };
@@ -131,6 +140,7 @@ test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => 
           .join(' '),
       )
       .join(' / ');
+  const nine = Array.from({ length: 9 }, (_, id) => id);
   const u32 = (x: number) => x.toString(16).padStart(8, '0');
 
   const rules: HeaderRules = {
@@ -162,6 +172,7 @@ test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => 
     ['checksum after round 1', `key ${u32(sumKey)}, low ${u32(low)}, high ${u32(high)}, peak ${peak}`],
     ['root of this tensor alone', hex(merkleRoot([q], sha256))],
     ['order of 10 samples, epoch 0', permutation(10, 0, key.run).join(' ')],
+    ['mask 1/4 of ids 0 … 8', nine.filter(maskOf({ kept: 1, of: 4 }, nine, key.round, key.run)).join(' ')],
   ] as const)
     expect(page).toContain(`    ${name.padEnd(28)} ${value}\n`);
   const gainBits = Buffer.alloc(8);

@@ -2,18 +2,19 @@ import { describe, expect, test } from 'vitest';
 import { batchExamples } from '../../src/data/batch.ts';
 import { interpreter } from '../../src/graph/interpreter.ts';
 import type { Weights } from '../../src/model/weights.ts';
+import { everything } from '../../src/numeric/mask.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { ALIGN, padded, scratchOf } from '../../src/numeric/scratch.ts';
 import { createForward, headOf, scratchLength } from '../../src/objective/forward.ts';
-import { EVERYTHING, type Perturbation } from '../../src/objective/perturbation.ts';
+import type { Perturbation } from '../../src/objective/perturbation.ts';
 import { CHOICE, CHOICES, FIXTURES, fixture, key, LM, promptOf, windowOf } from './models.ts';
 
-const cover = EVERYTHING;
+const kept = everything;
 const PERTURBATIONS: readonly Perturbation[] = [
   { kind: 'none' },
-  { kind: 'dense', noise: 'binomial', rank: 1, delta: 0.01, keys: [key(0)], cover },
-  { kind: 'sided', rank: 1, delta: 0.01, keys: [[key(0)]], cover },
-  { kind: 'sided', rank: 3, delta: 0.01, keys: [[key(0)]], cover },
+  { kind: 'dense', noise: 'binomial', rank: 1, delta: 0.01, keys: [key(0)], kept },
+  { kind: 'sided', rank: 1, delta: 0.01, keys: [[key(0)]], kept },
+  { kind: 'sided', rank: 3, delta: 0.01, keys: [[key(0)]], kept },
 ];
 const TASKS = [
   [LM, [windowOf(1, 64, 5)]],

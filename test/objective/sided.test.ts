@@ -8,10 +8,11 @@ import { nodeEngine } from '../../src/engine/node.ts';
 import type { Weights } from '../../src/model/weights.ts';
 import type { Example, Task } from '../../src/nouns.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
+import { everything } from '../../src/numeric/mask.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { createForward, headOf } from '../../src/objective/forward.ts';
 import { sequenceLosses } from '../../src/objective/loss.ts';
-import { EVERYTHING, type Perturbation } from '../../src/objective/perturbation.ts';
+import type { Perturbation } from '../../src/objective/perturbation.ts';
 import type { Engine, Program } from '../../src/ports.ts';
 import { CHOICE, CHOICES, FIXTURES, fixture, key, LM, promptOf, type Small, windowOf } from './models.ts';
 
@@ -62,7 +63,7 @@ async function beside(small: Small, weights: Weights, task: Task, examples: read
     rank,
     delta: DELTA,
     keys,
-    cover: EVERYTHING,
+    kept: everything,
   });
   return examples.map((_, i) => all!.slice(2 * i, 2 * i + 2));
 }
@@ -77,7 +78,7 @@ async function materialised(small: Small, weights: Weights, task: Task, examples
       rank,
       delta: DELTA,
       keys: [KEYS[i]!],
-      cover: EVERYTHING,
+      kept: everything,
     };
     const [plus, minus] = await losses(small, weights, task, [example], p);
     pairs.push([plus![0]!, minus![0]!]);

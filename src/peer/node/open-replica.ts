@@ -11,7 +11,7 @@ import { buildDataset, type Dataset } from '../../data/dataset.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
-import type { Learner } from '../../method/onebyte.ts';
+import { keptIn, type Learner } from '../../method/onebyte.ts';
 import { openCheckpoint } from '../../model/checkpoint.ts';
 import { readConfig } from '../../model/config.ts';
 import { modelOf } from '../../model/model.ts';
@@ -159,7 +159,7 @@ const calibrate = (learner: Learner, count: number): Promise<Float64Array> => {
       (_, k) => dataset.train[(sample * manifest.samples_per_record + k) % dataset.train.length]!,
     ),
   }));
-  return spsa(learner, manifest.direction, manifest.eps, probes);
+  return spsa(learner, manifest.direction, manifest.eps, probes, keptIn(learner, CALIBRATION_ROUND));
 };
 
 /** As `Kernels.materialise`, out of their memory. */

@@ -9,6 +9,7 @@ import math
 import random
 import struct
 import sys
+from fractions import Fraction
 
 M32 = 0xFFFFFFFF
 rng = random.Random(20261)
@@ -87,6 +88,12 @@ def direction(tensor, kind, rank, key):
         v = [[sign(key, 2, k, tensor_id, j) for j in range(columns)] for k in range(rank)]
         return [sum(u[k][i] * v[k][j] for k in range(rank)) for i in range(rows) for j in range(columns)]
     return [sign(key, 0, 0, tensor_id, i) for i in range(n)]
+
+
+def mask(kept, of, ids, t, run):
+    key = {'round': t, 'run': run, 'sample': 0, 'slot': 0xFFFFFFFE}
+    words = {i: block(key, 6, 0, 0, i >> 2)[i & 3] for i in ids}
+    return sorted(sorted(ids, key=lambda i: (words[i], i))[: math.ceil(Fraction(len(ids) * kept, of))])
 
 
 # ---- sections 4 and 5
@@ -366,10 +373,20 @@ def root_cases():
         yield {'lengths': lengths, 'root': root([pattern(n, k) for k, n in enumerate(lengths)])}
 
 
+def mask_cases():
+    for kept, of, ids in [
+        (1, 4, range(21)), (1, 2**20, range(9)), (2**20 - 1, 2**20, range(9)), (2, 3, [2**20 - 1, 0, 7, 5]), (1, 3, [4]),
+    ]:  # fmt: skip
+        for _ in range(2):
+            t, run = u32(), u32()
+            yield {'mask': {'kept': kept, 'of': of}, 'ids': list(ids), 'round': t, 'run': run, 'kept': mask(kept, of, ids, t, run)}
+
+
 CASES = {
     'philox': philox_cases, 'noise': noise_cases, 'fixed': fixed_cases, 'pair': pair_cases, 'byte': byte_cases,
     'scale': scale_cases, 'header': header_cases, 'coefficient': coefficient_cases, 'rounding': rounding_cases,
     'apply': apply_cases, 'order': order_cases, 'checksum': checksum_cases, 'checksumKey': key_cases, 'root': root_cases,
+    'mask': mask_cases,
 }  # fmt: skip
 
 lines = []
