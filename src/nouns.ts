@@ -69,7 +69,7 @@ export type Op =
   // The three parts of `linear` in 8 bits. Each row has a scale of its own, so that it does not depend on its company.
   | { readonly op: 'rowScale' } // x (n,i) -> max |x| / 127 of every row (n)
   | { readonly op: 'quantise' } // x (n,i), scale (n) -> 128 + x / scale, to the nearest, u8 (n,i)
-  | { readonly op: 'linear8' } // q u8 (n,i), scale (n), w i8 (i,o), its scale (o) -> (q - 128) w, both scales applied (n,o)
+  | { readonly op: 'linear8' } // q u8 (n,i), scale (n), w i8 (i,o), its scale (o) -> (q - 128) w · both scales (n,o)
   | { readonly op: 'matmul' } // (…,n,k), (…,k,m) -> (…,n,m); leading axes broadcast
   | { readonly op: 'add' | 'sub' | 'mul' } // broadcast
   | { readonly op: 'sigmoid' | 'relu' } // element by element

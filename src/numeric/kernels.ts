@@ -22,8 +22,8 @@ export interface TensorNoise {
 }
 
 /**
- * Kernels over arrays of their own memory: every array passed in must come from `f32`, `i32` or `i8` of the same kernels
- * (or be a subarray of one). Arrays passed as lists (`out`, `q`) are overwritten where said.
+ * Kernels over arrays of their own memory: every array passed in must come from `f32`, `i32` or `i8` of the same
+ * kernels (or be a subarray of one). Arrays passed as lists (`out`, `q`) are overwritten where said.
  */
 export interface Kernels {
   readonly name: 'reference' | 'wasm';

@@ -73,11 +73,11 @@ function tile(q: usize, inverses: usize, columns: usize, stride: usize, out: usi
   for (let j: usize = 0; j < SIDE; j++) v128.store(out + j * stride, v128.load(TILE + j * SIDE));
 }
 
-/** Columns `from` to `to` of some rows, one by one. */
-function edge(q: usize, inverses: usize, rows: usize, from: usize, to: usize, columns: usize, stride: usize, out: usize): void {
+/** Some rows from column `from` on, one by one. */
+function edge(q: usize, inverses: usize, rows: usize, from: usize, columns: usize, stride: usize, out: usize): void {
   for (let r: usize = 0; r < rows; r++) {
     const inverse = load<f32>(inverses + r * 4);
-    for (let j = from; j < to; j++)
+    for (let j = from; j < columns; j++)
       store<i8>(out + j * stride + r, <i8>nearest(<f32>load<i32>(q + (r * columns + j) * 4) * inverse));
   }
 }
@@ -88,8 +88,8 @@ function strip(q: usize, rows: usize, columns: usize, stride: usize, out: usize)
   for (let j: usize = 0; j < wide; j += SIDE)
     for (let r: usize = 0; r < tall; r += SIDE)
       tile(q + (r * columns + j) * 4, INVERSES + r * 4, columns, stride, out + j * stride + r);
-  edge(q, INVERSES, tall, wide, columns, columns, stride, out);
-  edge(q + tall * columns * 4, INVERSES + tall * 4, rows - tall, 0, columns, columns, stride, out + tall);
+  edge(q, INVERSES, tall, wide, columns, stride, out);
+  edge(q + tall * columns * 4, INVERSES + tall * 4, rows - tall, 0, columns, stride, out + tall);
 }
 
 /**
