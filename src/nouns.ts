@@ -60,7 +60,7 @@ export const SHARED_SLOT = 0xffff_fffe;
 // -------------------------------------------------------------------------------------------------------- programs
 
 export type Shape = readonly number[];
-export type Dtype = 'f32' | 'i32';
+export type Dtype = 'f32' | 'i32' | 'i8' | 'u8';
 
 /** A named array with a static, row-major shape. */
 export interface Value {
@@ -72,6 +72,10 @@ export interface Value {
 /** What a node computes. `src/graph/shape.ts` types it, `interpreter.ts` says what it means, and ONNX must agree. */
 export type Op =
   | { readonly op: 'linear' } // x (n,i), w (o,i) -> x wᵀ (n,o)
+  // The three parts of `linear` in 8 bits. Each row has a scale of its own, so that it does not depend on its company.
+  | { readonly op: 'rowScale' } // x (n,i) -> max |x| / 127 of every row (n)
+  | { readonly op: 'quantise' } // x (n,i), scale (n) -> 128 + x / scale, to the nearest, u8 (n,i)
+  | { readonly op: 'linear8' } // q u8 (n,i), scale (n), w i8 (i,o), its scale (o) -> (q - 128) w · both scales (n,o)
   | { readonly op: 'matmul' } // (…,n,k), (…,k,m) -> (…,n,m); leading axes broadcast
   | { readonly op: 'add' | 'sub' | 'mul' } // broadcast
   | { readonly op: 'sigmoid' | 'relu' } // element by element

@@ -5,7 +5,7 @@
  */
 import type { Graph } from './nouns.ts';
 
-export type TypedArray = Float32Array | Int32Array;
+export type TypedArray = Float32Array | Int32Array | Int8Array | Uint8Array;
 
 /** Runs programs. ONNX Runtime is one; the plain TypeScript interpreter, the oracle of the tests, is another. */
 export interface Engine {

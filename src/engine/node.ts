@@ -35,17 +35,12 @@ const options = ({ threads, device = 'cpu' }: NodeEngineOptions): ort.InferenceS
   extra: { session: { force_spinning_stop: '1' } },
 });
 
+const TYPE = { f32: 'float32', i32: 'int32', i8: 'int8', u8: 'uint8' } as const;
+
 /** Tensors over the arrays themselves: nothing is copied. */
-function bind(
-  values: readonly Value[],
-  arrays: Readonly<Record<string, TypedArray>>,
-): Record<string, ort.TypedTensor<'float32' | 'int32'>> {
-  const tensors: Record<string, ort.TypedTensor<'float32' | 'int32'>> = {};
-  for (const { name, shape } of values) {
-    const array = arrays[name]!;
-    tensors[name] =
-      array instanceof Float32Array ? new ort.Tensor('float32', array, shape) : new ort.Tensor('int32', array, shape);
-  }
+function bind(values: readonly Value[], arrays: Readonly<Record<string, TypedArray>>): Record<string, ort.Tensor> {
+  const tensors: Record<string, ort.Tensor> = {};
+  for (const { name, dtype, shape } of values) tensors[name] = new ort.Tensor(TYPE[dtype], arrays[name]!, shape);
   return tensors;
 }
 

@@ -7,7 +7,7 @@ import type { Dtype, Graph, Value } from '../nouns.ts';
 import type { TypedArray } from '../ports.ts';
 import { size } from './shape.ts';
 
-const KIND: Record<Dtype, string> = { f32: 'Float32Array', i32: 'Int32Array' };
+const KIND: Record<Dtype, string> = { f32: 'Float32Array', i32: 'Int32Array', i8: 'Int8Array', u8: 'Uint8Array' };
 
 function check(
   graph: Graph,

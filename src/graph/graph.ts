@@ -74,6 +74,11 @@ export class GraphBuilder {
   }
 
   linear = (x: Value, w: Value): Value => this.node({ op: 'linear' }, [x, w]);
+  /** What `quantise` and `linear8` take: one scale serves all products that read the same x. */
+  rowScale = (x: Value): Value => this.node({ op: 'rowScale' }, [x]);
+  quantise = (x: Value, scale: Value): Value => this.node({ op: 'quantise' }, [x, scale]);
+  linear8 = (q: Value, scale: Value, w: Value, wScale: Value): Value =>
+    this.node({ op: 'linear8' }, [q, scale, w, wScale]);
   matmul = (a: Value, b: Value): Value => this.node({ op: 'matmul' }, [a, b]);
   add = (a: Value, b: Value): Value => this.node({ op: 'add' }, [a, b]);
   sub = (a: Value, b: Value): Value => this.node({ op: 'sub' }, [a, b]);

@@ -9,6 +9,7 @@ import { Fault } from '../faults.ts';
 import type { Graph, Op, Shape } from '../nouns.ts';
 import type { Engine, TypedArray } from '../ports.ts';
 import { checkArrays } from './arrays.ts';
+import { LEVELS, SMALLEST_PEAK, ZERO_POINT } from './int8.ts';
 import { type OpOf, size } from './shape.ts';
 
 interface Tensor {
@@ -17,8 +18,11 @@ interface Tensor {
   readonly data: TypedArray;
 }
 
-const like = (data: TypedArray, length: number): TypedArray =>
-  data instanceof Float32Array ? new Float32Array(length) : new Int32Array(length);
+function like(data: TypedArray, length: number): TypedArray {
+  if (data instanceof Float32Array) return new Float32Array(length);
+  if (data instanceof Int32Array) return new Int32Array(length);
+  return data instanceof Int8Array ? new Int8Array(length) : new Uint8Array(length);
+}
 
 /** Elements from one index to the next along each axis of a row-major array. */
 const stridesOf = (shape: Shape): number[] => shape.map((_, axis) => size(shape.slice(axis + 1)));
@@ -70,11 +74,16 @@ function zip(f: (x: number, y: number) => number, [a, b]: readonly Tensor[], sha
   return x.map((_, i) => f(x[i]!, y[i]!));
 }
 
-/** Applies `f` to every row along the last axis. */
-function rows([x]: readonly Tensor[], f: (row: Float64Array) => Float64Array): TypedArray {
+/** Applies `f` to every row along the last axis; rows of the result have length `wide`. */
+function rows(
+  [x]: readonly Tensor[],
+  f: (row: Float64Array) => Float64Array,
+  wide: number = x!.shape.at(-1)!,
+): TypedArray {
   const width = x!.shape.at(-1)!;
-  const out = new Float32Array(x!.data.length);
-  for (let at = 0; at < out.length; at += width) out.set(f(Float64Array.from(x!.data.subarray(at, at + width))), at);
+  const out = new Float32Array((x!.data.length / width) * wide);
+  for (let at = 0, to = 0; to < out.length; at += width, to += wide)
+    out.set(f(Float64Array.from(x!.data.subarray(at, at + width))), to);
   return out;
 }
 
@@ -90,6 +99,19 @@ function logSumExp(row: Float64Array): number {
 const rmsNorm = (row: Float64Array, epsilon: number): Float64Array =>
   divided(row, Math.sqrt(mean(row.map((x) => x * x)) + epsilon));
 
+/** Ties go to the even number. */
+function nearest(x: number): number {
+  const below = Math.floor(x);
+  const rest = x - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
+}
+
+/** Of a row that holds an infinity or a NaN it is NaN, and so is what is computed with it: no loss comes of it. */
+function rowScale(row: Float64Array): Float64Array {
+  const peak = row.reduce((most, x) => Math.max(most, Math.abs(x)), SMALLEST_PEAK);
+  return Float64Array.of(Number.isFinite(peak) ? peak / LEVELS : Number.NaN);
+}
+
 function checked(index: TypedArray, limit: number, op: string): TypedArray {
   const wrong = index.find((i) => i < 0 || i >= limit);
   if (wrong !== undefined) throw new RangeError(`"${op}" has no index ${wrong} among ${limit}`);
@@ -101,6 +123,23 @@ type Rule<K extends Op['op']> = (op: OpOf<K>, x: readonly Tensor[], shape: Shape
 
 const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   linear: (_, [x, w]) => product(x!.data, w!.data, [x!.shape[0]!, x!.shape[1]!, w!.shape[0]!], true),
+  rowScale: (_, x) => rows(x, rowScale, 1),
+  quantise: (_, [x, scale]) => {
+    const width = x!.shape[1]!;
+    const steps = (v: number, i: number) => nearest(Math.fround(v / scale!.data[Math.floor(i / width)]!));
+    return Uint8Array.from(x!.data, (v, i) => Math.min(255, Math.max(0, ZERO_POINT + steps(v, i))));
+  },
+  linear8: (_, [q, scale, w, wScale], [n, o]) => {
+    const i = q!.shape[1]!;
+    const out = new Float32Array(n! * o!);
+    for (let row = 0; row < n!; row++)
+      for (let column = 0; column < o!; column++) {
+        let sum = 0; // of integers: exact
+        for (let l = 0; l < i; l++) sum += (q!.data[row * i + l]! - ZERO_POINT) * w!.data[l * o! + column]!;
+        out[row * o! + column] = sum * wScale!.data[column]! * scale!.data[row]!;
+      }
+    return out;
+  },
   matmul: (_, [a, b], shape) => {
     const leading = shape.slice(0, -2);
     const [n, k, m] = [a!.shape.at(-2)!, a!.shape.at(-1)!, b!.shape.at(-1)!];

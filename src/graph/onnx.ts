@@ -5,19 +5,25 @@
  * @module
  */
 import type { Graph, Op, Shape, Value } from '../nouns.ts';
+import { LEVELS, SMALLEST_PEAK, ZERO_POINT } from './int8.ts';
 import { concat, float, int, bytes as lengthDelimited, message, text } from './protobuf.ts';
 import type { OpOf } from './shape.ts';
 
 const IR_VERSION = 8;
 const OPSET = 17;
 /** TensorProto.DataType */
-const DATA_TYPE = { f32: 1, i32: 6, i64: 7 } as const;
+const DATA_TYPE = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7 } as const;
+/** Operators of ONNX Runtime's own. */
+const MICROSOFT = 'com.microsoft';
 
 // ONNX calls integers that shape the result inputs, and wants them as i64.
-type Data = Float32Array | Int32Array | BigInt64Array;
+type Data = Float32Array | Int32Array | Uint8Array | BigInt64Array;
 
-const dtypeOf = (data: Data): keyof typeof DATA_TYPE =>
-  data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'i64';
+function dtypeOf(data: Data): keyof typeof DATA_TYPE {
+  if (data instanceof Float32Array) return 'f32';
+  if (data instanceof Int32Array) return 'i32';
+  return data instanceof Uint8Array ? 'u8' : 'i64';
+}
 
 /** TensorProto. Raw data is little-endian, as every JavaScript engine in use keeps its arrays. */
 const tensor = (name: string, shape: Shape, data: Data): Uint8Array[] => [
@@ -53,6 +59,10 @@ class OnnxGraph {
     return name;
   }
 
+  scalar(x: number): string {
+    return this.initializer([], Float32Array.of(x));
+  }
+
   i64(...ns: readonly number[]): string {
     return this.initializer([ns.length], BigInt64Array.from(ns, BigInt));
   }
@@ -62,6 +72,7 @@ class OnnxGraph {
     inputs: readonly string[],
     attributes: readonly Uint8Array[][] = [],
     output = `$${this.#count++}`,
+    domain = '',
   ): string {
     this.nodes.push(
       message(
@@ -71,6 +82,7 @@ class OnnxGraph {
         text(3, `${type}:${output}`),
         text(4, type),
         ...attributes.map((fields) => message(5, ...fields)),
+        text(7, domain),
       ),
     );
     return output;
@@ -99,6 +111,25 @@ const norm =
 
 const LOWERINGS: { readonly [K in Op['op']]: Lowering<K> } = {
   linear: (g, _, x, y) => g.node('Gemm', names(x), [intAttribute('transB', 1)], y.name),
+  // Extremes pass by a NaN, where a sum does not: it makes the scale NaN as well.
+  rowScale: (g, _, [x], y) => {
+    const axis = [intsAttribute('axes', [1]), intAttribute('keepdims', 0)];
+    const least = g.node('Neg', [g.node('ReduceMin', [x!.name], axis)]);
+    const peak = g.node('Max', [g.node('ReduceMax', [x!.name], axis), least, g.scalar(SMALLEST_PEAK)]);
+    const sum = g.node('ReduceSum', [x!.name, g.i64(1)], [intAttribute('keepdims', 0)]);
+    g.node('Add', [g.node('Div', [peak, g.scalar(LEVELS)]), g.node('Mul', [sum, g.scalar(0)])], [], y.name);
+  },
+  quantise: (g, _, [x, scale], y) => {
+    const zeroPoint = g.initializer(scale!.shape, new Uint8Array(scale!.shape[0]!).fill(ZERO_POINT));
+    g.node('QuantizeLinear', [x!.name, scale!.name, zeroPoint], [intAttribute('axis', 0)], y.name);
+  },
+  // The runtime's own operator turns integers to floats, times the weights' scales, while they are in the cache.
+  linear8: (g, _, [q, scale, w, wScale], y) => {
+    const zeroPoint = g.initializer([], Uint8Array.of(ZERO_POINT));
+    const inputs = [q!.name, w!.name, g.scalar(1), wScale!.name, zeroPoint];
+    const product = g.node('MatMulIntegerToFloat', inputs, [], undefined, MICROSOFT);
+    g.node('Mul', [product, g.node('Reshape', [scale!.name, g.i64(-1, 1)])], [], y.name);
+  },
   matmul: same('MatMul'),
   add: same('Add'),
   sub: same('Sub'),
@@ -154,5 +185,6 @@ export function toOnnx(graph: Graph): Uint8Array {
       ...graph.outputs.map((v) => message(12, ...valueInfo(v))),
     ),
     message(8, text(1, ''), int(2, OPSET)),
+    message(8, text(1, MICROSOFT), int(2, 1)),
   ]);
 }

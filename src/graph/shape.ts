@@ -34,9 +34,11 @@ const isAxis = (axis: number, a: Shape): boolean => Number.isInteger(axis) && ax
 
 interface Rule<K extends Op['op']> {
   /** How many inputs; `many` is one or more. */
-  readonly inputs: 1 | 2 | 'many';
-  /** `f32`: all are. `any`: all have one dtype. `indexed`: any, then an i32 index. The result has that of the first. */
-  readonly takes: 'f32' | 'any' | 'indexed';
+  readonly inputs: 1 | 2 | 4 | 'many';
+  /** `f32`: all are. `any`: all have one dtype. `indexed`: any, then an i32 index. Else one by one. */
+  readonly takes: 'f32' | 'any' | 'indexed' | readonly Dtype[];
+  /** Absent: the result has that of the first. */
+  readonly gives?: Dtype;
   /** The shape of the result, from those of the inputs; undefined: refused. */
   readonly shape: (op: OpOf<K>, a: Shape, b: Shape, all: readonly Shape[]) => Shape | undefined;
 }
@@ -54,6 +56,22 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
     inputs: 2,
     takes: 'f32',
     shape: (_, a, b) => (a.length === 2 && b.length === 2 && a[1] === b[1] ? [a[0]!, b[0]!] : undefined),
+  },
+  rowScale: { inputs: 1, takes: 'f32', shape: (_, a) => (a.length === 2 ? [a[0]!] : undefined) },
+  quantise: {
+    inputs: 2,
+    takes: 'f32',
+    gives: 'u8',
+    shape: (_, a, b) => (a.length === 2 && equal(b, [a[0]!]) ? a : undefined),
+  },
+  linear8: {
+    inputs: 4,
+    takes: ['u8', 'f32', 'i8', 'f32'],
+    gives: 'f32',
+    shape: (_, a, b, [, , w, c]) =>
+      a.length === 2 && equal(b, [a[0]!]) && w!.length === 2 && a[1] === w![0] && equal(c!, [w![1]!])
+        ? [a[0]!, w![1]!]
+        : undefined,
   },
   matmul: {
     inputs: 2,
@@ -121,12 +139,14 @@ export function infer(op: Op, inputs: readonly Typed[]): Typed {
   const [first] = inputs;
   const shapes = inputs.map((x) => x.shape);
   const counted = rule.inputs === 'many' ? inputs.length >= 1 : inputs.length === rule.inputs;
-  const wanted = (i: number): Dtype | undefined =>
-    rule.takes === 'f32' ? 'f32' : rule.takes === 'indexed' && i === 1 ? 'i32' : first?.dtype;
+  const wanted = (i: number): Dtype | undefined => {
+    if (typeof rule.takes !== 'string') return rule.takes[i];
+    return rule.takes === 'f32' ? 'f32' : rule.takes === 'indexed' && i === 1 ? 'i32' : first?.dtype;
+  };
   const typed = counted && inputs.every((x, i) => x.dtype === wanted(i));
   const shape = typed ? rule.shape(op as never, shapes[0]!, shapes[1] ?? [], shapes) : undefined;
   if (!first || !shape) {
     throw new RangeError(`${JSON.stringify(op)} does not take ${inputs.map(show).join(' ') || 'no inputs'}`);
   }
-  return { dtype: first.dtype, shape };
+  return { dtype: rule.gives ?? first.dtype, shape };
 }

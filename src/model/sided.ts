@@ -5,6 +5,8 @@
  *
  *     y = x Wᵀ + (x · v) u          u (S,r,out), v (S,r,in): a direction for each of the S sequences
  *
+ * In int8 x Wᵀ is a product of bytes; what stands beside it is not rounded, as a perturbation would not survive it.
+ *
  * Which inputs a program reads, how, and in which stored shape is recorded as it is written: bindings and the list of
  * a model's tensors come out of the same text as the mathematics, so they cannot disagree with it.
  *
@@ -22,12 +24,19 @@ export interface Use {
   readonly shape: readonly number[];
 }
 
+/** Activations as bytes, and the scale of each row. */
+interface Quantised {
+  readonly q: Value;
+  readonly scale: Value;
+}
+
 /** A program being written. Activations are (S·R, n): R rows of each sequence, one after the other. */
 export class Sketch {
   readonly g: GraphBuilder;
   readonly dims: Dims;
   readonly form: Form;
   readonly uses: Use[] = [];
+  readonly #quantised = new Map<Value, Quantised>();
 
   constructor(name: string, dims: Dims, form: Form) {
     this.g = new GraphBuilder(name);
@@ -58,23 +67,51 @@ export class Sketch {
     return x.shape[0] === 1 ? g.slice(g.linear(g.concat([x, x], 0), w), 0, 0, 1) : g.linear(x, w);
   }
 
-  /** x Wᵀ and, in sided form, (x · v) u beside it. @param rows of the matrix that `input` holds. */
-  #product(x: Value, input: string, rows: number): Value {
-    const { g, form } = this;
+  /** Once for all products that read x. */
+  #quantise(x: Value): Quantised {
+    const known = this.#quantised.get(x);
+    if (known) return known;
+    const scale = this.g.rowScale(x);
+    const made = { q: this.g.quantise(x, scale), scale };
+    this.#quantised.set(x, made);
+    return made;
+  }
+
+  /** x Wᵀ in the form's precision. */
+  #base(x: Value, input: string, rows: number): Value {
+    const { g } = this;
     const inner = x.shape[1]!;
-    const y = this.#rows(x, g.input(input, [rows, inner]));
-    if (form.kind === 'plain') return y;
+    if (this.form.precision !== 'int8') return this.#rows(x, g.input(input, [rows, inner]));
+    const { q, scale } = this.#quantise(x);
+    return g.linear8(q, scale, g.input(input, [inner, rows], 'i8'), g.input(`${input}.scale`, [rows]));
+  }
+
+  /** x Wᵀ + bias and, in sided form, (x · v) u beside it. @param rows of the matrix that `input` holds. */
+  #product(x: Value, input: string, rows: number, bias?: string): Value {
+    const { g, form } = this;
+    const y = this.#base(x, input, rows);
+    if (bias !== undefined) this.#useVector(bias, rows);
+    if (form.kind === 'plain') return bias === undefined ? y : g.add(y, g.input(bias, [rows]));
     const u = this.#factor(input, 'u', rows, form.rank);
-    const v = this.#factor(input, 'v', inner, form.rank);
+    const v = this.#factor(input, 'v', x.shape[1]!, form.rank);
     const along = g.matmul(this.#apart(x), g.transpose(v, [0, 2, 1])); // x · v, (S,R,r)
-    return g.add(y, this.together(g.matmul(along, u)));
+    const side = bias === undefined ? g.matmul(along, u) : this.#sideWithBias(along, u, bias);
+    return g.add(y, this.together(side));
+  }
+
+  /** [x · v, 1] [u; bias]: the widest values are passed over once less. */
+  #sideWithBias(along: Value, u: Value, bias: string): Value {
+    const { g } = this;
+    const [sequences = 0, rows = 0] = along.shape;
+    const ones = g.constant(new Float32Array(sequences * rows).fill(1), [sequences, rows, 1]);
+    const own = g.input(bias, [sequences, 1, u.shape[2]!]);
+    return g.matmul(g.concat([along, ones], 2), g.concat([u, own], 1));
   }
 
   /** x (S·R, in) -> x Wᵀ (S·R, out), plus a bias if one is named. */
   linear(x: Value, input: string, out: number, bias?: string): Value {
     this.uses.push({ input, access: { as: 'matrix' }, shape: [out, x.shape[1]!] });
-    const y = this.#product(x, input, out);
-    return bias === undefined ? y : this.shift(y, bias);
+    return this.#product(x, input, out, bias);
   }
 
   /** x (S·P, in) -> products with `count` consecutive rows of a stored (out, in) matrix, (S·P, count). */
@@ -112,9 +149,13 @@ export class Sketch {
     return this.#with(x, input, this.g.add);
   }
 
+  #useVector(input: string, n: number): void {
+    this.uses.push({ input, access: { as: 'vector' }, shape: [n] });
+  }
+
   #with(x: Value, input: string, combine: (x: Value, w: Value) => Value): Value {
     const n = x.shape[1]!;
-    this.uses.push({ input, access: { as: 'vector' }, shape: [n] });
+    this.#useVector(input, n);
     if (this.form.kind === 'plain') return combine(x, this.g.input(input, [n]));
     return this.together(combine(this.#apart(x), this.g.input(input, [this.dims.sequences, 1, n])));
   }

@@ -21,8 +21,13 @@ export interface Dims {
 /**
  * How weights reach a program. `plain`: as they are. `sided`: matrices as they are with a low-rank term beside the
  * product, a direction for every sequence (y = x Wᵀ + (x·v) u, DESIGN 5), vectors perturbed, one for every sequence.
+ *
+ * `precision` is that of the products with matrices and choices: f32 if absent. In int8 their weights come rounded to
+ * bytes (`Kernels.quantiseRows`) and activations are rounded on the way; sides and everything else stay f32.
  */
-export type Form = { readonly kind: 'plain' } | { readonly kind: 'sided'; readonly rank: number };
+export type Form = ({ readonly kind: 'plain' } | { readonly kind: 'sided'; readonly rank: number }) & {
+  readonly precision?: 'f32' | 'int8';
+};
 
 /**
  * How a graph input reads a tensor, and the shapes it then has.
@@ -35,6 +40,9 @@ export type Form = { readonly kind: 'plain' } | { readonly kind: 'sided'; readon
  * | rows of tokens, from (V,D) | `name` | (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | rows of positions, from (M,D) | `name` | (T,D), row t + offset | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | rows of choices, from (V,D) | `name` | (C,D) | `name.v` (S,r,D), `name.u` (S,r,C) |
+ *
+ * In int8, `name` of a matrix is i8 (i,o) and of choices i8 (D,C), both transposed, with `name.scale` (o) or (C) beside
+ * it: a weight is their product.
  *
  * For a matrix stored (R,C), z = Σ_r u_r v_rᵀ with u over R and v over C. `u` inputs carry the factor ±eps·scale.
  */

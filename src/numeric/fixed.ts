@@ -64,6 +64,19 @@ export function quantise(w: Float32Array, exponent: number, q: Int32Array): void
   for (let i = 0; i < w.length; i++) q[i] = Math.floor(w[i]! * scale + 0.5);
 }
 
+/**
+ * The largest |q| of a row of weights in 8 bits, for programs that measure with bytes. Where a processor adds two
+ * products of bytes in 16 bits, as AVX2 does, 2 · 255 · 64 is what does not saturate; the bit less is lost on weights,
+ * not on activations, because it is the same on both sides of a difference.
+ */
+export const BYTE_LEVELS = 64;
+
+/** @throws {RangeError} unless `length` elements are `rows` rows of `columns`. */
+export function checkRows(length: number, rows: number, columns: number): void {
+  if (rows * columns !== length)
+    throw new RangeError(`"q" expected ${rows} rows of "columns" = ${columns}, got ${length} elements`);
+}
+
 /** @param peak max |q| of a tensor, as `Kernels.peak` gives it. @throws {Fault} RANGE above 2^30. */
 export function checkRange(peak: number, name: string): void {
   if (peak > MAX_Q)

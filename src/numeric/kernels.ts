@@ -23,16 +23,24 @@ export interface TensorNoise {
 }
 
 /**
- * Kernels over arrays of their own memory: every array passed in must come from `f32` or `i32` of the same kernels
- * (or be a subarray of one). Arrays passed as lists (`out`, `q`) are overwritten where said.
+ * Kernels over arrays of their own memory: every array passed in must come from `f32`, `i32` or `i8` of the same
+ * kernels (or be a subarray of one). Arrays passed as lists (`out`, `q`) are overwritten where said.
  */
 export interface Kernels {
   readonly name: 'reference' | 'wasm';
   f32(length: number): Float32Array;
   i32(length: number): Int32Array;
+  i8(length: number): Int8Array;
 
   /** out[i] = fround(q[i]) · 2^exponent. `out` may lie on `q`, element on element. */
   materialise(q: Int32Array, exponent: number, out: Float32Array): void;
+
+  /**
+   * Weights as bytes, for 8-bit products (docs/NUMBERS.md 1): q (rows, columns) -> out (columns, rows), transposed. The
+   * largest |q| of a row becomes ±64, and w is about scale[row] · out[column, row].
+   * @param scale (rows,), overwritten like `out`.
+   */
+  quantiseRows(q: Int32Array, columns: number, exponent: number, out: Int8Array, scale: Float32Array): void;
 
   /**
    * plus[i], minus[i] = fround(w[first + i] ± fround(delta · z[first + i])), w as in `materialise`; z is the direction

@@ -14,18 +14,24 @@ const [T, H, K, F, V, R] = [12, 4, 16, 72, 96, 2]; // tokens, heads, head size, 
 const D = H * K;
 
 /** A transformer block with low-rank directions of each sequence's own, and a head with loss: every op a model uses. */
-function block(S: number): Graph {
+function block(S: number, precision: 'f32' | 'int8'): Graph {
   const g = new GraphBuilder(`block of ${S}`);
   const x = g.input('x', [S * T, D]);
   const mask = g.constant(
     Float32Array.from({ length: T * T }, (_, i) => (i % T > Math.floor(i / T) ? -1e9 : 0)),
     [T, T],
   );
+  const base = (name: string, y: Value, i: number, o: number): Value => {
+    if (precision === 'f32') return g.linear(y, g.input(name, [o, i]));
+    const scale = g.rowScale(y);
+    const w = g.input(name, [i, o], 'i8');
+    return g.linear8(g.quantise(y, scale), scale, w, g.input(`${name}.scale`, [o]));
+  };
   const linear = (name: string, y: Value, i: number, o: number): Value => {
     const v = g.input(`${name}.v`, [S, R, i]);
     const u = g.input(`${name}.u`, [S, R, o]);
     const aside = g.matmul(g.matmul(g.reshape(y, [S, T, i]), g.transpose(v, [0, 2, 1])), u);
-    return g.add(g.linear(y, g.input(name, [o, i])), g.reshape(aside, [S * T, o]));
+    return g.add(base(name, y, i, o), g.reshape(aside, [S * T, o]));
   };
   const heads = (y: Value): Value => g.transpose(g.reshape(y, [S, T, H, K]), [0, 2, 1, 3]);
   const gain = (y: Value): Value => g.reshape(g.mul(g.reshape(y, [S, T, D]), g.input('gain', [S, 1, D])), [S * T, D]);
@@ -40,17 +46,20 @@ function block(S: number): Graph {
   const inner = g.mul(g.mul(gate, g.sigmoid(gate)), linear('up', z, D, F));
   const out = g.add(attended, linear('down', inner, F, D));
   g.output('y', out);
-  const logits = g.linear(out, g.input('head', [V, D]));
+  const logits = base('head', out, D, V);
   g.output('nll', g.sub(g.scalar(0), g.pick(g.logSoftmax(logits), g.input('targets', [S * T], 'i32'))));
   return g.build();
 }
 
-const isShared = (name: string): boolean => ['q', 'k', 'v', 'o', 'gate', 'up', 'down', 'head'].includes(name);
+const isShared = (name: string): boolean =>
+  ['q', 'k', 'v', 'o', 'gate', 'up', 'down', 'head'].includes(name.replace('.scale', ''));
 
 /** Feeds for the sequences called `members`: what belongs to a sequence depends on its number alone. */
 const feedsOf = (graph: Graph, members: readonly number[]) =>
   Object.fromEntries(
     graph.inputs.map(({ name, dtype, shape }, i) => {
+      if (dtype === 'i8') return [name, Int8Array.from(uniform(1 + i, size(shape)), (w) => 64 * w)];
+      if (name.endsWith('.scale')) return [name, uniform(1 + i, size(shape)).map((w) => (1 + w) / 256)];
       if (isShared(name)) return [name, uniform(1 + i, size(shape)).map((w) => w / 4)];
       const each = size(shape) / members.length;
       const own = members.map((m) => (dtype === 'f32' ? uniform : indices)(1000 * m + i, each, V));
@@ -70,9 +79,14 @@ async function run(program: Program, graph: Graph, members: readonly number[]) {
   }));
 }
 
-describe.each([1, 2])('with %i threads', (threads) => {
+describe.each([
+  [1, 'f32'],
+  [2, 'f32'],
+  [1, 'int8'],
+  [2, 'int8'],
+] as const)('with %i threads in %s', (threads, precision) => {
   const S = 6;
-  const graph = block(S);
+  const graph = block(S, precision);
   let program: Program;
   beforeAll(async () => {
     program = await nodeEngine({ threads }).compile(graph);

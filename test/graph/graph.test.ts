@@ -2,11 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../src/graph/graph.ts';
 import { broadcast, infer, size } from '../../src/graph/shape.ts';
-import type { Op, Shape } from '../../src/nouns.ts';
+import type { Dtype, Op, Shape } from '../../src/nouns.ts';
 
 const f32 = (...shape: number[]) => ({ dtype: 'f32', shape }) as const;
 const i32 = (...shape: number[]) => ({ dtype: 'i32', shape }) as const;
-type Inputs = readonly { dtype: 'f32' | 'i32'; shape: Shape }[];
+const u8 = (...shape: number[]) => ({ dtype: 'u8', shape }) as const;
+const i8 = (...shape: number[]) => ({ dtype: 'i8', shape }) as const;
+type Inputs = readonly { dtype: Dtype; shape: Shape }[];
 
 describe('types of ops', () => {
   const accepted: [Op, Inputs, Shape][] = [
@@ -36,9 +38,28 @@ describe('types of ops', () => {
     expect(infer(op, inputs)).toEqual({ dtype: inputs[0]!.dtype, shape });
   });
 
+  const changed: [Op, Inputs, ReturnType<typeof infer>][] = [
+    [{ op: 'rowScale' }, [f32(5, 3)], f32(5)],
+    [{ op: 'quantise' }, [f32(5, 3), f32(5)], u8(5, 3)],
+    [{ op: 'linear8' }, [u8(5, 3), f32(5), i8(3, 7), f32(7)], f32(5, 7)],
+    [{ op: 'reshape', shape: [6] }, [i8(2, 3)], i8(6)],
+  ];
+  test.each(changed)('%j of %j gives %j', (op, inputs, output) => {
+    expect(infer(op, inputs)).toEqual(output);
+  });
+
   const refused: [string, Op, Inputs][] = [
     ['inner lengths differ', { op: 'linear' }, [f32(5, 3), f32(3, 7)]],
     ['linear is for matrices', { op: 'linear' }, [f32(2, 5, 3), f32(7, 3)]],
+    ['a row of one', { op: 'rowScale' }, [f32(3)]],
+    ['another number of scales', { op: 'quantise' }, [f32(5, 3), f32(3)]],
+    ['scales with an axis too many', { op: 'quantise' }, [f32(5, 3), f32(5, 1)]],
+    ['floats where bytes belong', { op: 'linear8' }, [f32(5, 3), f32(5), i8(3, 7), f32(7)]],
+    ['unsigned weights', { op: 'linear8' }, [u8(5, 3), f32(5), u8(3, 7), f32(7)]],
+    ['weights that are not transposed', { op: 'linear8' }, [u8(5, 3), f32(5), i8(7, 3), f32(7)]],
+    ['scales of activations by column', { op: 'linear8' }, [u8(5, 3), f32(3), i8(3, 7), f32(7)]],
+    ['scales of weights by column', { op: 'linear8' }, [u8(5, 3), f32(5), i8(3, 7), f32(3)]],
+    ['no scales of weights', { op: 'linear8' }, [u8(5, 3), f32(5), i8(3, 7)]],
     ['inner lengths differ', { op: 'matmul' }, [f32(5, 3), f32(5, 3)]],
     ['a vector is no matrix', { op: 'matmul' }, [f32(3), f32(3, 7)]],
     ['leading axes do not broadcast', { op: 'matmul' }, [f32(2, 5, 3), f32(4, 3, 7)]],

@@ -7,6 +7,7 @@ import { type Batch, NO_LOSS } from '../../src/nouns.ts';
 import { SCALE_UNIT } from '../../src/numeric/byte.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import type { Perturbation } from '../../src/objective/perturbation.ts';
+import { integersOf } from '../model/shelf.ts';
 import { LM } from '../objective/models.ts';
 import { committed, smallLearner } from '../peer/learner.ts';
 
@@ -84,9 +85,10 @@ test('a run with a tensor mask moves in each round the tensors of that round, an
   expect(draws[0]).toHaveLength(Math.ceil(tensors.length / 3));
   expect(draws[1]).not.toEqual(draws[0]);
   for (const [round, kept] of draws.entries()) {
-    const before = tensors.map(({ q }) => q.slice());
-    applyCommitted(learner, committed(learner.manifest, round, Int8Array.of(100, -3, 7)));
-    const moved = tensors.filter(({ q }, i) => q.some((x, j) => x !== before[i]![j]));
+    const before = await integersOf(learner.weights);
+    await applyCommitted(learner, committed(learner.manifest, round, Int8Array.of(100, -3, 7)));
+    const after = await integersOf(learner.weights);
+    const moved = tensors.filter((_, i) => after[i]!.some((x, j) => x !== before[i]![j]));
     expect(moved.map(({ name }) => name)).toEqual(kept);
   }
 });

@@ -3,6 +3,8 @@
  * form a direction for every sequence. `src/objective` does the same for fixed-point weights, and faster.
  */
 import type { Binding, Dims, Form, Head, Model, Piece, Stage } from '../../src/model/stage.ts';
+import { exponentOf, quantise } from '../../src/numeric/fixed.ts';
+import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import type { Engine, TypedArray } from '../../src/ports.ts';
 
 /** z of one matrix for one sequence, u (r,R) and v (r,C); of a vector, `u` (n) is the perturbation itself. */
@@ -33,7 +35,17 @@ const concat = (parts: readonly Float32Array[]): Float32Array => Float32Array.fr
 const rowsOf = (x: Float32Array, index: readonly number[], width: number): Float32Array =>
   concat(index.map((row) => x.subarray(row * width, (row + 1) * width)));
 
-function bind(model: Model, binding: Binding, call: Call): Record<string, Float32Array> {
+/** Rows of weights as an 8-bit product takes them. */
+function bytesOf(input: string, rows: Float32Array, width: number): Record<string, TypedArray> {
+  const exponent = exponentOf(rows, input);
+  const q = new Int32Array(rows.length);
+  quantise(rows, exponent, q);
+  const [out, scale] = [new Int8Array(rows.length), new Float32Array(rows.length / width)];
+  referenceKernels().quantiseRows(q, width, exponent, out, scale);
+  return { [input]: out, [`${input}.scale`]: scale };
+}
+
+function bind(model: Model, binding: Binding, call: Call): Record<string, TypedArray> {
   const { input, tensor, access } = binding;
   const { dims, form, weight, side } = call;
   const [length = 0, width = 1] = model.tensors.find((t) => t.name === tensor)!.shape;
@@ -52,7 +64,10 @@ function bind(model: Model, binding: Binding, call: Call): Record<string, Float3
     return call.ids.slice(s * dims.tokens, (s + 1) * dims.tokens);
   };
   const all = access.as === 'rows' && access.of === 'tokens' ? call.ids : perSequence(0);
-  const feeds = { [input]: access.as === 'rows' ? rowsOf(whole, all, width) : part(whole, width) };
+  const rows = access.as === 'rows' ? rowsOf(whole, all, width) : part(whole, width);
+  const multiplied = access.as !== 'rows' || access.of === 'choices';
+  const feeds: Record<string, TypedArray> =
+    form.precision === 'int8' && multiplied ? bytesOf(input, rows, width) : { [input]: rows };
   if (form.kind === 'sided') {
     feeds[`${input}.v`] = concat(sides.map(({ v }) => v));
     feeds[`${input}.u`] = concat(

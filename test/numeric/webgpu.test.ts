@@ -67,7 +67,7 @@ describe.skipIf(!adapter)(`WebGPU equals the reference bit for bit${unless}`, ()
         const q = integers(n, seed);
         const [weights, above, below] = [buffer(n, q), buffer(n), buffer(n)];
         const [plus, minus] = [new Float32Array(n), new Float32Array(n)];
-        reference.materialisePair(q, e, t, k, r, d, step, plus, minus);
+        reference.materialisePair(q, e, t, k, r, d, step, 0, plus, minus);
         await gpu.materialisePair(weights, e, t, k, r, d, step, above, below);
         expect(await gpu.read(above)).toEqual(bits(plus));
         expect(await gpu.read(below)).toEqual(bits(minus));
@@ -104,7 +104,7 @@ describe.skipIf(!adapter)(`WebGPU equals the reference bit for bit${unless}`, ()
       ],
       async (s, component, id, d, x, at) => {
         const expected = new Float32Array(3000);
-        reference.factor(s, component, id, d, x, expected);
+        reference.factor(s, component, id, d, x, 0, expected);
         const [whole, few] = [buffer(3000), buffer(at.length)];
         await gpu.factor(s, component, id, d, x, whole);
         expect(await gpu.read(whole)).toEqual(bits(expected));

@@ -6,8 +6,13 @@
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../src/graph/graph.ts';
 import { size } from '../../src/graph/shape.ts';
-import type { Graph, Op, Shape } from '../../src/nouns.ts';
+import type { Dtype, Graph, Op, Shape } from '../../src/nouns.ts';
 import type { Engine, TypedArray } from '../../src/ports.ts';
+
+const ARRAY = { f32: Float32Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const;
+
+const dtypeOf = (data: TypedArray): Dtype =>
+  (Object.keys(ARRAY) as Dtype[]).find((dtype) => data instanceof ARRAY[dtype])!;
 
 /** Compiles, runs and releases. @returns fresh outputs by name. */
 export async function evaluate(
@@ -16,10 +21,7 @@ export async function evaluate(
   feeds: Readonly<Record<string, TypedArray>>,
 ): Promise<Record<string, TypedArray>> {
   const outputs = Object.fromEntries(
-    graph.outputs.map(({ name, dtype, shape }) => [
-      name,
-      dtype === 'f32' ? new Float32Array(size(shape)) : new Int32Array(size(shape)),
-    ]),
+    graph.outputs.map(({ name, dtype, shape }) => [name, new ARRAY[dtype](size(shape))]),
   );
   const program = await engine.compile(graph);
   await program.run(feeds, outputs);
@@ -28,7 +30,7 @@ export async function evaluate(
 }
 
 /** A program of one node whose inputs are called a, b, c …, and its output y. */
-export function single(op: Op, inputs: readonly { shape: Shape; dtype?: 'f32' | 'i32' }[]): Graph {
+export function single(op: Op, inputs: readonly { shape: Shape; dtype?: Dtype }[]): Graph {
   const g = new GraphBuilder(op.op);
   const values = inputs.map(({ shape, dtype }, i) => g.input('abcdef'[i]!, shape, dtype));
   g.output('y', g.node(op, values));
@@ -42,11 +44,27 @@ interface Case {
 }
 const f = (shape: Shape, ...data: number[]) => ({ shape, data: Float32Array.from(data) });
 const i = (...data: number[]) => ({ shape: [data.length], data: Int32Array.from(data) });
+const u8 = (shape: Shape, ...data: number[]) => ({ shape, data: Uint8Array.from(data) });
+const i8 = (shape: Shape, ...data: number[]) => ({ shape, data: Int8Array.from(data) });
 
 const { LN2 } = Math;
 
 export const cases: readonly Case[] = [
   { op: { op: 'linear' }, inputs: [f([2, 2], 1, 2, 3, 4), f([3, 2], 1, 0, 0, 1, 5, -1)], y: [1, 2, 3, 3, 4, 11] },
+  { op: { op: 'rowScale' }, inputs: [f([3, 3], 1, -254, 3, 63.5, 0, -2, 0, 0, 0)], y: [2, 0.5, 2 ** -100 / 127] },
+  {
+    op: { op: 'quantise' },
+    inputs: [f([2, 6], 127, -127, 0, 0.5, 1.5, -1.5, 254, 1, 3, -3, -5, 5), f([2], 1, 2)],
+    y: [255, 1, 128, 128, 130, 126, 255, 128, 130, 126, 126, 130],
+  },
+  // a scale that is too small: the ends of the range
+  { op: { op: 'quantise' }, inputs: [f([1, 2], 300, -300), f([1], 1)], y: [255, 0] },
+  // (2, -3) and (0, 127) times ((1, 64, -1), (0, 2, 3))
+  {
+    op: { op: 'linear8' },
+    inputs: [u8([2, 2], 130, 125, 128, 255), f([2], 0.5, 2), i8([2, 3], 1, 64, -1, 0, 2, 3), f([3], 1, 0.25, 4)],
+    y: [1, 15.25, -22, 0, 127, 3048],
+  },
   { op: { op: 'matmul' }, inputs: [f([2, 2], 1, 2, 3, 4), f([2, 3], 1, 0, 5, 0, 1, -1)], y: [1, 2, 3, 3, 4, 11] },
   // a direction for every sequence: (S,T,in) x (S,in,1)
   {
@@ -114,7 +132,7 @@ export function engineSuite(engine: Engine): void {
     test.each(cases.map((c) => [JSON.stringify(c.op), c] as const))('%s as computed by hand', async (_, c) => {
       const graph = single(
         c.op,
-        c.inputs.map(({ shape, data }) => ({ shape, dtype: data instanceof Float32Array ? 'f32' : 'i32' })),
+        c.inputs.map(({ shape, data }) => ({ shape, dtype: dtypeOf(data) })),
       );
       const { y } = await evaluate(engine, graph, letters(c.inputs.map((x) => x.data)));
       expect(y!.length).toBe(c.y.length);

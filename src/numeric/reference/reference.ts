@@ -5,19 +5,36 @@
  * @module
  */
 import { mixHigh, mixLow } from '../checksum.ts';
-import { powerOfTwo } from '../fixed.ts';
+import { BYTE_LEVELS, checkRows, powerOfTwo } from '../fixed.ts';
 import type { Kernels } from '../kernels.ts';
 import { checkFirst, checkPart, checkTensor } from '../noise.ts';
 import { direction, rademacher, signAt } from './direction.ts';
+
+/** Beyond it f32 has no fractions: adding and taking it away rounds to the nearest integer, ties to even. */
+const WHOLE = 1.5 * 2 ** 23;
+const nearest = (x: number): number => Math.fround(x + WHOLE) - WHOLE;
 
 export const referenceKernels = (): Kernels => ({
   name: 'reference',
   f32: (length) => new Float32Array(length),
   i32: (length) => new Int32Array(length),
+  i8: (length) => new Int8Array(length),
 
   materialise(q, exponent, out) {
     const scale = powerOfTwo(exponent);
     for (let i = 0; i < q.length; i++) out[i] = Math.fround(q[i]!) * scale;
+  },
+
+  quantiseRows(q, columns, exponent, out, scale) {
+    const rows = scale.length;
+    checkRows(q.length, rows, columns);
+    for (let r = 0; r < rows; r++) {
+      const row = q.subarray(r * columns, (r + 1) * columns);
+      const peak = row.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      const inverse = peak === 0 ? 0 : Math.fround(BYTE_LEVELS / peak);
+      for (let j = 0; j < columns; j++) out[j * rows + r] = nearest(Math.fround(Math.fround(row[j]!) * inverse));
+      scale[r] = Math.fround(peak) * (powerOfTwo(exponent) / BYTE_LEVELS);
+    }
   },
 
   materialisePair(q, exponent, tensor, kind, rank, key, delta, first, plus, minus) {

@@ -6,7 +6,7 @@
  */
 import { Fault } from '../../faults.ts';
 import type { DirectionKey } from '../../nouns.ts';
-import { powerOfTwo } from '../fixed.ts';
+import { BYTE_LEVELS, checkRows, powerOfTwo } from '../fixed.ts';
 import type { Kernels, Term } from '../kernels.ts';
 import { checkFirst, checkPart, checkTensor, GROUP, isLowRank, lane } from '../noise.ts';
 import { KERNELS_BASE64 } from './binary.ts';
@@ -17,6 +17,7 @@ interface Exports {
   readonly TABLE_ENTRIES: WebAssembly.Global;
   readonly SCRATCH_END: WebAssembly.Global;
   materialise(q: number, n: number, scale: number, out: number): void;
+  quantiseRows(q: number, rows: number, columns: number, step: number, out: number, scale: number): void;
   pairDense(
     q: number,
     first: number,
@@ -49,12 +50,12 @@ const ENTRY_WORDS = 8;
 /** |c| below this is one i16 digit. */
 const DIGIT = 2 ** 15;
 
-const aligned = (length: number): number => Math.ceil((length * 4) / ALIGN) * ALIGN;
+const aligned = (length: number, width: number): number => Math.ceil((length * width) / ALIGN) * ALIGN;
 
-/** Bytes that arrays of these lengths take in the memory of `wasmKernels`. */
-export function wasmBytes(lengths: Iterable<number>): number {
+/** Bytes that arrays of these lengths take in the memory of `wasmKernels`. @param width bytes of an element. */
+export function wasmBytes(lengths: Iterable<number>, width: 1 | 4 = 4): number {
   let bytes = 0;
-  for (const length of lengths) bytes += aligned(length);
+  for (const length of lengths) bytes += aligned(length, width);
   return bytes;
 }
 
@@ -98,16 +99,16 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
   let free = Math.ceil(wasm.SCRATCH_END.value / ALIGN) * ALIGN;
 
   /** @returns the address of a new array. */
-  const take = (length: number): number => {
+  const take = (length: number, width: 1 | 4): number => {
     const at = free;
-    if (at + aligned(length) > buffer.byteLength)
+    if (at + aligned(length, width) > buffer.byteLength)
       throw new Fault('TOO_LARGE', `no room for an array of ${length} elements; give the kernels more bytes`);
-    free += aligned(length);
+    free += aligned(length, width);
     return at;
   };
 
   /** Address of an array that must be ours and hold `length` elements. */
-  const address = (name: string, array: Float32Array | Int32Array, length: number): number => {
+  const address = (name: string, array: Float32Array | Int32Array | Int8Array, length: number): number => {
     if (array.buffer !== buffer) throw new TypeError(`"${name}" expected an array made by these kernels`);
     if (array.length !== length) throw new RangeError(`"${name}" expected ${length} elements, got ${array.length}`);
     return array.byteOffset;
@@ -154,11 +155,19 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
 
   return {
     name: 'wasm',
-    f32: (length) => new Float32Array(buffer, take(length), length),
-    i32: (length) => new Int32Array(buffer, take(length), length),
+    f32: (length) => new Float32Array(buffer, take(length, 4), length),
+    i32: (length) => new Int32Array(buffer, take(length, 4), length),
+    i8: (length) => new Int8Array(buffer, take(length, 1), length),
 
     materialise(q, exponent, out) {
       wasm.materialise(address('q', q, q.length), q.length, powerOfTwo(exponent), address('out', out, q.length));
+    },
+
+    quantiseRows(q, columns, exponent, out, scale) {
+      const [n, rows] = [q.length, scale.length];
+      checkRows(n, rows, columns);
+      const [from, to, at] = [address('q', q, n), address('out', out, n), address('scale', scale, rows)];
+      wasm.quantiseRows(from, rows, columns, powerOfTwo(exponent) / BYTE_LEVELS, to, at);
     },
 
     materialisePair(q, exponent, tensor, kind, rank, key, delta, first, plus, minus) {

@@ -8,4 +8,5 @@ export { applyDense } from './dense';
 export { factor, factorAt } from './factor';
 export { applyLowRank, SCRATCH_END } from './lowrank';
 export { materialise, pairDense, pairGiven } from './measure';
+export { quantiseRows } from './quantise';
 export { TABLE, TABLE_ENTRIES } from './memory';
