@@ -177,24 +177,43 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
   });
 });
 
-test('a row longer than a pass and rows beyond a group take the same path', async () => {
-  const shape = [3, 16384 + 517];
-  const tall = [1030, 19];
-  const kernels = await wasmKernels({ bytes: wasmBytes([size(shape), size(tall)]) });
-  const key = { round: 7, run: 0xdeadbeef, sample: 3, slot: 0xfffffffe };
-  for (const s of [shape, tall]) {
-    const expected = integers(size(s), 9);
-    const q = kernels.i32(size(s));
-    q.set(expected);
-    const records = [
-      { key, c: 12345 },
-      { key: { ...key, sample: 4 }, c: -(2 ** 30) },
-      { key: { ...key, slot: 2 }, c: 99999 },
-    ];
-    reference.apply(expected, { id: 11, shape: s }, 'lowrank', 1, records);
-    kernels.apply(q, { id: 11, shape: s }, 'lowrank', 1, records);
-    expect(q).toEqual(expected);
-  }
+/** Matrices and numbers of records that a pass of the low-rank kernel does not hold. */
+const PASSES: readonly (readonly [shape: [number, number], records: number, what: string])[] = [
+  [[3, 4096 + 517], 3, 'columns'],
+  [[1030, 19], 3, 'rows, few records'],
+  [[1030, 19], 40, 'rows, many records'],
+  [[5, 1500], 32, 'sums, the last number of records that is few'],
+  [[5, 1500], 33, 'sums, the first that is many'],
+  [[140, 20], 260, 'table'],
+];
+test.each(PASSES)('apply (%j) of %i records: more %s than one pass takes', async (shape, count) => {
+  const n = size(shape);
+  const kernels = await wasmKernels({ bytes: wasmBytes([n]) });
+  const expected = integers(n, 9);
+  const q = kernels.i32(n);
+  q.set(expected);
+  const c = integers(count, 77).map((x) => x >> 2);
+  const records = Array.from(c, (c, sample) => ({ key: { round: 7, run: 0xdeadbeef, sample, slot: 0xfffffffe }, c }));
+  reference.apply(expected, { id: 11, shape }, 'lowrank', 1, records);
+  kernels.apply(q, { id: 11, shape }, 'lowrank', 1, records);
+  expect(q).toEqual(expected);
+});
+
+test('a low-rank pair of rows that begin inside a block of signs, and end in another pass', async () => {
+  const tensor = { id: 3, shape: [1300, 5] };
+  const key = { round: 1, run: 2, sample: 3, slot: 4 };
+  const n = size(tensor.shape);
+  const [first, length] = [77 * 5, 1200 * 5];
+  const kernels = await wasmKernels({ bytes: wasmBytes([n, n, n]) });
+  const q = kernels.i32(n);
+  q.set(integers(n, 4));
+  const make = (by: Kernels, plus: Float32Array, minus: Float32Array) => {
+    by.materialisePair(q, -20, tensor, 'lowrank', 2, key, 1e-3, first, plus, minus);
+    return [bits(plus), bits(minus)];
+  };
+  expect(make(kernels, kernels.f32(length), kernels.f32(length))).toEqual(
+    make(reference, new Float32Array(length), new Float32Array(length)),
+  );
 });
 
 describe.each(['reference', 'wasm'] as const)('algebra of apply (%s)', (name) => {

@@ -32,7 +32,7 @@ interface Exports {
   factor(lane: number, value: number, n: number, out: number): void;
   factorAt(lane: number, value: number, index: number, n: number, out: number): void;
   applyDense(q: number, n: number, count: number, binomial: boolean, id: number): void;
-  applyLowRank(q: number, top: number, rows: number, columns: number, pairs: number, wide: boolean, id: number): void;
+  applyLowRank(q: number, top: number, rows: number, columns: number, count: number, id: number): void;
   checksum(q: number, n: number, key: number, offset: number): void;
   peak(q: number, n: number): number;
 }
@@ -46,8 +46,6 @@ const PAGE = 65536;
 const MAX_BYTES = 2 ** 32;
 const ALIGN = 16;
 const ENTRY_WORDS = 8;
-/** |c| below this is one i16 digit. */
-const DIGIT = 2 ** 15;
 
 const aligned = (length: number): number => Math.ceil((length * 4) / ALIGN) * ALIGN;
 
@@ -134,14 +132,7 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     id: number,
     components: readonly Component[],
   ) => {
-    // Order is nothing, so the few large coefficients may share a batch: only that one needs second digits.
-    const bySize = components.toSorted((a, b) => Math.abs(a.c) - Math.abs(b.c));
-    inBatches(bySize, (batch) => {
-      // An odd one out is paired with a component that counts zero times.
-      if (batch.length % 2 === 1) table.fill(0, batch.length * ENTRY_WORDS, (batch.length + 1) * ENTRY_WORDS);
-      const wide = batch.some(({ c }) => Math.abs(c) >= DIGIT);
-      wasm.applyLowRank(q, top, rows, columns, Math.ceil(batch.length / 2), wide, id);
-    });
+    inBatches(components, (batch) => wasm.applyLowRank(q, top, rows, columns, batch.length, id));
   };
 
   /** The `rank` outer products of every term. */

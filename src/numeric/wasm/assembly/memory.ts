@@ -8,7 +8,7 @@ export const GROUP_BYTES: usize = GROUP * 4;
 
 /** Directions of a call: entries of eight u32 {round, run, sample, slot, component, c, 0, 0}, written by `../wasm.ts`. */
 export const TABLE: usize = 1024;
-export const TABLE_ENTRIES: usize = 32;
+export const TABLE_ENTRIES: usize = 256;
 export const ENTRY: usize = 32;
 
 /** Random words of a group for up to four directions: 4 blocks x 4 words each. */
@@ -23,5 +23,5 @@ export const TAIL_Q: usize = FOURTH + WORDS_BYTES;
 export const TAIL_PLUS: usize = TAIL_Q + GROUP_BYTES;
 export const TAIL_MINUS: usize = TAIL_PLUS + GROUP_BYTES;
 
-/** Where the panels of `lowrank.ts` begin. */
-export const PANELS: usize = TAIL_MINUS + GROUP_BYTES;
+/** Where the scratch of `lowrank.ts` begins. */
+export const LOW_RANK: usize = TAIL_MINUS + GROUP_BYTES;
