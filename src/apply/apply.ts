@@ -8,7 +8,6 @@ import { type Direction, type DirectionKey, type Header, NO_LOSS, type Round, SH
 import { coefficient } from '../numeric/coefficient.ts';
 import { checkRange } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
-import { roundingWord } from '../numeric/noise.ts';
 
 /** A code and the direction it belongs to. */
 export interface Contribution {
@@ -33,11 +32,16 @@ export const contributions = (run: number, { header, segments }: Round): readonl
     [...codes].flatMap((code, i) => (code === NO_LOSS ? [] : [{ key: recordKey(run, header.round, from + i), code }])),
   );
 
-/** What each contribution adds to a tensor. Zero terms are left out. */
-export function termsOf({ id, exponent }: Tensor, header: Header, set: readonly Contribution[]): readonly Term[] {
+/** What each contribution adds to a tensor. Zero terms are left out. @param words a rounding word for each, of this tensor. */
+export function termsOf(
+  { exponent }: Pick<Tensor, 'exponent'>,
+  header: Header,
+  set: readonly Contribution[],
+  words: Uint32Array,
+): readonly Term[] {
   const terms: Term[] = [];
-  for (const { key, code } of set) {
-    const c = coefficient(header, code, exponent, roundingWord(key, id));
+  for (const [i, { key, code }] of set.entries()) {
+    const c = coefficient(header, code, exponent, words[i]!);
     if (c !== 0) terms.push({ key, c });
   }
   return terms;
@@ -50,7 +54,7 @@ export function termsOf({ id, exponent }: Tensor, header: Header, set: readonly 
 export function applyRound({ tensors, kernels }: Weights, direction: Direction, run: number, round: Round): void {
   const set = contributions(run, round);
   for (const tensor of tensors) {
-    const terms = termsOf(tensor, round.header, set);
+    const terms = termsOf(tensor, round.header, set, kernels.roundingWords(tensor.id, set));
     if (terms.length === 0) continue;
     kernels.apply(tensor.q, tensor, direction.kind, direction.rank, terms);
     checkRange(kernels.peak(tensor.q), tensor.name);

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { Fault } from '../../src/faults.ts';
 import type { DirectionKind } from '../../src/nouns.ts';
 import type { Kernels, Term } from '../../src/numeric/kernels.ts';
-import { isLowRank } from '../../src/numeric/noise.ts';
+import { isLowRank, roundingWord } from '../../src/numeric/noise.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { wasmBytes, wasmKernels } from '../../src/numeric/wasm/wasm.ts';
 import { coefficient, integers, key, kind, rank, tensor, tensorId, u32 } from './arbitrary.ts';
@@ -34,6 +34,7 @@ function guarded(n: number, offset: number) {
 
 const bits = (x: Float32Array): Int32Array => new Int32Array(x.buffer, x.byteOffset, x.length);
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+const key0 = { round: 7, run: 0xdeadbeef, sample: 3, slot: 0xfffffffe };
 const offset = fc.nat(7);
 const exponent = fc.integer({ min: -27, max: 100 });
 const delta = fc.oneof(fc.constantFrom(1e-3, -1e-3, 0.5), fc.double({ noNaN: true, min: -10, max: 10 }));
@@ -160,6 +161,23 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
     );
   });
 
+  test('roundingWords, of more records than the table holds too', () => {
+    fc.assert(
+      fc.property(tensorId, fc.array(key, { maxLength: 9 }), fc.nat(600), (id, keys, many) => {
+        const records = [...keys, ...Array.from({ length: many }, (_, sample) => ({ ...key0, sample }))];
+        const expected = Uint32Array.from(records, (key) => roundingWord(key, id));
+        for (const kernels of [reference, wasm])
+          expect(
+            kernels.roundingWords(
+              id,
+              records.map((key) => ({ key })),
+            ),
+          ).toEqual(expected);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   test('checksum and peak', () => {
     const start = fc.oneof(u32, fc.integer({ min: 0, max: 2 ** 40 }));
     fc.assert(
@@ -193,7 +211,7 @@ test.each(PASSES)('apply (%j) of %i records: more %s than one pass takes', async
   const q = kernels.i32(n);
   q.set(expected);
   const c = integers(count, 77).map((x) => x >> 2);
-  const records = Array.from(c, (c, sample) => ({ key: { round: 7, run: 0xdeadbeef, sample, slot: 0xfffffffe }, c }));
+  const records = Array.from(c, (c, sample) => ({ key: { ...key0, sample }, c }));
   reference.apply(expected, { id: 11, shape }, 'lowrank', 1, records);
   kernels.apply(q, { id: 11, shape }, 'lowrank', 1, records);
   expect(q).toEqual(expected);
@@ -201,14 +219,13 @@ test.each(PASSES)('apply (%j) of %i records: more %s than one pass takes', async
 
 test('a low-rank pair of rows that begin inside a block of signs, and end in another pass', async () => {
   const tensor = { id: 3, shape: [1300, 5] };
-  const key = { round: 1, run: 2, sample: 3, slot: 4 };
   const n = size(tensor.shape);
   const [first, length] = [77 * 5, 1200 * 5];
   const kernels = await wasmKernels({ bytes: wasmBytes([n, n, n]) });
   const q = kernels.i32(n);
   q.set(integers(n, 4));
   const make = (by: Kernels, plus: Float32Array, minus: Float32Array) => {
-    by.materialisePair(q, -20, tensor, 'lowrank', 2, key, 1e-3, first, plus, minus);
+    by.materialisePair(q, -20, tensor, 'lowrank', 2, key0, 1e-3, first, plus, minus);
     return [bits(plus), bits(minus)];
   };
   expect(make(kernels, kernels.f32(length), kernels.f32(length))).toEqual(

@@ -9,3 +9,4 @@ export { factor, factorAt } from './factor';
 export { applyLowRank, SCRATCH_END } from './lowrank';
 export { materialise, pairDense, pairGiven } from './measure';
 export { TABLE, TABLE_ENTRIES } from './memory';
+export { roundingWords } from './rounding';

@@ -4,11 +4,9 @@
  * its u name. So a vector addition serves 4 k products, and c needs no digits: sums wrap as the definition's do.
  */
 import { c } from './dense';
-import { ENTRY, LOW_RANK, TABLE, TABLE_ENTRIES, TAIL_Q } from './memory';
+import { BLOCK, ENTRY, LOW_RANK, TABLE, TABLE_ENTRIES, TAIL_Q } from './memory';
 import { U, V, wordsOfFour } from './noise';
 
-/** Signs in a Philox block. */
-const BLOCK: usize = 128;
 /** Columns of a strip: what four vector registers hold. */
 const STRIP: usize = 16;
 

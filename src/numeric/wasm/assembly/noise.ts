@@ -7,6 +7,7 @@ export const DENSE: u32 = 0 << 28;
 export const U: u32 = 1 << 28;
 export const V: u32 = 2 << 28;
 export const BINOMIAL: u32 = 3 << 28;
+export const ROUNDING: u32 = 4 << 28;
 
 // @ts-ignore: decorator
 @inline
