@@ -198,13 +198,13 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
 /** Matrices and numbers of records that a pass of the low-rank kernel does not hold. */
 const PASSES: readonly (readonly [shape: [number, number], records: number, what: string])[] = [
   [[3, 4096 + 517], 3, 'columns'],
-  [[1030, 19], 3, 'rows, few records'],
-  [[1030, 19], 40, 'rows, many records'],
+  [[2060, 19], 3, 'rows, few records'],
+  [[2060, 19], 40, 'rows, many records'],
   [[5, 1500], 32, 'sums, the last number of records that is few'],
   [[5, 1500], 33, 'sums, the first that is many'],
   [[140, 20], 260, 'table'],
 ];
-test.each(PASSES)('apply (%j) of %i records: more %s than one pass takes', async (shape, count) => {
+test.each(PASSES)('apply (%j) of %i records, past what one pass holds: %s', async (shape, count) => {
   const n = size(shape);
   const kernels = await wasmKernels({ bytes: wasmBytes([n]) });
   const expected = integers(n, 9);
@@ -218,9 +218,9 @@ test.each(PASSES)('apply (%j) of %i records: more %s than one pass takes', async
 });
 
 test('a low-rank pair of rows that begin inside a block of signs, and end in another pass', async () => {
-  const tensor = { id: 3, shape: [1300, 5] };
+  const tensor = { id: 3, shape: [2400, 5] };
   const n = size(tensor.shape);
-  const [first, length] = [77 * 5, 1200 * 5];
+  const [first, length] = [77 * 5, 2200 * 5];
   const kernels = await wasmKernels({ bytes: wasmBytes([n, n, n]) });
   const q = kernels.i32(n);
   q.set(integers(n, 4));

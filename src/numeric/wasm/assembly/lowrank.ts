@@ -18,7 +18,7 @@ const MANY_BITS: usize = 6;
 
 /** Columns, and rows, whose signs are kept at a time. */
 const MAX_COLUMNS: usize = 4096;
-const MAX_ROWS: usize = 1024;
+const MAX_ROWS: usize = 2048;
 
 /** Sign words of the columns: for each block of 128 columns 16 bytes a component. */
 const BLOCK_BYTES: usize = TABLE_ENTRIES * 16;
