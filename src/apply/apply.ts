@@ -10,7 +10,7 @@ import { coefficient } from '../numeric/coefficient.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
-import { isMatrix, roundingWord } from '../numeric/noise.ts';
+import { isMatrix } from '../numeric/noise.ts';
 
 /** Largest |z| of binomial noise: 8 of 16 bits more or fewer than half. */
 const MAX_BINOMIAL = 8;
@@ -38,27 +38,28 @@ export const contributions = (run: number, { header, segments }: Round): readonl
     [...codes].flatMap((code, i) => (code === NO_LOSS ? [] : [{ key: recordKey(run, header.round, from + i), code }])),
   );
 
-/** What each contribution adds to a tensor. Zero terms are left out. */
-export function termsOf({ id, exponent }: Fixed, header: Header, set: readonly Contribution[]): readonly Term[] {
+/** What each contribution adds to a tensor. Zero terms are left out. @param words a rounding word for each, of this tensor. */
+export function termsOf(
+  { exponent }: Fixed,
+  header: Header,
+  set: readonly Contribution[],
+  words: Uint32Array,
+): readonly Term[] {
   const terms: Term[] = [];
-  for (const { key, code } of set) {
-    const c = coefficient(header, code, exponent, roundingWord(key, id));
+  for (const [i, { key, code }] of set.entries()) {
+    const c = coefficient(header, code, exponent, words[i]!);
     if (c !== 0) terms.push({ key, c });
   }
   return terms;
 }
 
-/** Upper bound of what a round adds to |q|: |z| times the sum of all |c|, each rounded up. */
-function rise(
-  { exponent, shape }: Fixed,
-  { kind, rank }: Direction,
-  header: Header,
-  set: readonly Contribution[],
-): number {
+/**
+ * Upper bound of what a round adds to |q|: |z| times Σ |c|, where |c| is less than one above what is rounded.
+ * @param codes Σ |code| of the n records.
+ */
+function rise({ exponent, shape }: Fixed, { kind, rank }: Direction, header: Header, codes: number, n: number): number {
   const z = kind === 'binomial' ? MAX_BINOMIAL : kind === 'lowrank' && isMatrix(shape) ? rank : 1;
-  let sum = 0;
-  for (const { code } of set) sum += Math.abs(code) + 1 / z; // c is less than one above its unrounded value
-  return z * (Math.abs(header.gain) * (header.scale * SCALE_UNIT) * powerOfTwo(-exponent) * sum + set.length);
+  return z * (header.gain * (header.scale * SCALE_UNIT) * codes * powerOfTwo(-exponent) + n);
 }
 
 /**
@@ -79,11 +80,18 @@ export async function applyRound(
   const set = contributions(run, round);
   if (set.length === 0) return;
   const { kind, rank } = direction;
-  weights.owe({ kind, rank, terms: (tensor) => (kept(tensor.id) ? termsOf(tensor, header, set) : []) });
+  weights.owe({
+    kind,
+    rank,
+    terms(tensor, kernels) {
+      return kept(tensor.id) ? termsOf(tensor, header, set, kernels.roundingWords(tensor.id, set)) : [];
+    },
+  });
+  const codes = set.reduce((sum, { code }) => sum + Math.abs(code), 0);
   for (const tensor of weights.tensors) {
     const { id, name } = tensor;
     if (!kept(id)) continue;
-    weights.reach[id]! += rise(tensor, direction, header, set);
+    weights.reach[id]! += rise(tensor, direction, header, codes, set.length);
     if (weights.reach[id]! <= MAX_Q) continue;
     const peak = await weights.visit(name, (page) => page.kernels.peak(page.tensor(name).q));
     weights.reach[id] = peak;

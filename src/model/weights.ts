@@ -38,7 +38,7 @@ export interface Page {
 export interface Debt {
   readonly kind: DirectionKind;
   readonly rank: number;
-  terms(tensor: Fixed): readonly Term[];
+  terms(tensor: Fixed, kernels: Kernels): readonly Term[];
 }
 
 export interface Weights {
@@ -139,7 +139,7 @@ function weightsOn(
   }
 
   /** Pays a tensor: in one call of the kernels, as all debts of a run are of one kind. @returns whether q changed. */
-  function settle(tensor: Tensor, { apply }: Kernels): boolean {
+  function settle(tensor: Tensor, kernels: Kernels): boolean {
     const due = owed(tensor);
     if (due.length > 0) markPaid(tensor);
     let changed = false;
@@ -147,9 +147,9 @@ function weightsOn(
       const { kind, rank } = due[next]!;
       const terms: Term[] = [];
       for (; next < due.length && due[next]!.kind === kind && due[next]!.rank === rank; next++)
-        for (const term of due[next]!.terms(tensor)) terms.push(term);
+        for (const term of due[next]!.terms(tensor, kernels)) terms.push(term);
       if (terms.length === 0) continue;
-      apply(tensor.q, tensor, kind, rank, terms);
+      kernels.apply(tensor.q, tensor, kind, rank, terms);
       changed = true;
     }
     return changed;

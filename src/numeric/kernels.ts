@@ -88,6 +88,9 @@ export interface Kernels {
     out: Float32Array,
   ): void;
 
+  /** For each record the word that rounds its coefficient on a tensor. */
+  roundingWords(tensorId: number, records: readonly Pick<Term, 'key'>[]): Uint32Array;
+
   /** q[i] += Σ c·z[i] over the terms, modulo 2^32: any order of terms gives the same bits. */
   apply(q: Int32Array, tensor: TensorNoise, kind: DirectionKind, rank: number, terms: readonly Term[]): void;
 

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { Fault } from '../../src/faults.ts';
 import type { DirectionKind } from '../../src/nouns.ts';
 import type { Kernels, Term } from '../../src/numeric/kernels.ts';
-import { isLowRank } from '../../src/numeric/noise.ts';
+import { isLowRank, roundingWord } from '../../src/numeric/noise.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { wasmBytes, wasmKernels } from '../../src/numeric/wasm/wasm.ts';
 import { coefficient, integers, key, kind, rank, tensor, tensorId, u32 } from './arbitrary.ts';
@@ -34,6 +34,7 @@ function guarded(n: number, offset: number) {
 
 const bits = (x: Float32Array): Int32Array => new Int32Array(x.buffer, x.byteOffset, x.length);
 const size = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+const key0 = { round: 7, run: 0xdeadbeef, sample: 3, slot: 0xfffffffe };
 const offset = fc.nat(7);
 const exponent = fc.integer({ min: -27, max: 100 });
 const delta = fc.oneof(fc.constantFrom(1e-3, -1e-3, 0.5), fc.double({ noNaN: true, min: -10, max: 10 }));
@@ -162,6 +163,23 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
     );
   });
 
+  test('roundingWords, of more records than the table holds too', () => {
+    fc.assert(
+      fc.property(tensorId, fc.array(key, { maxLength: 9 }), fc.nat(600), (id, keys, many) => {
+        const records = [...keys, ...Array.from({ length: many }, (_, sample) => ({ ...key0, sample }))];
+        const expected = Uint32Array.from(records, (key) => roundingWord(key, id));
+        for (const kernels of [reference, wasm])
+          expect(
+            kernels.roundingWords(
+              id,
+              records.map((key) => ({ key })),
+            ),
+          ).toEqual(expected);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   test('checksum and peak', () => {
     const start = fc.oneof(u32, fc.integer({ min: 0, max: 2 ** 40 }));
     fc.assert(
@@ -179,24 +197,42 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
   });
 });
 
-test('a row longer than a pass and rows beyond a group take the same path', async () => {
-  const shape = [3, 16384 + 517];
-  const tall = [1030, 19];
-  const kernels = await wasmKernels({ bytes: wasmBytes([size(shape), size(tall)]) });
-  const key = { round: 7, run: 0xdeadbeef, sample: 3, slot: 0xfffffffe };
-  for (const s of [shape, tall]) {
-    const expected = integers(size(s), 9);
-    const q = kernels.i32(size(s));
-    q.set(expected);
-    const records = [
-      { key, c: 12345 },
-      { key: { ...key, sample: 4 }, c: -(2 ** 30) },
-      { key: { ...key, slot: 2 }, c: 99999 },
-    ];
-    reference.apply(expected, { id: 11, shape: s }, 'lowrank', 1, records);
-    kernels.apply(q, { id: 11, shape: s }, 'lowrank', 1, records);
-    expect(q).toEqual(expected);
-  }
+/** Matrices and numbers of records that a pass of the low-rank kernel does not hold. */
+const PASSES: readonly (readonly [shape: [number, number], records: number, what: string])[] = [
+  [[3, 4096 + 517], 3, 'columns'],
+  [[2060, 19], 3, 'rows, few records'],
+  [[2060, 19], 40, 'rows, many records'],
+  [[5, 1500], 32, 'sums, the last number of records that is few'],
+  [[5, 1500], 33, 'sums, the first that is many'],
+  [[140, 20], 260, 'table'],
+];
+test.each(PASSES)('apply (%j) of %i records, past what one pass holds: %s', async (shape, count) => {
+  const n = size(shape);
+  const kernels = await wasmKernels({ bytes: wasmBytes([n]) });
+  const expected = integers(n, 9);
+  const q = kernels.i32(n);
+  q.set(expected);
+  const c = integers(count, 77).map((x) => x >> 2);
+  const records = Array.from(c, (c, sample) => ({ key: { ...key0, sample }, c }));
+  reference.apply(expected, { id: 11, shape }, 'lowrank', 1, records);
+  kernels.apply(q, { id: 11, shape }, 'lowrank', 1, records);
+  expect(q).toEqual(expected);
+});
+
+test('a low-rank pair of rows that begin inside a block of signs, and end in another pass', async () => {
+  const tensor = { id: 3, shape: [2400, 5] };
+  const n = size(tensor.shape);
+  const [first, length] = [77 * 5, 2200 * 5];
+  const kernels = await wasmKernels({ bytes: wasmBytes([n, n, n]) });
+  const q = kernels.i32(n);
+  q.set(integers(n, 4));
+  const make = (by: Kernels, plus: Float32Array, minus: Float32Array) => {
+    by.materialisePair(q, -20, tensor, 'lowrank', 2, key0, 1e-3, first, plus, minus);
+    return [bits(plus), bits(minus)];
+  };
+  expect(make(kernels, kernels.f32(length), kernels.f32(length))).toEqual(
+    make(reference, new Float32Array(length), new Float32Array(length)),
+  );
 });
 
 describe.each(['reference', 'wasm'] as const)('algebra of apply (%s)', (name) => {

@@ -7,7 +7,7 @@
 import { mixHigh, mixLow } from '../checksum.ts';
 import { BYTE_LEVELS, checkRows, powerOfTwo } from '../fixed.ts';
 import type { Kernels } from '../kernels.ts';
-import { checkFirst, checkPart, checkTensor } from '../noise.ts';
+import { checkFirst, checkPart, checkTensor, roundingWord } from '../noise.ts';
 import { direction, rademacher, signAt } from './direction.ts';
 
 /** Beyond it f32 has no fractions: adding and taking it away rounds to the nearest integer, ties to even. */
@@ -61,6 +61,8 @@ export const referenceKernels = (): Kernels => ({
     const words = new Uint32Array(4);
     for (let i = 0; i < index.length; i++) out[i] = signAt(key, stream, component, tensorId, index[i]!, words) * value;
   },
+
+  roundingWords: (tensorId, records) => Uint32Array.from(records, ({ key }) => roundingWord(key, tensorId)),
 
   apply(q, tensor, kind, rank, terms) {
     checkTensor(q.length, tensor, rank);

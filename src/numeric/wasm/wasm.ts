@@ -33,22 +33,18 @@ interface Exports {
   factor(lane: number, value: number, group: number, n: number, out: number): void;
   factorAt(lane: number, value: number, index: number, n: number, out: number): void;
   applyDense(q: number, n: number, count: number, binomial: boolean, id: number): void;
-  applyLowRank(q: number, top: number, rows: number, columns: number, pairs: number, wide: boolean, id: number): void;
+  applyLowRank(q: number, top: number, rows: number, columns: number, count: number, id: number): void;
+  roundingWords(count: number, id: number): void;
   checksum(q: number, n: number, key: number, offset: number): void;
   peak(q: number, n: number): number;
-}
-
-/** What one call applies on its way through memory: a direction, or one outer product of it. */
-interface Component extends Term {
-  readonly component: number;
 }
 
 const PAGE = 65536;
 const MAX_BYTES = 2 ** 32;
 const ALIGN = 16;
 const ENTRY_WORDS = 8;
-/** |c| below this is one i16 digit. */
-const DIGIT = 2 ** 15;
+/** Where `roundingWords` leaves the word in an entry. */
+const WORD = 6;
 
 const aligned = (length: number, width: number): number => Math.ceil((length * width) / ALIGN) * ALIGN;
 
@@ -114,43 +110,27 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     return array.byteOffset;
   };
 
-  const setEntry = (i: number, key: DirectionKey, component: number, c: number): void => {
-    table.set([key.round, key.run, key.sample, key.slot, component, c, 0, 0], i * ENTRY_WORDS);
+  const setEntry = (i: number, { round, run, sample, slot }: DirectionKey, component: number, c: number): void => {
+    const at = i * ENTRY_WORDS;
+    table[at] = round;
+    table[at + 1] = run;
+    table[at + 2] = sample;
+    table[at + 3] = slot;
+    table[at + 4] = component;
+    table[at + 5] = c;
   };
 
-  /** Calls `visit` with as many components in the table as it holds, until all had their turn. */
-  const inBatches = (components: readonly Component[], visit: (batch: readonly Component[]) => void): void => {
-    for (let from = 0; from < components.length; from += tableEntries) {
-      const batch = components.slice(from, from + tableEntries);
-      for (const [i, { key, component, c }] of batch.entries()) setEntry(i, key, component, c);
-      visit(batch);
-    }
-  };
-
-  const applyLowRank = (
-    q: number,
-    top: number,
-    rows: number,
-    columns: number,
-    id: number,
-    components: readonly Component[],
-  ) => {
-    // Order is nothing, so the few large coefficients may share a batch: only that one needs second digits.
-    const bySize = components.toSorted((a, b) => Math.abs(a.c) - Math.abs(b.c));
-    inBatches(bySize, (batch) => {
-      // An odd one out is paired with a component that counts zero times.
-      if (batch.length % 2 === 1) table.fill(0, batch.length * ENTRY_WORDS, (batch.length + 1) * ENTRY_WORDS);
-      const wide = batch.some(({ c }) => Math.abs(c) >= DIGIT);
-      wasm.applyLowRank(q, top, rows, columns, Math.ceil(batch.length / 2), wide, id);
-    });
-  };
-
-  /** The `rank` outer products of every term. */
-  const outerProducts = (terms: readonly Term[], rank: number): Component[] => {
-    const components: Component[] = [];
+  /** Fills the table with the `rank` components of every term, and calls `visit` with how many it holds when it is full. */
+  const inBatches = (terms: readonly Term[], rank: number, visit: (count: number) => void): void => {
+    let count = 0;
     for (const { key, c } of terms)
-      for (let component = 0; component < rank; component++) components.push({ key, c, component });
-    return components;
+      for (let component = 0; component < rank; component++) {
+        setEntry(count++, key, component, c);
+        if (count < tableEntries) continue;
+        visit(count);
+        count = 0;
+      }
+    if (count > 0) visit(count);
   };
 
   return {
@@ -181,7 +161,9 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
         // `plus` holds the integer noise for a moment: what applying the direction once to zeros gives.
         new Int32Array(buffer, above, n).fill(0);
         const columns = tensor.shape[1]!;
-        applyLowRank(above, first / columns, n / columns, columns, tensor.id, outerProducts([{ key, c: 1 }], rank));
+        inBatches([{ key, c: 1 }], rank, (count) =>
+          wasm.applyLowRank(above, first / columns, n / columns, columns, count, tensor.id),
+        );
         wasm.pairGiven(at, n, scale, delta, above, below);
       } else {
         setEntry(0, key, 0, 0);
@@ -207,11 +189,19 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       const at = address('q', q, n);
       if (isLowRank(kind, tensor)) {
         const [rows, columns] = tensor.shape;
-        applyLowRank(at, 0, rows!, columns!, tensor.id, outerProducts(terms, rank));
-      } else
-        inBatches(outerProducts(terms, 1), (batch) =>
-          wasm.applyDense(at, n, batch.length, kind === 'binomial', tensor.id),
-        );
+        inBatches(terms, rank, (count) => wasm.applyLowRank(at, 0, rows!, columns!, count, tensor.id));
+      } else inBatches(terms, 1, (count) => wasm.applyDense(at, n, count, kind === 'binomial', tensor.id));
+    },
+
+    roundingWords(tensorId, records) {
+      const words = new Uint32Array(records.length);
+      for (let from = 0; from < words.length; from += tableEntries) {
+        const count = Math.min(tableEntries, words.length - from);
+        for (let i = 0; i < count; i++) setEntry(i, records[from + i]!.key, 0, 0);
+        wasm.roundingWords(count, tensorId);
+        for (let i = 0; i < count; i++) words[from + i] = table[i * ENTRY_WORDS + WORD]!;
+      }
+      return words;
     },
 
     checksum(q, key, offset) {

@@ -1,6 +1,6 @@
 /** q += Σ c z for dense directions (docs/NUMBERS.md 6). */
-import { ENTRY, FOURTH, GROUP, GROUP_BYTES, SECOND, TABLE, TAIL_Q, THIRD, WORDS } from './memory';
-import { BINOMIAL, binomialHigh, binomialLow, DENSE, halfCounts, words } from './noise';
+import { BLOCK, ENTRY, GROUP, GROUP_BYTES, TABLE, TAIL_Q, WORDS } from './memory';
+import { BINOMIAL, binomialHigh, binomialLow, DENSE, halfCounts, words, wordsOfFour } from './noise';
 
 // @ts-ignore: decorator
 @inline
@@ -29,24 +29,22 @@ function applySign(q: usize, entry: usize, id: u32, group: u32): void {
   }
 }
 
-function applyFourSigns(q: usize, entry: usize, id: u32, group: u32): void {
+/** Four directions at once, block by block: a short vector costs no more signs than it has. */
+function applyFourSigns(q: usize, n: usize, entry: usize, id: u32, group: u32): void {
   const e1 = entry + ENTRY;
   const e2 = e1 + ENTRY;
   const e3 = e2 + ENTRY;
-  words(entry, DENSE | id, group * 4, WORDS);
-  words(e1, DENSE | id, group * 4, SECOND);
-  words(e2, DENSE | id, group * 4, THIRD);
-  words(e3, DENSE | id, group * 4, FOURTH);
   const sum = i32x4.splat(c(entry) + c(e1) + c(e2) + c(e3));
   const d0 = i32x4.splat(c(entry) << 1);
   const d1 = i32x4.splat(c(e1) << 1);
   const d2 = i32x4.splat(c(e2) << 1);
   const d3 = i32x4.splat(c(e3) << 1);
-  for (let b: usize = 0; b < 64; b += 16) {
-    let r0 = v128.load(WORDS + b);
-    let r1 = v128.load(SECOND + b);
-    let r2 = v128.load(THIRD + b);
-    let r3 = v128.load(FOURTH + b);
+  for (let block: u32 = group * 4, end = block + u32((n + BLOCK - 1) / BLOCK); block < end; block++) {
+    wordsOfFour(entry, DENSE | id, block, WORDS);
+    let r0 = v128.load(WORDS);
+    let r1 = v128.load(WORDS, 16);
+    let r2 = v128.load(WORDS, 32);
+    let r3 = v128.load(WORDS, 48);
     for (let t = 0; t < 32; t++) {
       const minus = i32x4.add(i32x4.add(taken(r0, d0), taken(r1, d1)), i32x4.add(taken(r2, d2), taken(r3, d3)));
       v128.store(q, i32x4.add(v128.load(q), i32x4.sub(sum, minus)));
@@ -72,15 +70,15 @@ function applyBinomial(q: usize, entry: usize, id: u32, group: u32): void {
   }
 }
 
-/** One group, all directions of the table, while it stands in the first-level cache. */
-function applyGroup(q: usize, count: usize, binomial: bool, id: u32, group: u32): void {
+/** n elements of one group, all directions of the table, while it stands in the first-level cache. */
+function applyGroup(q: usize, n: usize, count: usize, binomial: bool, id: u32, group: u32): void {
   const end = TABLE + count * ENTRY;
   let entry = TABLE;
   if (binomial) {
     for (; entry < end; entry += ENTRY) applyBinomial(q, entry, id, group);
     return;
   }
-  for (; entry + 4 * ENTRY <= end; entry += 4 * ENTRY) applyFourSigns(q, entry, id, group);
+  for (; entry + 4 * ENTRY <= end; entry += 4 * ENTRY) applyFourSigns(q, n, entry, id, group);
   for (; entry < end; entry += ENTRY) applySign(q, entry, id, group);
 }
 
@@ -88,12 +86,12 @@ function applyGroup(q: usize, count: usize, binomial: bool, id: u32, group: u32)
 export function applyDense(q: usize, n: usize, count: usize, binomial: bool, id: u32): void {
   let group: u32 = 0;
   for (; n >= GROUP; n -= GROUP) {
-    applyGroup(q, count, binomial, id, group);
+    applyGroup(q, GROUP, count, binomial, id, group);
     group++;
     q += GROUP_BYTES;
   }
   if (n == 0) return;
   memory.copy(TAIL_Q, q, n * 4);
-  applyGroup(TAIL_Q, count, binomial, id, group);
+  applyGroup(TAIL_Q, n, count, binomial, id, group);
   memory.copy(q, TAIL_Q, n * 4);
 }

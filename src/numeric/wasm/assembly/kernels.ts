@@ -10,3 +10,4 @@ export { applyLowRank, SCRATCH_END } from './lowrank';
 export { materialise, pairDense, pairGiven } from './measure';
 export { quantiseRows } from './quantise';
 export { TABLE, TABLE_ENTRIES } from './memory';
+export { roundingWords } from './rounding';

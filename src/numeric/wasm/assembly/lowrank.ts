@@ -1,171 +1,199 @@
-/** q += U diag(c) Vᵀ for low-rank directions (docs/NUMBERS.md 6), exact modulo 2^32, by products of 16-bit digits. */
+/**
+ * q += U diag(c) Vᵀ for low-rank directions (docs/NUMBERS.md 6) by the method of Four Russians: components are taken in
+ * groups of k, the 2^k sums ±c_1 v_1 … ±c_k v_k of a group are made once, and a row then adds the one that the signs of
+ * its u name. So a vector addition serves 4 k products, and c needs no digits: sums wrap as the definition's do.
+ */
 import { c } from './dense';
-import { ENTRY, GROUP, GROUP_BYTES, PANELS, SECOND, TABLE, TABLE_ENTRIES, TAIL_Q, WORDS } from './memory';
-import { U, V, words } from './noise';
+import { BLOCK, ENTRY, LOW_RANK, TABLE, TABLE_ENTRIES, TAIL_Q } from './memory';
+import { U, V, wordsOfFour } from './noise';
 
-/**
- * Low-rank panels: components two by two, each pair one i32 of two i16 digits for every row (A) or column (COLUMNS). Strides
- * are a cache line more than a multiple of 2 KiB, or all pairs of an element would fall into the same cache set.
- */
-const PAIRS: usize = TABLE_ENTRIES / 2;
-const A_STRIDE: usize = GROUP_BYTES + 64;
-const A_LOW: usize = PANELS;
-const A_HIGH: usize = A_LOW + PAIRS * A_STRIDE;
-/** Columns of a pass. Nearly all matrices fit: whole rows per pass stream best. */
-const MAX_COLUMNS: usize = 16384;
-const COLUMNS: usize = A_HIGH + PAIRS * A_STRIDE;
-/** Stands for the rows that fill the last four up. */
-const SPARE_ROW: usize = COLUMNS + PAIRS * (MAX_COLUMNS * 4 + 64);
-export const SCRATCH_END: usize = SPARE_ROW + MAX_COLUMNS * 4;
+/** Columns of a strip: what four vector registers hold. */
+const STRIP: usize = 16;
 
+/** Up to so many components the sums are of whole rows, which stream at the speed of memory; beyond, of one strip. */
+const FEW: usize = 32;
+/** k of either case: larger tables would take longer to make and to read (in the second-level cache) than they save. */
+const FEW_BITS: usize = 4;
+const MANY_BITS: usize = 6;
+
+/** Columns, and rows, whose signs are kept at a time. */
+const MAX_COLUMNS: usize = 4096;
+const MAX_ROWS: usize = 2048;
+
+/** Sign words of the columns: for each block of 128 columns 16 bytes a component. */
+const BLOCK_BYTES: usize = TABLE_ENTRIES * 16;
+const COLUMNS: usize = LOW_RANK;
+/** Those of the rows, one block. */
+const ROWS: usize = COLUMNS + (MAX_COLUMNS / BLOCK) * BLOCK_BYTES;
+/** For each row the addresses of its sums, one a group. */
+const ADDRESSES: usize = ROWS + BLOCK_BYTES;
+const MAX_GROUPS: usize = TABLE_ENTRIES / MANY_BITS + 1;
+/** The sums: 2^k for each group, one after the other. */
+const SUMS: usize = ADDRESSES + MAX_ROWS * MAX_GROUPS * 4;
+const SUMS_BYTES: usize = 1 << 19;
+export const SCRATCH_END: usize = SUMS + SUMS_BYTES;
+
+/** Block `block` of all components. */
+function signWords(lane: u32, block: u32, count: usize, out: usize): void {
+  for (let e: usize = 0; e < count; e += 4) wordsOfFour(TABLE + e * ENTRY, lane, block, out + e * 16);
+}
+
+/** Addresses of the sums of one group for 128 rows: `sums` + `bytes` · the k sign bits of the row. */
+function address(words: usize, k: usize, sums: usize, bytes: usize, out: usize, stride: usize): void {
+  const base = i32x4.splat(u32(sums));
+  const unit = i32x4.splat(u32(bytes));
+  const top = i32x4.splat(0x80000000);
+  for (let t: i32 = 0; t < 32; t++) {
+    let bits = i32x4.splat(0);
+    for (let b: usize = 0; b < k; b++)
+      bits = v128.or(i32x4.shr_u(bits, 1), v128.and(i32x4.shl(v128.load(words + b * 16), t), top));
+    const at = i32x4.add(base, i32x4.mul(i32x4.shr_u(bits, 32 - i32(k)), unit));
+    v128.store32_lane(out, at, 0);
+    v128.store32_lane(out + stride, at, 1);
+    v128.store32_lane(out + 2 * stride, at, 2);
+    v128.store32_lane(out + 3 * stride, at, 3);
+    out += 4 * stride;
+  }
+}
+
+/** ±x, minus where the top bit of r is set. */
 // @ts-ignore: decorator
 @inline
-function signed(r: v128, value: v128): v128 {
+function signed(r: v128, x: v128): v128 {
   const m = i32x4.shr_s(r, 31);
-  return i32x4.sub(v128.xor(value, m), m);
-}
-
-/** Two i16 digits a lane: the low halves of x in the low half, those of y in the high half. */
-// @ts-ignore: decorator
-@inline
-function lowDigits(x: v128, y: v128): v128 {
-  return v128.or(v128.and(x, i32x4.splat(0xffff)), i32x4.shl(y, 16));
-}
-
-/** What the low digits leave: x = high · 2^16 + low with low in -2^15 … 2^15 - 1, so |high| <= 2^14 for |x| <= 2^30. */
-// @ts-ignore: decorator
-@inline
-function highDigits(x: v128, y: v128): v128 {
-  const half = i32x4.splat(0x8000);
-  return v128.or(i32x4.shr_u(i32x4.add(x, half), 16), v128.andnot(i32x4.add(y, half), i32x4.splat(0xffff)));
-}
-
-/** Digits of ±c0 and ±c1 for the 512 elements of a group, signs from the components at `entry` and the next. */
-function pack(entry: usize, lane: u32, group: u32, c0: i32, c1: i32, low: usize, high: usize): void {
-  words(entry, lane, group * 4, WORDS);
-  words(entry + ENTRY, lane, group * 4, SECOND);
-  const v0 = i32x4.splat(c0);
-  const v1 = i32x4.splat(c1);
-  for (let b: usize = 0; b < 64; b += 16) {
-    let r0 = v128.load(WORDS + b);
-    let r1 = v128.load(SECOND + b);
-    for (let t = 0; t < 32; t++) {
-      const x = signed(r0, v0);
-      const y = signed(r1, v1);
-      v128.store(low, lowDigits(x, y));
-      low += 16;
-      if (high) {
-        v128.store(high, highDigits(x, y));
-        high += 16;
-      }
-      r0 = i32x4.shl(r0, 1);
-      r1 = i32x4.shl(r1, 1);
-    }
-  }
-}
-
-/** Four rows by eight columns: q += Σ over pairs of a v. Digits times ±1 cannot overflow; sums wrap as they should. */
-// @ts-ignore: decorator
-@inline
-function tile(q0: usize, q1: usize, q2: usize, q3: usize, a: usize, v: usize, stride: usize, pairs: usize, wide: bool): void {
-  let x0 = i32x4.splat(0);
-  let y0 = x0;
-  let x1 = x0;
-  let y1 = x0;
-  let x2 = x0;
-  let y2 = x0;
-  let x3 = x0;
-  let y3 = x0;
-  for (let pass = wide ? 0 : 1; pass < 2; pass++) {
-    let pa = pass ? a : a + (A_HIGH - A_LOW);
-    let pv = v;
-    for (let p: usize = 0; p < pairs; p++) {
-      const vx = v128.load(pv);
-      const vy = v128.load(pv, 16);
-      const a0 = v128.load32_splat(pa);
-      x0 = i32x4.add(x0, i32x4.dot_i16x8_s(a0, vx));
-      y0 = i32x4.add(y0, i32x4.dot_i16x8_s(a0, vy));
-      const a1 = v128.load32_splat(pa, 4);
-      x1 = i32x4.add(x1, i32x4.dot_i16x8_s(a1, vx));
-      y1 = i32x4.add(y1, i32x4.dot_i16x8_s(a1, vy));
-      const a2 = v128.load32_splat(pa, 8);
-      x2 = i32x4.add(x2, i32x4.dot_i16x8_s(a2, vx));
-      y2 = i32x4.add(y2, i32x4.dot_i16x8_s(a2, vy));
-      const a3 = v128.load32_splat(pa, 12);
-      x3 = i32x4.add(x3, i32x4.dot_i16x8_s(a3, vx));
-      y3 = i32x4.add(y3, i32x4.dot_i16x8_s(a3, vy));
-      pa += A_STRIDE;
-      pv += stride;
-    }
-    if (pass == 0) {
-      x0 = i32x4.shl(x0, 16);
-      y0 = i32x4.shl(y0, 16);
-      x1 = i32x4.shl(x1, 16);
-      y1 = i32x4.shl(y1, 16);
-      x2 = i32x4.shl(x2, 16);
-      y2 = i32x4.shl(y2, 16);
-      x3 = i32x4.shl(x3, 16);
-      y3 = i32x4.shl(y3, 16);
-    }
-  }
-  v128.store(q0, i32x4.add(v128.load(q0), x0));
-  v128.store(q0, i32x4.add(v128.load(q0, 16), y0), 16);
-  v128.store(q1, i32x4.add(v128.load(q1), x1));
-  v128.store(q1, i32x4.add(v128.load(q1, 16), y1), 16);
-  v128.store(q2, i32x4.add(v128.load(q2), x2));
-  v128.store(q2, i32x4.add(v128.load(q2, 16), y2), 16);
-  v128.store(q3, i32x4.add(v128.load(q3), x3));
-  v128.store(q3, i32x4.add(v128.load(q3, 16), y3), 16);
-}
-
-/** Four rows of a pass. Columns beyond the last eight go through scratch. */
-function rows4(q0: usize, q1: usize, q2: usize, q3: usize, columns: usize, a: usize, stride: usize, pairs: usize, wide: bool): void {
-  const whole = (columns & ~7) * 4;
-  let j: usize = 0;
-  for (; j < whole; j += 32) tile(q0 + j, q1 + j, q2 + j, q3 + j, a, COLUMNS + j, stride, pairs, wide);
-  const rest = columns * 4 - j;
-  if (rest == 0) return;
-  memory.copy(TAIL_Q, q0 + j, rest);
-  memory.copy(TAIL_Q + 32, q1 + j, rest);
-  memory.copy(TAIL_Q + 64, q2 + j, rest);
-  memory.copy(TAIL_Q + 96, q3 + j, rest);
-  tile(TAIL_Q, TAIL_Q + 32, TAIL_Q + 64, TAIL_Q + 96, a, COLUMNS + j, stride, pairs, wide);
-  memory.copy(q0 + j, TAIL_Q, rest);
-  memory.copy(q1 + j, TAIL_Q + 32, rest);
-  memory.copy(q2 + j, TAIL_Q + 64, rest);
-  memory.copy(q3 + j, TAIL_Q + 96, rest);
+  return i32x4.sub(v128.xor(x, m), m);
 }
 
 /**
- * q (rows, columns), from row `top` of the matrix on, += Σ over components of c u vᵀ: U diag(c) Vᵀ over `2 pairs`
- * components of the table, exact modulo 2^32. `wide`: some |c| needs its second digit.
+ * The 2^k sums of a group on one strip, `bytes` apart. Sum p has -c v for the components whose bit is set in p, so it
+ * is the one without the highest of them less 2 c v.
+ * @param words sign words of the block the strip lies in, `t` its place there.
  */
-export function applyLowRank(q: usize, top: usize, rows: usize, columns: usize, pairs: usize, wide: bool, id: u32): void {
-  const pitch = columns * 4;
-  for (let first: usize = 0; first < columns; first += MAX_COLUMNS) {
-    const width = min(columns - first, MAX_COLUMNS);
-    const groups = (width + GROUP - 1) / GROUP;
-    const stride = groups * GROUP_BYTES + 64;
-    for (let p: usize = 0; p < pairs; p++)
-      for (let g: usize = 0; g < groups; g++)
-        pack(TABLE + p * 2 * ENTRY, V | id, u32(first / GROUP + g), 1, 1, COLUMNS + p * stride + g * GROUP_BYTES, 0);
+function makeSums(entry: usize, k: usize, words: usize, t: i32, sums: usize, bytes: usize): void {
+  let x0 = i32x4.splat(0);
+  let x1 = x0;
+  let x2 = x0;
+  let x3 = x0;
+  for (let b: usize = 0; b < k; b++) {
+    const r = i32x4.shl(v128.load(words + b * 16), t);
+    const x = i32x4.splat(c(entry + b * ENTRY));
+    x0 = i32x4.add(x0, signed(r, x));
+    x1 = i32x4.add(x1, signed(i32x4.shl(r, 1), x));
+    x2 = i32x4.add(x2, signed(i32x4.shl(r, 2), x));
+    x3 = i32x4.add(x3, signed(i32x4.shl(r, 3), x));
+  }
+  v128.store(sums, x0);
+  v128.store(sums, x1, 16);
+  v128.store(sums, x2, 32);
+  v128.store(sums, x3, 48);
+  let made = bytes;
+  for (let b: usize = 0; b < k; b++, made <<= 1) {
+    const r = i32x4.shl(v128.load(words + b * 16), t);
+    const twice = i32x4.splat(c(entry + b * ENTRY) << 1);
+    const d0 = signed(r, twice);
+    const d1 = signed(i32x4.shl(r, 1), twice);
+    const d2 = signed(i32x4.shl(r, 2), twice);
+    const d3 = signed(i32x4.shl(r, 3), twice);
+    for (let p = sums, end = sums + made; p < end; p += bytes) {
+      v128.store(p + made, i32x4.sub(v128.load(p), d0));
+      v128.store(p + made, i32x4.sub(v128.load(p, 16), d1), 16);
+      v128.store(p + made, i32x4.sub(v128.load(p, 32), d2), 32);
+      v128.store(p + made, i32x4.sub(v128.load(p, 48), d3), 48);
+    }
+  }
+}
 
-    let packed: usize = usize.MAX_VALUE;
-    for (let i = top, end = top + rows, count: usize = 0; i < end; i += count) {
-      const inGroup = i & (GROUP - 1);
-      count = min(end - i, 4 - (i & 3)); // four rows lie in one group
-      if (packed != i / GROUP)
-        for (let p: usize = 0; p < pairs; p++) {
-          const entry = TABLE + p * 2 * ENTRY;
-          const at = A_LOW + p * A_STRIDE;
-          pack(entry, U | id, u32(i / GROUP), c(entry), c(entry + ENTRY), at, wide ? at + (A_HIGH - A_LOW) : 0);
-        }
-      packed = i / GROUP;
-      const q0 = q + (i - top) * pitch + first * 4;
-      const q1 = count > 1 ? q0 + pitch : SPARE_ROW;
-      const q2 = count > 2 ? q0 + 2 * pitch : SPARE_ROW;
-      const q3 = count > 3 ? q0 + 3 * pitch : SPARE_ROW;
-      rows4(q0, q1, q2, q3, width, A_LOW + inGroup * 4, stride, pairs, wide);
+/**
+ * q += the sums at addresses p … end, on the strip `j` bytes into them. Two at a time: with more loads in flight V8 runs out
+ * of registers.
+ */
+// @ts-ignore: decorator
+@inline
+function addSums(q: usize, p: usize, end: usize, j: usize): void {
+  let x0 = v128.load(q);
+  let x1 = v128.load(q, 16);
+  let x2 = v128.load(q, 32);
+  let x3 = v128.load(q, 48);
+  for (const pair = end - 8; p <= pair; p += 8) {
+    const a = usize(load<u32>(p)) + j;
+    const b = usize(load<u32>(p, 4)) + j;
+    x0 = i32x4.add(i32x4.add(x0, v128.load(a)), v128.load(b));
+    x1 = i32x4.add(i32x4.add(x1, v128.load(a, 16)), v128.load(b, 16));
+    x2 = i32x4.add(i32x4.add(x2, v128.load(a, 32)), v128.load(b, 32));
+    x3 = i32x4.add(i32x4.add(x3, v128.load(a, 48)), v128.load(b, 48));
+  }
+  if (p < end) {
+    const a = usize(load<u32>(p)) + j;
+    x0 = i32x4.add(x0, v128.load(a));
+    x1 = i32x4.add(x1, v128.load(a, 16));
+    x2 = i32x4.add(x2, v128.load(a, 32));
+    x3 = i32x4.add(x3, v128.load(a, 48));
+  }
+  v128.store(q, x0);
+  v128.store(q, x1, 16);
+  v128.store(q, x2, 32);
+  v128.store(q, x3, 48);
+}
+
+/** As `addSums` for fewer than 16 columns. */
+function addSumsRagged(q: usize, p: usize, end: usize, j: usize, bytes: usize): void {
+  memory.fill(TAIL_Q, 0, STRIP * 4);
+  addSums(TAIL_Q, p, end, j);
+  for (let b: usize = 0; b < bytes; b += 4) store<i32>(q + b, load<i32>(q + b) + load<i32>(TAIL_Q + b));
+}
+
+/** `rows` rows of `bytes` bytes at q, `pitch` apart, += their sums; `stride` bytes of addresses a row. */
+function addRows(q: usize, rows: usize, bytes: usize, pitch: usize, addresses: usize, stride: usize): void {
+  const whole = bytes & ~(STRIP * 4 - 1);
+  for (let i: usize = 0; i < rows; i++) {
+    const end = addresses + stride;
+    if (bytes == STRIP * 4) addSums(q, addresses, end, 0);
+    else {
+      for (let j: usize = 0; j < whole; j += STRIP * 4) addSums(q + j, addresses, end, j);
+      if (whole < bytes) addSumsRagged(q + whole, addresses, end, whole, bytes - whole);
+    }
+    q += pitch;
+    addresses = end;
+  }
+}
+
+/**
+ * q (rows, columns), from row `top` of the matrix on, += Σ c u vᵀ over the first `count` entries, exact modulo 2^32.
+ */
+export function applyLowRank(q: usize, top: usize, rows: usize, columns: usize, count: usize, id: u32): void {
+  const k = count <= FEW ? min(count, FEW_BITS) : MANY_BITS;
+  const groups = (count + k - 1) / k;
+  const stride = groups * 4;
+  const most = count <= FEW ? min(MAX_COLUMNS, (SUMS_BYTES / ((groups << k) * 4)) & ~(STRIP - 1)) : STRIP;
+  const pitch = columns * 4;
+  const end = top + rows;
+  for (let panel: usize = 0; panel < columns; panel += MAX_COLUMNS) {
+    const last = min(columns, panel + MAX_COLUMNS);
+    for (let j = panel, at = COLUMNS; j < last; j += BLOCK, at += BLOCK_BYTES) signWords(V | id, u32(j / BLOCK), count, at);
+
+    for (let row = top, next: usize = 0; row < end; row = next) {
+      const start = row & ~(BLOCK - 1);
+      next = min(end, start + MAX_ROWS);
+      const width = min(most, (last - panel + STRIP - 1) & ~(STRIP - 1));
+      const bytes = width * 4;
+      for (let i = start; i < next; i += BLOCK) {
+        signWords(U | id, u32(i / BLOCK), count, ROWS);
+        const out = ADDRESSES + (i - start) * stride;
+        for (let g: usize = 0; g < groups; g++)
+          address(ROWS + g * k * 16, min(k, count - g * k), SUMS + (g << k) * bytes, bytes, out + g * 4, stride);
+      }
+      for (let first = panel; first < last; first += width) {
+        const size = min(width, last - first);
+        for (let g: usize = 0; g < groups; g++)
+          for (let j: usize = 0; j < size; j += STRIP) {
+            const column = first - panel + j;
+            const words = COLUMNS + (column / BLOCK) * BLOCK_BYTES + g * k * 16;
+            const t = i32((column & (BLOCK - 1)) / 4);
+            makeSums(TABLE + g * k * ENTRY, min(k, count - g * k), words, t, SUMS + (g << k) * bytes + j * 4, bytes);
+          }
+        const at = q + (row - top) * pitch + first * 4;
+        addRows(at, next - row, size * 4, pitch, ADDRESSES + (row - start) * stride, stride);
+      }
     }
   }
 }

@@ -1,10 +1,13 @@
 /** Philox4x32-10 on four blocks at once, and what its bits mean (docs/NUMBERS.md 2). */
 
+import { ENTRY } from './memory';
+
 /** Streams, in their place in the counter. */
 export const DENSE: u32 = 0 << 28;
 export const U: u32 = 1 << 28;
 export const V: u32 = 2 << 28;
 export const BINOMIAL: u32 = 3 << 28;
+export const ROUNDING: u32 = 4 << 28;
 
 // @ts-ignore: decorator
 @inline
@@ -18,30 +21,23 @@ function multiplyLow(even: v128, odd: v128): v128 {
   return v128.shuffle<i32>(even, odd, 0, 2, 4, 6);
 }
 
-/**
- * Four blocks of the direction at `entry`, their numbers read from `out` (four u32): word w of the block in lane b goes
- * to out + 16 w + 4 b.
- */
-export function philox(entry: usize, lane: u32, out: usize): void {
-  let k0 = load<u32>(entry);
-  let k1 = load<u32>(entry, 4);
-  let c0 = v128.load(out);
-  let c1 = i32x4.splat(lane | (load<u32>(entry, 16) << 20));
-  let c2 = i32x4.splat(load<u32>(entry, 8));
-  let c3 = i32x4.splat(load<u32>(entry, 12));
+/** Four blocks, a lane each: word w of the block in lane b goes to out + 16 w + 4 b. */
+function rounds(k0: v128, k1: v128, c0: v128, c1: v128, c2: v128, c3: v128, out: usize): void {
   const m0 = i32x4.splat(0xd2511f53);
   const m1 = i32x4.splat(0xcd9e8d57);
+  const w0 = i32x4.splat(0x9e3779b9);
+  const w1 = i32x4.splat(0xbb67ae85);
   for (let round = 0; round < 10; round++) {
     const a = i64x2.extmul_low_i32x4_u(c0, m0);
     const b = i64x2.extmul_high_i32x4_u(c0, m0);
     const c = i64x2.extmul_low_i32x4_u(c2, m1);
     const d = i64x2.extmul_high_i32x4_u(c2, m1);
-    c0 = v128.xor(v128.xor(multiplyHigh(c, d), c1), i32x4.splat(k0));
+    c0 = v128.xor(v128.xor(multiplyHigh(c, d), c1), k0);
     c1 = multiplyLow(c, d);
-    c2 = v128.xor(v128.xor(multiplyHigh(a, b), c3), i32x4.splat(k1));
+    c2 = v128.xor(v128.xor(multiplyHigh(a, b), c3), k1);
     c3 = multiplyLow(a, b);
-    k0 += 0x9e3779b9;
-    k1 += 0xbb67ae85;
+    k0 = i32x4.add(k0, w0);
+    k1 = i32x4.add(k1, w1);
   }
   v128.store(out, c0);
   v128.store(out, c1, 16);
@@ -49,14 +45,10 @@ export function philox(entry: usize, lane: u32, out: usize): void {
   v128.store(out, c3, 48);
 }
 
-/** As `philox` for the four blocks from `first` on, transposed: the four words of block b go to out + 16 b. */
-export function words(entry: usize, lane: u32, first: u32, out: usize): void {
-  v128.store(out, i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3)));
-  philox(entry, lane, out);
-  const x0 = v128.load(out);
-  const x1 = v128.load(out, 16);
-  const x2 = v128.load(out, 32);
-  const x3 = v128.load(out, 48);
+/** Four rows of four u32, stored as columns. */
+// @ts-ignore: decorator
+@inline
+function transpose(x0: v128, x1: v128, x2: v128, x3: v128, out: usize): void {
   const y0 = v128.shuffle<i32>(x0, x1, 0, 4, 1, 5);
   const y1 = v128.shuffle<i32>(x0, x1, 2, 6, 3, 7);
   const y2 = v128.shuffle<i32>(x2, x3, 0, 4, 1, 5);
@@ -65,6 +57,56 @@ export function words(entry: usize, lane: u32, first: u32, out: usize): void {
   v128.store(out, v128.shuffle<i64>(y0, y2, 1, 3), 16);
   v128.store(out, v128.shuffle<i64>(y1, y3, 0, 2), 32);
   v128.store(out, v128.shuffle<i64>(y1, y3, 1, 3), 48);
+}
+
+// @ts-ignore: decorator
+@inline
+function transposeAt(from: usize, out: usize): void {
+  transpose(v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48), out);
+}
+
+/** Four blocks of the direction at `entry`, their numbers read from `out` (four u32), as `rounds` places them. */
+export function philox(entry: usize, lane: u32, out: usize): void {
+  rounds(
+    v128.load32_splat(entry),
+    v128.load32_splat(entry, 4),
+    v128.load(out),
+    i32x4.splat(lane | (load<u32>(entry, 16) << 20)),
+    v128.load32_splat(entry, 8),
+    v128.load32_splat(entry, 12),
+    out,
+  );
+}
+
+/** As `philox` for the four blocks from `first` on, transposed: the four words of block b go to out + 16 b. */
+export function words(entry: usize, lane: u32, first: u32, out: usize): void {
+  v128.store(out, i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3)));
+  philox(entry, lane, out);
+  transposeAt(out, out);
+}
+
+/** Block `block` of four directions, those at `entry` and after, as `rounds` places them. */
+export function philoxOfFour(entry: usize, lane: u32, block: u32, out: usize): void {
+  transpose(v128.load(entry), v128.load(entry, ENTRY), v128.load(entry, 2 * ENTRY), v128.load(entry, 3 * ENTRY), out);
+  let component = v128.load32_splat(entry, 16);
+  component = v128.load32_lane(entry + ENTRY, component, 1, 16);
+  component = v128.load32_lane(entry + 2 * ENTRY, component, 2, 16);
+  component = v128.load32_lane(entry + 3 * ENTRY, component, 3, 16);
+  rounds(
+    v128.load(out),
+    v128.load(out, 16),
+    i32x4.splat(block),
+    v128.or(i32x4.shl(component, 20), i32x4.splat(lane)),
+    v128.load(out, 32),
+    v128.load(out, 48),
+    out,
+  );
+}
+
+/** As `philoxOfFour`, transposed: the four words of the direction at entry + e ENTRY go to out + 16 e. */
+export function wordsOfFour(entry: usize, lane: u32, block: u32, out: usize): void {
+  philoxOfFour(entry, lane, block, out);
+  transposeAt(out, out);
 }
 
 /** Set bits of each half of four words. */
