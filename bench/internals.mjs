@@ -57,20 +57,28 @@ export async function applyKernels(shape) {
 export async function loneReplica(flags, options) {
   const { manifest, paths } = await draft({ learning_rate: 1e-6, ...flags });
   const replica = await openReplica({ manifest, paths, ...options }, nodeEngine({ threads: options.threads }));
-  let scale;
-  const header = async (usable) => {
-    scale ??= initialScale(await replica.slopes(2));
-    return headerOf(manifest, { scale }, replica.round(), usable);
+  const headerAt = (scale, usable) => headerOf(manifest, { scale }, replica.round(), usable);
+  const commit = (scale, codes) =>
+    replica.apply([{ header: headerAt(scale, codes.length), segments: [{ slot: 0, from: 0, codes }] }]);
+  let calibrated;
+  const measure = async () => {
+    calibrated ??= initialScale(await replica.slopes(2));
+    return replica.measure(headerAt(calibrated, 0), 0, manifest.records_per_round);
   };
-  const measure = async () => replica.measure(await header(0), 0, manifest.records_per_round);
-  const commit = async (codes) =>
-    replica.apply([{ header: await header(codes.length), segments: [{ slot: 0, from: 0, codes }] }]);
   return {
     records: manifest.records_per_round,
     evaluate: () => replica.evaluate(),
     measure,
-    step: async () => commit(await measure()),
-    apply: (records) => commit(Int8Array.from({ length: records }, (_, i) => (i % 2 ? -30 : 30))),
+    async step() {
+      const codes = await measure();
+      await commit(calibrated, codes);
+    },
+    /** Codes of slopes that a large model has. */
+    apply: (records) =>
+      commit(
+        initialScale([100]),
+        Int8Array.from({ length: records }, (_, i) => (i % 2 ? -30 : 30)),
+      ),
     close: () => replica.close(),
   };
 }
