@@ -48,7 +48,12 @@ with the lowest and the highest in brackets. [bench/README.md](../bench/README.m
 
 /** One bench on the page. */
 const chapter = (found) =>
-  [`## ${found.question}`, `\`\`\`sh\n${found.command}\n\`\`\``, `${found.machine}.`, sections(found)].join('\n\n');
+  [
+    `## ${found.question.replace(/\.$/, '')}`,
+    `\`\`\`sh\n${found.command}\n\`\`\``,
+    `${found.machine}.`,
+    sections(found),
+  ].join('\n\n');
 
 const { only } = flagsOf({ only: '' });
 const names = only === '' ? Object.keys(SHORT) : only.split(',');

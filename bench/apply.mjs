@@ -43,11 +43,24 @@ const planned = Object.keys(KINDS).flatMap((kind) => {
 });
 const nameOf = ({ kind, count }) => `${kind} ${count}`;
 const measured = planned.filter(({ expected }) => expected === undefined);
-const times = await interleaved(
-  Object.fromEntries(measured.map((one) => [nameOf(one), () => apply(one.kind, one.count, coefficient)])),
+/** One peer's share of a round: `sequences` probes of `tokens` tokens. */
+const replica = await loneReplica(
+  {
+    ...{ model: await syntheticFolder(shape), data: sampleText(), block_size: tokens },
+    per_device_train_batch_size: sequences,
+  },
+  { threads, maxEvalSamples: 1 },
+);
+await replica.measure();
+const { measure, ...times } = await interleaved(
+  {
+    measure: replica.measure,
+    ...Object.fromEntries(measured.map((one) => [nameOf(one), () => apply(one.kind, one.count, coefficient)])),
+  },
   repetitions,
   0,
 );
+await replica.close();
 
 const rows = planned.map((one) => {
   const direction = { direction: KINDS[one.kind], 'records a round': one.count };
@@ -65,17 +78,6 @@ const rows = planned.map((one) => {
   };
 });
 
-/** One peer's share of a round: `sequences` probes of `tokens` tokens. */
-const replica = await loneReplica(
-  {
-    ...{ model: await syntheticFolder(shape), data: sampleText(), block_size: tokens },
-    per_device_train_batch_size: sequences,
-  },
-  { threads, maxEvalSamples: 1 },
-);
-const measuring = (await interleaved({ measure: replica.measure }, repetitions)).measure.map((ms) => ms / 1000);
-await replica.close();
-
 /** Seconds to apply so many low-rank records: measured, or by the pace of the largest round that was. */
 const lowRank = measured.filter(({ kind }) => kind === 'lowrank');
 const largest = lowRank.reduce((a, b) => (b.count > a.count ? b : a));
@@ -83,7 +85,7 @@ const applying = (count) => {
   const known = lowRank.find((one) => one.count === count) ?? largest;
   return (median(times[nameOf(known)]) / 1000 / known.count) * count;
 };
-const share = median(measuring);
+const share = median(measure) / 1000;
 const peers = [1, 4, 16, 64, 256, 1024].map((count) => ({
   peers: count,
   'records a round': count * sequences,
@@ -107,7 +109,9 @@ report(given, {
     {
       title: `A peer's share of a round: ${sequences} low-rank probes of ${tokens} tokens, measured with ${threads} threads, against applying everybody's on one`,
       rows: peers,
-      notes: [`Counts of records that are not in the first table are taken at the pace of ${largest.count} a round.`],
+      notes: [
+        `Counts of records that are not in the first table are taken at the pace of ${largest.count.toLocaleString('en')} a round.`,
+      ],
     },
     {
       title: 'Peers at which applying costs as much as measuring',
