@@ -29,18 +29,22 @@ const llama = (
   ...{ vocab_size, max_position_embeddings: 2048, tie_word_embeddings: true, rms_norm_eps: 1e-5, hidden_act: 'silu' },
 });
 
+const opt = (hidden_size, ffn_dim, num_hidden_layers, num_attention_heads) => ({
+  ...{ model_type: 'opt', hidden_size, ffn_dim, num_hidden_layers, num_attention_heads, vocab_size: 50272 },
+  ...{ max_position_embeddings: 2048, word_embed_proj_dim: hidden_size, activation_function: 'relu' },
+  ...{ do_layer_norm_before: true, tie_word_embeddings: true },
+});
+
 /** Name → config.json. */
 export const CONFIGS = {
-  'opt-125m': {
-    ...{ model_type: 'opt', hidden_size: 768, ffn_dim: 3072, num_hidden_layers: 12, num_attention_heads: 12 },
-    ...{ vocab_size: 50272, max_position_embeddings: 2048, word_embed_proj_dim: 768, activation_function: 'relu' },
-    ...{ do_layer_norm_before: true, tie_word_embeddings: true },
-  },
+  'opt-125m': opt(768, 3072, 12, 12),
+  'opt-1.3b': opt(2048, 8192, 24, 32),
   'llama-135m': llama(576, 1536, 30, 9, 3, 49152),
   stories260k: llama(64, 172, 5, 8, 4, 512),
 };
 
-function shapesOf(config) {
+/** Tensors of a checkpoint, by name. */
+export function shapesOf(config) {
   const d = config.hidden_size;
   const shapes = new Map();
   const add = (name, ...shape) => shapes.set(name, { shape });
@@ -93,22 +97,30 @@ function shapesOf(config) {
   return shapes;
 }
 
-export function modelNamed(name) {
+export function configNamed(name) {
   const config = CONFIGS[name];
-  if (!config) throw new RangeError(`--shape takes one of ${Object.keys(CONFIGS).join(', ')}, got ${name}`);
+  if (!config) throw new RangeError(`--shape expected one of ${Object.keys(CONFIGS).join(', ')}, got ${name}`);
+  return config;
+}
+
+export function modelNamed(name) {
+  const config = configNamed(name);
   return modelOf(readConfig(JSON.stringify(config)), shapesOf(config));
 }
 
 export const elements = (shape) => shape.reduce((a, b) => a * b, 1);
 
 /** Weights as small as those of a trained model, from a generator that is quick and the same every time. */
-function randomWeights(count, seed) {
+export function weightGenerator(seed) {
   let state = (seed * 0x9e3779b9 + 1) >>> 0;
-  return Float32Array.from({ length: count }, () => {
+  return () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return (state / 2 ** 32 - 0.5) * 0.07;
-  });
+  };
 }
+
+/** Gains are 1: norms of random gain would blow activations up or out. */
+export const isGain = (name, shape) => shape.length === 1 && name.endsWith('.weight');
 
 /** @param plans calls that memory is set aside for. */
 export async function weightsOf(model, plans) {
@@ -116,9 +128,9 @@ export async function weightsOf(model, plans) {
   const shelf = await residentShelf(pagesOf(model), scratchLength(model, plans), make);
   return fixWeights(model, shelf, async (name, first, count) => {
     const { shape, id } = model.tensors.find((tensor) => tensor.name === name);
-    return shape.length === 1 && name.endsWith('.weight')
+    return isGain(name, shape)
       ? new Float32Array(count).fill(1)
-      : randomWeights(count, id + first);
+      : Float32Array.from({ length: count }, weightGenerator(id + first));
   });
 }
 

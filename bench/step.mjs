@@ -14,7 +14,7 @@ import { spsa } from '../dist/estimator/spsa.js';
 import { encodeSlope } from '../dist/numeric/byte.js';
 import { initialScale } from '../dist/numeric/scale.js';
 import { createForward } from '../dist/objective/forward.js';
-import { interleaved, machine, ratios } from './harness.mjs';
+import { interleaved, ratios, report } from './harness.mjs';
 import { elements, modelNamed, randomWindows, weightsOf } from './models.mjs';
 
 const { values: given } = parseArgs({
@@ -141,13 +141,19 @@ const times = await interleaved(
 );
 const rows = ratios(times, 'two plain forwards');
 const count = model.tensors.reduce((sum, { shape }) => sum + elements(shape), 0);
-const about = { shape: given.shape, weights: count, sequences, tokens, threads, repetitions, machine: machine() };
-if (given.json) console.log(JSON.stringify({ ...about, rows }));
-else {
-  console.log(
-    `${given.shape}, ${(count / 1e6).toFixed(1)} M weights, ${sequences} x ${tokens} tokens, ${threads} threads, median of ${repetitions}\n${about.machine}\n`,
-  );
-  console.log('| | ms | over two forwards | spread |\n|---|---|---|---|');
-  for (const { name, ms, ratio, low, high } of rows)
-    console.log(`| ${name} | ${ms.toFixed(1)} | ${ratio.toFixed(3)} | ${low.toFixed(3)} to ${high.toFixed(3)} |`);
-}
+report(
+  { json: given.json, written: process.argv.slice(2).filter((word) => word !== '--json') },
+  {
+    name: 'step',
+    question: 'What a step of training costs over two plain forward passes of the same samples, the least it can take.',
+    tables: [
+      {
+        title: `${given.shape}, ${(count / 1e6).toFixed(1)} M weights, ${sequences} x ${tokens} tokens, ${threads} threads, median of ${repetitions}`,
+        rows: rows.map(({ name, ms, ratio, low, high }) => ({
+          ...{ '': name, ms },
+          'over two forwards': { median: ratio, low, high },
+        })),
+      },
+    ],
+  },
+);

@@ -13,11 +13,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { machine } from './harness.mjs';
+import { machine, markdown, root } from './harness.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 /** Of the runs that choose a rate. */
 const TRIAL_SEED = 0;
 
@@ -123,8 +121,3 @@ const row = ({ arm, learning_rate, runs }) => ({
 });
 
 const trial = (run) => ({ arm: run.arm, rate: run.flags.learning_rate, ...metrics([run]) });
-
-const markdown = (rows) =>
-  [Object.keys(rows[0]), Object.keys(rows[0]).map(() => '---'), ...rows.map(Object.values)]
-    .map((cells) => `| ${cells.join(' | ')} |`)
-    .join('\n');

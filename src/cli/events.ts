@@ -85,6 +85,7 @@ const RENDER: Readonly<Record<string, Render>> = {
   link: (e, paint) => ({ text: `join with: ${paint('bold', `murmur join ${show(e['link'])}`)}` }),
   phase: hidden,
   measured: hidden,
+  applied: hidden,
   checksum: hidden,
   started: hidden,
   progress: hidden,

@@ -25,6 +25,8 @@ export type HostEvent =
       readonly scale: number;
       /** From its opening to its commit. */
       readonly ms: number;
+      /** Of these, waiting for stable storage: contributions kept, and the commit. */
+      readonly disk_ms: number;
     }
   | { readonly event: 'evaluation'; readonly round: number; readonly metrics: Readonly<Record<string, number>> }
   | { readonly event: 'digest'; readonly round: number; readonly root: Hex };
@@ -35,6 +37,8 @@ export type ParticipantEvent =
   | { readonly event: 'catchup'; readonly round: number; readonly head: number }
   | { readonly event: 'ready'; readonly round: number }
   | { readonly event: 'measured'; readonly round: number; readonly records: number; readonly ms: number }
+  /** Weights stand at `round` rounds; `ms` is what the rounds since the last such event took to apply. */
+  | { readonly event: 'applied'; readonly round: number; readonly ms: number }
   /** `round` rounds are committed. */
   | { readonly event: 'round'; readonly round: number }
   /** Of the weights after `round` rounds, as told to the host: equal on all peers. */

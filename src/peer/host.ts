@@ -95,6 +95,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const start = begin(entries, kept, rules, clock.now());
   let state = start.state;
   let openedAt = clock.now();
+  /** Spent on stable storage since the last commit. */
+  let diskMs = 0;
   let wake: { readonly at: number; readonly cancel: () => void } | undefined;
   const queue: (() => Event | undefined)[] = [];
   let busy = true; // until the effects of the beginning are carried out
@@ -129,21 +131,31 @@ export async function startHost(options: HostOptions): Promise<Host> {
     tellChanges(before);
   }
 
+  async function onDisk<T>(write: Promise<T>): Promise<T> {
+    const began = clock.now();
+    const written = await write;
+    diskMs += clock.now() - began;
+    return written;
+  }
+
   const EXECUTE: { readonly [T in Effect['type']]: (effect: Extract<Effect, { readonly type: T }>) => unknown } = {
     async append({ entry, followers }) {
-      const { offset, bytes } = await journal.append(entry);
+      const { offset, bytes } = await onDisk(journal.append(entry));
       const frame = encodeHostMessage({ type: 'commit', offset, record: bytes });
       for (const channel of followers) door.sendFrame(channel, frame);
       tellEntry(entry);
     },
     send({ channel, message }) {
-      if (message.type === 'open') openedAt = clock.now();
+      if (message.type === 'open') {
+        openedAt = clock.now();
+        diskMs = 0;
+      }
       if (message.type === 'admitted') door.assign(channel, message.slot);
       door.send(channel, message);
     },
     async keep({ contribution }) {
-      await pending.append(encodeKept(contribution));
-      await pending.sync();
+      await onDisk(pending.append(encodeKept(contribution)));
+      await onDisk(pending.sync());
     },
     forget: () => pending.truncate(0),
     receipt({ channel, round, slot, from, codes }) {
@@ -271,8 +283,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     const { header, segments } = entry.round;
     const records = segments.reduce((sum, { codes }) => sum + codes.length, 0);
     const { usable, gain, scale } = header;
-    const ms = clock.now() - openedAt;
-    emit({ event: 'round', round: header.round + 1, records, usable, peers: segments.length, gain, scale, ms });
+    const times = { ms: clock.now() - openedAt, disk_ms: diskMs };
+    diskMs = 0;
+    emit({ event: 'round', round: header.round + 1, records, usable, peers: segments.length, gain, scale, ...times });
   }
 
   const address = await transport.listen(door.accept);

@@ -165,7 +165,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
       contact = clock.now();
       const before = self.replica.round();
       if (before < self.ledger.round) {
+        const began = clock.now();
         while (!(await self.advance(fetcher)));
+        emit({ event: 'applied', round: self.replica.round(), ms: clock.now() - began });
         progress = true;
         drifts = 0;
         const steps = options.checksumSteps;

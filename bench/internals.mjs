@@ -1,0 +1,133 @@
+/**
+ * All that benches take from behind the public door, in one place: a change of the internals is followed here.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+import { loadConfig } from '../dist/cli/config.js';
+import { draftManifest } from '../dist/cli/prepare.js';
+import { nodeEngine } from '../dist/engine/node.js';
+import { openJournal } from '../dist/journal/journal.js';
+import { encodeSlope } from '../dist/numeric/byte.js';
+import { fromHex, toHex } from '../dist/numeric/bytes.js';
+import { initialScale } from '../dist/numeric/scale.js';
+import { wasmBytes, wasmKernels } from '../dist/numeric/wasm/wasm.js';
+import { headerOf } from '../dist/optimizer/header.js';
+import { extend } from '../dist/peer/ledger.js';
+import { nodeCrypto } from '../dist/peer/node/crypto.js';
+import { openReplica } from '../dist/peer/node/open-replica.js';
+import { JOURNAL_FILE, rememberPaths } from '../dist/peer/node/run-folder.js';
+import { openFileStore } from '../dist/peer/node/store.js';
+import { elements, modelNamed, weightGenerator } from './models.mjs';
+
+const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i);
+const silent = { progress: () => undefined };
+
+/** The manifest of a run with these flags of `murmur train`, and the files it names. */
+const draft = (flags) =>
+  draftManifest(loadConfig(undefined, flags, {}).config, toHex(nodeCrypto.publicKey(SECRET)), silent, {});
+
+/**
+ * The kernels' `apply` on every tensor of a shape, as a round of one peer does it.
+ * @returns a call for a kind of direction and the keys and coefficients of a round; `weights`: how many there are.
+ */
+export async function applyKernels(shape) {
+  const { tensors } = modelNamed(shape);
+  const kernels = await wasmKernels({ bytes: wasmBytes(tensors.map((tensor) => elements(tensor.shape))) });
+  const arrays = tensors.map((tensor) => ({ tensor, q: kernels.i32(elements(tensor.shape)) }));
+  return {
+    weights: tensors.reduce((sum, tensor) => sum + elements(tensor.shape), 0),
+    tensors: tensors.length,
+    /** @param records how many. @param coefficient largest in size. */
+    apply(kind, records, coefficient) {
+      const next = weightGenerator(records);
+      const terms = Array.from({ length: records }, (_, sample) => ({
+        key: { round: 0, run: 1, sample, slot: 0 },
+        c: Math.floor(next() * (coefficient / 0.035)),
+      }));
+      for (const { tensor, q } of arrays) kernels.apply(q, tensor, kind, 1, terms);
+    },
+  };
+}
+
+/**
+ * A replica of a model folder in this thread, as a peer opens it, as the only peer of a run.
+ * @param flags of `murmur train`. @param options `threads`, `maxEvalSamples`.
+ */
+export async function loneReplica(flags, options) {
+  const { manifest, paths } = await draft({ learning_rate: 1e-6, ...flags });
+  const replica = await openReplica({ manifest, paths, ...options }, nodeEngine({ threads: options.threads }));
+  const headerAt = (scale, usable) => headerOf(manifest, { scale }, replica.round(), usable);
+  const commit = (scale, codes) =>
+    replica.apply([{ header: headerAt(scale, codes.length), segments: [{ slot: 0, from: 0, codes }] }]);
+  let calibrated;
+  const measure = async () => {
+    calibrated ??= initialScale(await replica.slopes(2));
+    return replica.measure(headerAt(calibrated, 0), 0, manifest.records_per_round);
+  };
+  return {
+    records: manifest.records_per_round,
+    evaluate: () => replica.evaluate(),
+    measure,
+    async step() {
+      const codes = await measure();
+      await commit(calibrated, codes);
+    },
+    /** Codes of slopes that a large model has. */
+    apply: (records) =>
+      commit(
+        initialScale([100]),
+        Int8Array.from({ length: records }, (_, i) => (i % 2 ? -30 : 30)),
+      ),
+    close: () => replica.close(),
+  };
+}
+
+/** Slopes of unit size, bell-shaped. */
+function* slopes(seed) {
+  for (const next = weightGenerator(seed); ; ) yield (next() + next() + next()) * 29;
+}
+
+/** Records signed and written at a time. */
+const ENTRIES = 256;
+
+/**
+ * The folder of a run that one peer made, with random codes: a journal as a host writes it, without a digest.
+ * @param flags of `murmur train`; `max_steps` rounds are written. @returns bytes of the journal.
+ */
+export async function writeRun(folder, flags) {
+  const { manifest: drafted, paths } = await draft(flags);
+  const manifest = { ...drafted, initial_scale: initialScale([1]) };
+  await rememberPaths(folder, paths);
+  const journal = await openJournal(await openFileStore(join(folder, JOURNAL_FILE)), nodeCrypto, SECRET);
+  const next = slopes(1);
+  let ledger;
+  let entries = [];
+  const add = async (entry) => {
+    ledger = extend(ledger, entry);
+    entries.push(entry);
+    if (entries.length < ENTRIES) return;
+    await journal.appendAll(entries);
+    entries = [];
+  };
+  await add({ type: 'manifest', manifest });
+  await add({ type: 'admit', slot: 0, key: nodeCrypto.publicKey(SECRET), name: 'bench' });
+  const { records_per_round, max_steps, clip } = manifest;
+  for (let round = 0; round < max_steps; round++) {
+    const { scale } = ledger.scale;
+    const codes = Int8Array.from({ length: records_per_round }, () => encodeSlope(next.next().value, scale, clip));
+    const header = headerOf(manifest, ledger.scale, round, codes.length);
+    await add({ type: 'round', round: { header, segments: [{ slot: 0, from: 0, codes }] } });
+  }
+  await journal.appendAll(entries);
+  const bytes = journal.position.length;
+  await journal.close();
+  return bytes;
+}
+
+/** Ends the journal of `writeRun` with the digest of its last round. @param root hexadecimal. */
+export async function writeDigest(folder, round, root) {
+  const journal = await openJournal(await openFileStore(join(folder, JOURNAL_FILE)), nodeCrypto, SECRET);
+  await journal.append({ type: 'digest', round, root: fromHex(root) });
+  await journal.close();
+}
