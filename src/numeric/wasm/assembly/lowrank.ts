@@ -28,9 +28,9 @@ const ROWS: usize = COLUMNS + (MAX_COLUMNS / BLOCK) * BLOCK_BYTES;
 /** For each row the addresses of its sums, one a group. */
 const ADDRESSES: usize = ROWS + BLOCK_BYTES;
 const MAX_GROUPS: usize = TABLE_ENTRIES / MANY_BITS + 1;
-/** The sums: 2^k for each group, one after the other. */
+/** The sums: 2^k for each group, one after the other; as wide as this allows, where they are of rows. */
 const SUMS: usize = ADDRESSES + MAX_ROWS * MAX_GROUPS * 4;
-const SUMS_BYTES: usize = 1 << 19;
+const SUMS_BYTES: usize = 3 << 17;
 export const SCRATCH_END: usize = SUMS + SUMS_BYTES;
 
 /** Block `block` of all components. */
