@@ -71,7 +71,7 @@ export interface Value {
 
 /** What a node computes. `src/graph/shape.ts` types it, `interpreter.ts` says what it means, and ONNX must agree. */
 export type Op =
-  | { readonly op: 'linear' } // x (n,i), w (o,i) -> x wᵀ (n,o)
+  | { readonly op: 'linear' } // x (n,i), w (o,i) -> x wᵀ (n,o); with a third input, plus that: (n,o), or (o) for every row
   // The three parts of `linear` in 8 bits. Each row has a scale of its own, so that it does not depend on its company.
   | { readonly op: 'rowScale' } // x (n,i) -> max |x| / 127 of every row (n)
   | { readonly op: 'quantise' } // x (n,i), scale (n) -> 128 + x / scale, to the nearest, u8 (n,i)

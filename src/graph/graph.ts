@@ -73,7 +73,8 @@ export class GraphBuilder {
     return output;
   }
 
-  linear = (x: Value, w: Value): Value => this.node({ op: 'linear' }, [x, w]);
+  /** x wᵀ, plus `more` (n,o) or (o) if it is given: added where the product is made, it takes no pass of its own. */
+  linear = (x: Value, w: Value, more?: Value): Value => this.node({ op: 'linear' }, more ? [x, w, more] : [x, w]);
   /** What `quantise` and `linear8` take: one scale serves all products that read the same x. */
   rowScale = (x: Value): Value => this.node({ op: 'rowScale' }, [x]);
   quantise = (x: Value, scale: Value): Value => this.node({ op: 'quantise' }, [x, scale]);

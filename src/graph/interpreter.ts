@@ -122,7 +122,11 @@ function checked(index: TypedArray, limit: number, op: string): TypedArray {
 type Rule<K extends Op['op']> = (op: OpOf<K>, x: readonly Tensor[], shape: Shape) => TypedArray;
 
 const RULES: { readonly [K in Op['op']]: Rule<K> } = {
-  linear: (_, [x, w]) => product(x!.data, w!.data, [x!.shape[0]!, x!.shape[1]!, w!.shape[0]!], true),
+  linear: (_, [x, w, more], shape) => {
+    const y = product(x!.data, w!.data, [x!.shape[0]!, x!.shape[1]!, w!.shape[0]!], true);
+    const added = more && broadcastTo(more, shape);
+    return added ? y.map((value, i) => value + added[i]!) : y;
+  },
   rowScale: (_, x) => rows(x, rowScale, 1),
   quantise: (_, [x, scale]) => {
     const width = x!.shape[1]!;

@@ -53,9 +53,13 @@ const lastAxis = {
 
 const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   linear: {
-    inputs: 2,
+    inputs: 'many',
     takes: 'f32',
-    shape: (_, a, b) => (a.length === 2 && b.length === 2 && a[1] === b[1] ? [a[0]!, b[0]!] : undefined),
+    shape: (_, a, b, [, , more, ...rest]) => {
+      const out = a.length === 2 && b.length === 2 && a[1] === b[1] ? [a[0]!, b[0]!] : undefined;
+      const isAdded = !more || (out && (equal(more, out) || equal(more, [out[1]!])));
+      return isAdded && rest.length === 0 ? out : undefined;
+    },
   },
   rowScale: { inputs: 1, takes: 'f32', shape: (_, a) => (a.length === 2 ? [a[0]!] : undefined) },
   quantise: {

@@ -63,21 +63,23 @@ export interface Kernels {
   ): void;
 
   /**
-   * Part of a Rademacher factor of a low-rank direction: out[i] = ±fround(value), the sign that of element first + i.
-   * @param stream U_STREAM (rows) or V_STREAM (columns). @param component which of the `rank` outer products.
-   * @param first a multiple of 512, the elements that are made at once.
+   * Rademacher factors of low-rank directions, from element `first` on, for both sides of a measurement:
+   * out (2 · keys, rank, n), out[2i, k, j] = ±fround(plus) and out[2i + 1, k, j] = ±fround(minus), with the sign of
+   * element first + j of component k of direction keys[i].
+   * @param stream U_STREAM (rows) or V_STREAM (columns). @param first a multiple of 128, the signs of a block.
    */
-  factor(
+  factors(
     stream: 1 | 2,
-    component: number,
+    rank: number,
     tensorId: number,
-    key: DirectionKey,
-    value: number,
+    keys: readonly DirectionKey[],
+    plus: number,
+    minus: number,
     first: number,
     out: Float32Array,
   ): void;
 
-  /** As `factor`, only at the given elements: out[i] = factor[index[i]]. */
+  /** A component at the given elements: out[i] = ±fround(value), the sign that of element index[i]. */
   factorAt(
     stream: 1 | 2,
     component: number,

@@ -79,11 +79,14 @@ export function checkPart(first: number, length: number, kind: DirectionKind, te
     throw new RangeError(`"first" expected whole rows of ${columns}, got ${length} elements from ${first} on`);
 }
 
-/** Signs are made so many at a time: four blocks. */
-export const GROUP = 512;
+/** Signs of a Philox block. */
+export const BLOCK = 128;
 
-/** @throws {RangeError} unless a factor can begin at this element. */
-export function checkFirst(first: number): void {
-  if (!(Number.isInteger(first) && first >= 0 && first % GROUP === 0))
-    throw new RangeError(`"first" expected a multiple of ${GROUP}, got ${first}`);
+/** @returns elements of a factor when `length` floats hold both sides of it. @throws {RangeError} naming what does not fit */
+export function factorLength(length: number, keys: number, rank: number, first: number): number {
+  if (!(Number.isInteger(first) && first >= 0 && first % BLOCK === 0))
+    throw new RangeError(`"first" expected a multiple of ${BLOCK}, got ${first}`);
+  if (length % (2 * keys * rank) !== 0)
+    throw new RangeError(`"out" expected a multiple of 2 · ${keys} · ${rank} floats, got ${length}`);
+  return length / (2 * keys * rank);
 }

@@ -175,22 +175,20 @@ function sides(
   const wide = width(tensor.shape);
   const u = scratch.take(batch.sequences * rank * tall);
   const v = scratch.take(batch.sequences * rank * wide);
-  const rows = access.as === 'rows' ? rowsOf(access, batch, choices) : [];
-  const index = asInts(scratch.take(rows.length)); // where the kernels can read it
-  index.set(rows);
-  for (let s = 0; s < batch.sequences; s++) {
-    const key = keys[s >> 1]!;
-    const value = s & 1 ? -delta : delta;
-    for (let k = 0; k < rank; k++) {
-      const at = (s * rank + k) * tall;
-      const uk = u.subarray(at, at + tall);
-      if (access.as === 'rows') {
-        const own = access.of === 'tokens' ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
-        kernels.factorAt(U_STREAM, k, tensor.id, key, value, own, uk);
-      } else kernels.factor(U_STREAM, k, tensor.id, key, value, access.as === 'piece' ? access.first : 0, uk);
-      const vk = v.subarray((s * rank + k) * wide, (s * rank + k + 1) * wide);
-      if (s & 1) vk.set(v.subarray(((s - 1) * rank + k) * wide, ((s - 1) * rank + k + 1) * wide));
-      else kernels.factor(V_STREAM, k, tensor.id, key, 1, 0, vk);
+  kernels.factors(V_STREAM, rank, tensor.id, keys, 1, 1, 0, v);
+  if (access.as !== 'rows') {
+    const first = access.as === 'piece' ? access.first : 0;
+    kernels.factors(U_STREAM, rank, tensor.id, keys, delta, -delta, first, u);
+  } else {
+    const rows = rowsOf(access, batch, choices);
+    const index = asInts(scratch.take(rows.length)); // where the kernels can read it
+    index.set(rows);
+    for (let s = 0; s < batch.sequences; s++) {
+      const own = access.of === 'tokens' ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
+      for (let k = 0; k < rank; k++) {
+        const uk = u.subarray((s * rank + k) * tall, (s * rank + k + 1) * tall);
+        kernels.factorAt(U_STREAM, k, tensor.id, keys[s >> 1]!, s & 1 ? -delta : delta, own, uk);
+      }
     }
   }
   return { [`${input}.u`]: u, [`${input}.v`]: v };

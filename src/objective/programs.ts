@@ -21,12 +21,20 @@ export interface Programs {
 /** A model has four or five programs; so many let a task's commonest shapes stay. */
 const MOST = 96;
 
-const keyOf = ({ program }: Stage, { sequences, tokens, scored }: Dims, form: Form): string =>
-  `${program} ${sequences}x${tokens}x${scored} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
+const shapeOf = ({ sequences, tokens, scored }: Dims, form: Form): string =>
+  `${sequences}x${tokens}x${scored} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
 
 export function programStore(engine: Engine): Programs {
   /** Least recently used first. */
   const compiled = new Map<string, Compiled>();
+  /** Program texts are long; their numbers make short keys. */
+  const numbers = new Map<string, number>();
+
+  function keyOf({ program }: Stage, dims: Dims, form: Form): string {
+    const number = numbers.get(program) ?? numbers.size;
+    numbers.set(program, number);
+    return `${number} ${shapeOf(dims, form)}`;
+  }
 
   async function compile(stage: Stage, { sequences, tokens, scored }: Dims, form: Form): Promise<Compiled> {
     const dims = { sequences, tokens, scored };

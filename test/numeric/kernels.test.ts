@@ -4,6 +4,7 @@ import { Fault } from '../../src/faults.ts';
 import type { DirectionKind } from '../../src/nouns.ts';
 import type { Kernels, Term } from '../../src/numeric/kernels.ts';
 import { isLowRank, roundingWord } from '../../src/numeric/noise.ts';
+import { rademacher } from '../../src/numeric/reference/direction.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { wasmBytes, wasmKernels } from '../../src/numeric/wasm/wasm.ts';
 import { coefficient, integers, key, kind, rank, tensor, tensorId, u32 } from './arbitrary.ts';
@@ -125,42 +126,76 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
     );
   });
 
-  test('factor and factorAt, which reads the same factor at chosen places', () => {
+  test('factors, both sides of many directions, from any block on', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom<1 | 2>(1, 2),
+        fc.integer({ min: 1, max: 2 }),
+        tensorId,
+        fc.array(key, { minLength: 1, maxLength: 5 }),
+        fc.tuple(delta, delta),
+        fc.nat(149),
+        fc.nat(4),
+        offset,
+        (s, rank, id, keys, [plus, minus], n, block, shift) => {
+          const first = 128 * block;
+          const signs = keys.map((d) =>
+            Array.from({ length: rank }, (_, k) => rademacher(d, s, k, id, first + n).subarray(first)),
+          );
+          const expected = signs.flatMap((own) =>
+            [plus, minus].flatMap((value) => own.flatMap((sign) => Array.from(sign, (z) => Math.fround(value) * z))),
+          );
+          const area = guarded(expected.length, shift);
+          wasm.factors(s, rank, id, keys, plus, minus, first, area.floats(0));
+          expect(bits(area.floats(0))).toEqual(bits(Float32Array.from(expected)));
+          expect(area.intact()).toBe(true);
+          const same = new Float32Array(expected.length);
+          reference.factors(s, rank, id, keys, plus, minus, first, same);
+          expect(bits(same)).toEqual(bits(Float32Array.from(expected)));
+        },
+      ),
+    );
+  });
+
+  test('factors, of more directions and components than the table holds', () => {
+    const keys = Array.from({ length: 7 }, (_, sample) => ({ ...key0, sample }));
+    for (const rank of [1, 60, 255]) {
+      const many = rank === 1 ? Array.from({ length: 300 }, (_, sample) => ({ ...key0, sample })) : keys;
+      const [a, b] = [reference, wasm].map((kernels) => {
+        const out = kernels.f32(2 * many.length * rank * 5);
+        kernels.factors(1, rank, 3, many, 2, -3, 128, out);
+        return out;
+      });
+      expect(bits(b!)).toEqual(bits(a!));
+    }
+  });
+
+  test('factorAt reads a factor at chosen places', () => {
     const component = fc.nat(254);
     const index = fc.array(fc.nat(2999), { maxLength: 50 });
     const stream = fc.constantFrom<1 | 2>(1, 2);
     fc.assert(
-      fc.property(
-        stream,
-        component,
-        tensorId,
-        key,
-        delta,
-        fc.nat(3000),
-        index,
-        offset,
-        fc.nat(4),
-        (s, k, id, d, x, n, at, shift, group) => {
-          const first = 512 * group;
-          const expected = new Float32Array(3000 + first);
-          reference.factor(s, k, id, d, x, 0, expected);
-          const area = guarded(n, shift);
-          wasm.factor(s, k, id, d, x, first, area.floats(0));
-          expect(bits(area.floats(0))).toEqual(bits(expected.subarray(first, first + n)));
-          expect(area.intact()).toBe(true);
-
-          const few = guarded(at.length, shift);
-          few.ints(0).set(at);
-          wasm.factorAt(s, k, id, d, x, few.ints(0), few.floats(1));
-          const gathered = Float32Array.from(at, (i) => expected[i]!);
-          expect(bits(few.floats(1))).toEqual(bits(gathered));
-          expect(few.intact()).toBe(true);
-          const same = new Float32Array(at.length);
-          reference.factorAt(s, k, id, d, x, Int32Array.from(at), same);
-          expect(bits(same)).toEqual(bits(gathered));
-        },
-      ),
+      fc.property(stream, component, tensorId, key, delta, index, offset, (s, k, id, d, x, at, shift) => {
+        const signs = rademacher(d, s, k, id, 3000);
+        const gathered = Float32Array.from(at, (i) => signs[i]! * x);
+        const few = guarded(at.length, shift);
+        few.ints(0).set(at);
+        wasm.factorAt(s, k, id, d, x, few.ints(0), few.floats(1));
+        expect(bits(few.floats(1))).toEqual(bits(gathered));
+        expect(few.intact()).toBe(true);
+        const same = new Float32Array(at.length);
+        reference.factorAt(s, k, id, d, x, Int32Array.from(at), same);
+        expect(bits(same)).toEqual(bits(gathered));
+      }),
     );
+  });
+
+  test('what does not fit is refused', () => {
+    for (const kernels of [reference, wasm]) {
+      const out = kernels.f32(24);
+      expect(() => kernels.factors(1, 1, 0, [key0], 1, 1, 64, out)).toThrow('"first" expected a multiple of 128');
+      expect(() => kernels.factors(1, 5, 0, [key0], 1, 1, 0, out)).toThrow('"out" expected a multiple of 2 · 1 · 5');
+    }
   });
 
   test('roundingWords, of more records than the table holds too', () => {

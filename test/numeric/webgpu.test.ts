@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DeviceKernels } from '../../src/numeric/device-kernels.ts';
 import type { Term } from '../../src/numeric/kernels.ts';
+import { rademacher } from '../../src/numeric/reference/direction.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { webgpuKernels } from '../../src/numeric/webgpu/webgpu.ts';
 import { adapter, unless } from '../suites/adapter.ts';
@@ -103,8 +104,7 @@ describe.skipIf(!adapter)(`WebGPU equals the reference bit for bit${unless}`, ()
         fc.array(fc.nat(2999), { minLength: 1, maxLength: 300 }),
       ],
       async (s, component, id, d, x, at) => {
-        const expected = new Float32Array(3000);
-        reference.factor(s, component, id, d, x, 0, expected);
+        const expected = Float32Array.from(rademacher(d, s, component, id, 3000), (sign) => sign * x);
         const [whole, few] = [buffer(3000), buffer(at.length)];
         await gpu.factor(s, component, id, d, x, whole);
         expect(await gpu.read(whole)).toEqual(bits(expected));

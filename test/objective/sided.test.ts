@@ -9,6 +9,7 @@ import type { Weights } from '../../src/model/weights.ts';
 import type { Example, Task } from '../../src/nouns.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
 import { everything } from '../../src/numeric/mask.ts';
+import { U_STREAM } from '../../src/numeric/noise.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { createForward, headOf } from '../../src/objective/forward.ts';
 import { sequenceLosses } from '../../src/objective/loss.ts';
@@ -94,8 +95,10 @@ const without = (id: number, kernels: Kernels): Kernels => ({
   ...kernels,
   materialisePair: (q, e, tensor, kind, rank, key, delta, first, plus, minus) =>
     kernels.materialisePair(q, e, tensor, kind, rank, key, tensor.id === id ? 0 : delta, first, plus, minus),
-  factor: (stream, k, tensor, key, value, first, out) =>
-    kernels.factor(stream, k, tensor, key, tensor === id ? 0 : value, first, out),
+  factors: (stream, rank, tensor, keys, plus, minus, first, out) => {
+    const none = tensor === id && stream === U_STREAM;
+    kernels.factors(stream, rank, tensor, keys, none ? 0 : plus, none ? 0 : minus, first, out);
+  },
   factorAt: (stream, k, tensor, key, value, index, out) =>
     kernels.factorAt(stream, k, tensor, key, tensor === id ? 0 : value, index, out),
 });

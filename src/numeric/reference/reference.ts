@@ -7,7 +7,7 @@
 import { mixHigh, mixLow } from '../checksum.ts';
 import { BYTE_LEVELS, checkRows, powerOfTwo } from '../fixed.ts';
 import type { Kernels } from '../kernels.ts';
-import { checkFirst, checkPart, checkTensor, roundingWord } from '../noise.ts';
+import { checkPart, checkTensor, factorLength, roundingWord } from '../noise.ts';
 import { direction, rademacher, signAt } from './direction.ts';
 
 /** Beyond it f32 has no fractions: adding and taking it away rounds to the nearest integer, ties to even. */
@@ -51,10 +51,17 @@ export const referenceKernels = (): Kernels => ({
     }
   },
 
-  factor(stream, component, tensorId, key, value, first, out) {
-    checkFirst(first);
-    const signs = rademacher(key, stream, component, tensorId, first + out.length);
-    for (let i = 0; i < out.length; i++) out[i] = signs[first + i]! * value;
+  factors(stream, rank, tensorId, keys, plus, minus, first, out) {
+    const n = factorLength(out.length, keys.length, rank, first);
+    for (const [i, key] of keys.entries())
+      for (let k = 0; k < rank; k++) {
+        const signs = rademacher(key, stream, k, tensorId, first + n).subarray(first);
+        const [above, below] = [2 * i * rank + k, (2 * i + 1) * rank + k];
+        for (let j = 0; j < n; j++) {
+          out[above * n + j] = signs[j]! * plus;
+          out[below * n + j] = signs[j]! * minus;
+        }
+      }
   },
 
   factorAt(stream, component, tensorId, key, value, index, out) {

@@ -8,7 +8,7 @@ import { Fault } from '../../faults.ts';
 import type { DirectionKey } from '../../nouns.ts';
 import { BYTE_LEVELS, checkRows, powerOfTwo } from '../fixed.ts';
 import type { Kernels, Term } from '../kernels.ts';
-import { checkFirst, checkPart, checkTensor, GROUP, isLowRank, lane } from '../noise.ts';
+import { BLOCK, checkPart, checkTensor, factorLength, isLowRank, lane } from '../noise.ts';
 import { KERNELS_BASE64 } from './binary.ts';
 
 /** Exports of assembly/kernels.ts. Addresses and lengths are u32, lengths in elements unless named otherwise. */
@@ -30,7 +30,16 @@ interface Exports {
     minus: number,
   ): void;
   pairGiven(q: number, n: number, scale: number, delta: number, plus: number, minus: number): void;
-  factor(lane: number, value: number, group: number, n: number, out: number): void;
+  factors(
+    lane: number,
+    count: number,
+    rank: number,
+    plus: number,
+    minus: number,
+    block: number,
+    n: number,
+    out: number,
+  ): void;
   factorAt(lane: number, value: number, index: number, n: number, out: number): void;
   applyDense(q: number, n: number, count: number, binomial: boolean, id: number): void;
   applyLowRank(q: number, top: number, rows: number, columns: number, count: number, id: number): void;
@@ -171,10 +180,16 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       }
     },
 
-    factor(stream, component, tensorId, key, value, first, out) {
-      checkFirst(first);
-      setEntry(0, key, component, 0);
-      wasm.factor(lane(stream, 0, tensorId), value, first / GROUP, out.length, address('out', out, out.length));
+    factors(stream, rank, tensorId, keys, plus, minus, first, out) {
+      const n = factorLength(out.length, keys.length, rank, first);
+      const at = address('out', out, out.length);
+      const most = Math.floor(tableEntries / rank); // directions that the table holds
+      for (let from = 0; from < keys.length; from += most) {
+        const count = Math.min(most, keys.length - from);
+        for (let i = 0; i < count; i++) for (let k = 0; k < rank; k++) setEntry(i * rank + k, keys[from + i]!, k, 0);
+        const own = at + from * 2 * rank * n * 4;
+        wasm.factors(lane(stream, 0, tensorId), count * rank, rank, plus, minus, first / BLOCK, n, own);
+      }
     },
 
     factorAt(stream, component, tensorId, key, value, index, out) {

@@ -5,7 +5,7 @@
  */
 export { checksum, peak } from './checksum';
 export { applyDense } from './dense';
-export { factor, factorAt } from './factor';
+export { factorAt, factors } from './factor';
 export { applyLowRank, SCRATCH_END } from './lowrank';
 export { materialise, pairDense, pairGiven } from './measure';
 export { quantiseRows } from './quantise';
