@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { recordKey } from '../../apply/apply.ts';
-import { batchExamples } from '../../data/batch.ts';
+import { batchExamples, sequencesFor } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
@@ -19,10 +19,10 @@ import { fileSource } from '../../model/node/files.ts';
 import { pageFile } from '../../model/node/page-file.ts';
 import { offloadedShelf } from '../../model/offloaded.ts';
 import { residentShelf } from '../../model/resident.ts';
-import type { Model } from '../../model/stage.ts';
+import type { Dims, Model } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
-import type { Batch, BlobRef, Example, Hex, Manifest } from '../../nouns.ts';
+import type { BlobRef, Example, Hex, Manifest } from '../../nouns.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
@@ -147,10 +147,11 @@ function plansOf(
   held: readonly Example[],
 ): Plan[] {
   const head = headOf(task);
-  // One example of each length: what it is batched with does not change the shape of its call.
-  const shapes = (examples: readonly Example[]): Batch[] => {
+  // One example of each length, in the largest call that it may be part of.
+  const shapes = (examples: readonly Example[]): Dims[] => {
     const lengths = new Map(examples.map((example) => [`${example.tokens.length} ${example.at.length}`, example]));
-    return batchExamples([...lengths.values()], model.positions);
+    const batches = batchExamples([...lengths.values()], model.positions);
+    return batches.map(({ tokens, scored }) => ({ sequences: sequencesFor(tokens), tokens, scored }));
   };
   const probe = kind === 'lowrank' ? ({ kind: 'sided', rank } as const) : ({ kind: 'dense' } as const);
   const none = { kind: 'none' } as const;
