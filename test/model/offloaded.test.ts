@@ -85,7 +85,7 @@ async function follow(weights: Weights, plan: readonly Step[]): Promise<number[]
     else if (step.do === 'settle') await weights.settleOne();
     else
       await weights.visit(name, (page) => {
-        if (step.do === 'replace') page.replace(name, new Int32Array(length).fill(step.c));
+        if (step.do === 'replace') page.replace(name, 0, new Int32Array(length).fill(step.c));
         seen.push(...page.tensor(name).q);
       });
   }

@@ -82,8 +82,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
-      async save(at, root, weights) {
-        snapshot = await saveCheckpoint(folder, at, root, weights);
+      async save(at, root, write) {
+        snapshot = await saveCheckpoint(folder, at, root, write);
       },
     });
     const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
