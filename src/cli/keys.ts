@@ -48,6 +48,7 @@ export interface RunFile {
   readonly code: string | undefined;
   readonly name: string | undefined;
   readonly threads: number | undefined;
+  readonly workers: number | undefined;
 }
 
 /** How `--help` sorts the keys. */
@@ -70,7 +71,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   ],
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
-    ...(['host', 'port', 'code', 'name', 'threads'] as const),
+    ...(['host', 'port', 'code', 'name', 'threads', 'workers'] as const),
   ],
 };
 
@@ -144,6 +145,14 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   code: text().optional().describe('Join code that peers must show. Default: a random one.'),
   name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
+  workers: z
+    .int()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe(
+      'Replicas of each peer that its threads are shared out to; each holds the weights. Default: what is fastest.',
+    ),
 };
 
 /** Unknown keys are refused. */

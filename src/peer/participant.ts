@@ -20,7 +20,7 @@ import { Follower } from './follower.ts';
 import { Inbox, Refusal } from './inbox.ts';
 import type { Replica } from './replica.ts';
 
-/** Records measured in one call: large enough for a batch, small enough to hear a commit in between. */
+/** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
 const CHUNK = 16;
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
 const SEND_BY = 0.75;
@@ -227,12 +227,13 @@ export function startParticipant(options: ParticipantOptions): Participant {
     if (round !== head) throw new Fault('MESSAGE_UNEXPECTED', `the host opened round ${round}, the next is ${head}`);
     const header = headerOf(manifest, scale, round, 0); // gain and usable are known when it closes
     const started = clock.now();
+    const chunk = CHUNK * (self.replica.width ?? 1);
     const codes = measured?.round === round && measured.from === from ? measured.codes.slice(0, count) : [];
     while (codes.length < count) {
       const left = SEND_BY * deadlineMs - (clock.now() - started);
       if (codes.length > 0 && left <= 0) break;
-      const fits = msPerRecord === undefined ? CHUNK : Math.max(1, Math.floor(left / msPerRecord));
-      const size = Math.min(CHUNK, fits, count - codes.length);
+      const fits = msPerRecord === undefined ? chunk : Math.max(1, Math.floor(left / msPerRecord));
+      const size = Math.min(chunk, fits, count - codes.length);
       const before = clock.now();
       codes.push(...(await self.replica.measure(header, from + codes.length, size)));
       msPerRecord = (clock.now() - before) / size;

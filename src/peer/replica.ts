@@ -28,4 +28,6 @@ export interface Replica {
   /** Replaces the weights by a snapshot taken after `round` rounds. @throws {Fault} BLOB_MISMATCH if `root` differs */
   restore(round: number, snapshot: Uint8Array, root: Uint8Array): Promise<void>;
   close(): Promise<void>;
+  /** Parts that one measurement is cut into and that are measured side by side. Default: 1. */
+  readonly width?: number;
 }

@@ -4,9 +4,11 @@
  * @module
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { adjustableEngine } from '../../engine/adjustable.ts';
 import { nodeEngine } from '../../engine/node.ts';
 import { Fault } from '../../faults.ts';
 import { gated } from './gate.ts';
+import { withIdleWork } from './idle.ts';
 import { openReplica } from './open-replica.ts';
 import type { Answer, Call, Start } from './replica-thread.ts';
 
@@ -17,16 +19,21 @@ const refusal = (error: unknown) =>
     : { code: 'INTERNAL' as const, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 
 const { spec, gate } = workerData as Start;
-const opening = openReplica(spec, gated(gate, nodeEngine({ threads: spec.threads })));
+const engine = adjustableEngine((threads) => gated(gate, nodeEngine({ threads })), spec.threads);
+const opening = openReplica(spec, engine).then((replica) => ({
+  replica: { ...replica, adjust: engine.adjust },
+  attend: withIdleWork(() => replica.settleOne()),
+}));
 opening.then(
   () => port.postMessage({ id: 0, round: 0, value: undefined } satisfies Answer),
   (error) => port.postMessage({ id: 0, round: 0, refusal: refusal(error) } satisfies Answer),
 );
 
 port.on('message', async ({ id, name, args }: Call) => {
-  const replica = await opening;
+  const { replica, attend } = await opening;
   try {
-    const value = await (replica[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
+    const call = replica[name] as (...args: readonly unknown[]) => Promise<unknown>;
+    const value = await attend(() => call(...args));
     port.postMessage({ id, round: replica.round(), value } satisfies Answer);
   } catch (error) {
     port.postMessage({ id, round: replica.round(), refusal: refusal(error) } satisfies Answer);
