@@ -21,6 +21,7 @@ import { systemClock, systemEntropy } from '../peer/node/system.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
 import { startParticipant } from '../peer/participant.ts';
 import { type Argv, flagsOf } from './args.ts';
+import { OFFLOAD } from './keys.ts';
 import type { Output } from './output.ts';
 import { cacheOf } from './prepare.ts';
 import { onInterrupt } from './signals.ts';
@@ -49,6 +50,7 @@ const own = z.strictObject({
     .max(1024)
     .optional()
     .describe('Replicas that the threads are shared out to; each holds the weights. Default: what is fastest.'),
+  offload_folder: z.string().min(1).optional().describe(OFFLOAD),
   patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
 });
 export const flags: z.ZodObject = own;
@@ -88,7 +90,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       makeReplica: async (manifest) => {
         const paths = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
         return openPool(
-          { manifest, paths, maxEvalSamples: 1 },
+          { manifest, paths, offloadFolder: given.offload_folder, maxEvalSamples: 1 },
           {
             ...{ cores, workers, clock: systemClock },
             onArranged(arrangement) {

@@ -49,6 +49,7 @@ export interface RunFile {
   readonly name: string | undefined;
   readonly threads: number | undefined;
   readonly workers: number | undefined;
+  readonly offload_folder: string | undefined;
 }
 
 /** How `--help` sorts the keys. */
@@ -71,13 +72,14 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   ],
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
-    ...(['host', 'port', 'code', 'name', 'threads', 'workers'] as const),
+    ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
 
 const U32 = 0xffff_ffff;
 const count = (least: number) => z.int().min(least).max(1_000_000_000);
 const text = () => z.string().min(1);
+export const OFFLOAD = 'Folder on a fast disk for the blocks of a model that does not fit into memory.';
 
 export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   model: text().describe('Base checkpoint: a folder with config.json, safetensors and tokenizer.json, or a Hub id.'),
@@ -153,6 +155,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .describe(
       'Replicas of each peer that its threads are shared out to; each holds the weights. Default: what is fastest.',
     ),
+  offload_folder: text().optional().describe(OFFLOAD),
 };
 
 /** Unknown keys are refused. */

@@ -25,6 +25,7 @@ export interface LocalPeerOptions {
   readonly threads: number;
   /** Replicas that share them, if it is not to choose. */
   readonly workers?: number | undefined;
+  readonly offloadFolder?: string | undefined;
   /** Path of a JSON file, hash → path, so that files of this machine are not sent over the network. */
   readonly files: string | undefined;
   /** Folder to cache fetched files in, if not that of the user. */
@@ -39,17 +40,16 @@ export interface LocalPeerOptions {
  */
 export function startLocalPeer(
   name: string,
-  { link, folder, key, threads, workers, files, cache, onExit }: LocalPeerOptions,
+  { link, folder, key, threads, workers, offloadFolder, files, cache, onExit }: LocalPeerOptions,
 ): LocalPeer {
   const home = join(folder, 'peers');
   mkdirSync(home, { recursive: true });
   const log = openSync(join(home, `${name}.log`), 'a');
   const args = ['join', link, '--name', name, '--key', key, '--threads', String(threads), '--json'];
-  const given = [
-    ...(workers === undefined ? [] : ['--workers', String(workers)]),
-    ...(files === undefined ? [] : ['--files', files]),
-  ];
-  const child = spawn(process.execPath, [COMMAND, ...args, ...given], {
+  if (workers !== undefined) args.push('--workers', String(workers));
+  if (files) args.push('--files', files);
+  if (offloadFolder) args.push('--offload_folder', offloadFolder);
+  const child = spawn(process.execPath, [COMMAND, ...args], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
     env: cache ? { ...process.env, XDG_CACHE_HOME: cache } : process.env,

@@ -110,7 +110,9 @@ export async function openPool(
   spec: Omit<ReplicaSpec, 'threads'>,
   { cores, workers, clock, onArranged }: PoolOptions,
 ): Promise<NodeReplica> {
-  const given = workers && { workers, threads: Math.max(1, Math.floor(cores / workers)) };
+  // Blocks on a disk are moved by one replica at a time, or the disk is all that is waited for.
+  const fixed = workers ?? (spec.offloadFolder === undefined ? undefined : 1);
+  const given = fixed && { workers: fixed, threads: Math.max(1, Math.floor(cores / fixed)) };
   const freeMemory = freemem();
   const first = await threadedReplica({ ...spec, threads: given ? given.threads : cores });
   const opened: NodeReplica[] = [first];
