@@ -207,10 +207,12 @@ export function startParticipant(options: ParticipantOptions): Participant {
 
   async function report(send: Send, type: 'ready' | 'checksum'): Promise<void> {
     const { replica } = follower!;
+    const began = clock.now();
     const checksum = await replica.checksum();
+    const ms = clock.now() - began;
     const round = replica.round();
     send({ type, round, checksum });
-    emit({ event: 'checksum', round, checksum: toHex(checksum) });
+    emit({ event: 'checksum', round, checksum: toHex(checksum), ms });
   }
 
   /**

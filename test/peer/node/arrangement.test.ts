@@ -189,17 +189,17 @@ describe('a trial', () => {
 
   test('takes both in turn and the medians, and leaves the replica with the threads chosen', async () => {
     let calls = 0;
-    const slowOnce = (threads: number) => (++calls === 6 ? 1000 : threads === 1 ? 10 : 15);
+    const slowOnce = (threads: number) => (++calls === 7 ? 1000 : threads === 1 ? 10 : 15);
     const { chosen, done } = await onTrial(slowOnce, 2);
     expect(chosen).toEqual({ workers: 2, threads: 1 });
-    expect(done.slice(0, 7)).toEqual([2, 2, 1, 2, 1, 2, 1]);
+    expect(done.slice(0, 8)).toEqual([2, 2, 2, 1, 2, 1, 2, 1]);
     expect(done.at(-1)).toBe('1 for good');
   });
 
   test('is short: a large model is not tried with fewer threads', async () => {
-    const { chosen, done } = await onTrial(() => 130, 2);
-    expect([chosen, done]).toEqual([{ workers: 1, threads: 2 }, [2, 2, '2 for good']]);
-    expect((await onTrial(() => 100, 2)).took).toBeLessThan(1000);
+    const { chosen, done } = await onTrial(() => 160, 2);
+    expect([chosen, done]).toEqual([{ workers: 1, threads: 2 }, [2, 2, 2, '2 for good']]);
+    expect((await onTrial(() => 60, 2)).took).toBeLessThan(1000);
     expect((await onTrial(() => 1, 8)).took).toBeLessThan(1000);
   });
 
