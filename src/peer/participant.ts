@@ -24,6 +24,8 @@ import type { Replica } from './replica.ts';
 const CHUNK = 16;
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
 const SEND_BY = 0.75;
+/** A round that follows a commit is opened within this, if it is for this peer. */
+const WORK_MS = 10;
 /** The host answers a handshake within this, or it is not there. */
 const HANDSHAKE_MS = 15_000;
 /** A host that was never reached is given up after this: the link is wrong more often than the host is slow. */
@@ -161,6 +163,8 @@ export function startParticipant(options: ParticipantOptions): Participant {
     emit({ event: 'ready', round: self.ledger.round });
     /** The round of an assignment that was not answered. */
     let owed: number | undefined;
+    /** The host is to hear the checksum of the weights as they are. */
+    let due = false;
     for (;;) {
       contact = clock.now();
       const before = self.replica.round();
@@ -171,17 +175,28 @@ export function startParticipant(options: ParticipantOptions): Participant {
         progress = true;
         drifts = 0;
         const steps = options.checksumSteps;
-        const due = Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
+        due = Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
         // Whoever missed a round asks for work again: the host gives none to a peer that fell silent.
-        if (owed !== undefined) await report(send, 'ready');
-        else if (due) await report(send, 'checksum');
+        if (owed !== undefined) {
+          await report(send, 'ready');
+          due = false;
+        }
         owed = undefined;
       }
+      if (due && self.ledger.round === self.ledger.manifest.max_steps) {
+        await report(send, 'checksum');
+        due = false;
+      }
       if (stopping) return 'stopped';
-      const message = await inbox.next();
+      // Work goes first: the round waits for it, and for a checksum nobody does. What is owed to the weights is then added
+      // in the pass over them that measuring makes anyway.
+      const cancel = due ? clock.after(WORK_MS, () => inbox.interrupt()) : () => undefined;
+      const message = await inbox.next().finally(cancel);
       if (message?.type === 'done') return 'done';
       if (message?.type === 'open') owed = (await measure(inbox, send, message)) ? undefined : message.round;
       else if (message !== undefined) await take(message);
+      if (due) await report(send, 'checksum');
+      due = false;
     }
   }
 
