@@ -20,8 +20,12 @@ requireStories('bench:round');
 /** Rounds before this one compile programs and fill caches. */
 const SETTLED = 5;
 
-/** ms of an event of every peer, by round. */
-function peerTimes(folder, name) {
+/**
+ * Events of all peers, by round.
+ * @param first earliest round that counts. A measurement carries the number of its round, from 0; whatever else happens
+ * carries how many rounds there have been, from 1.
+ */
+function peerEvents(folder, name, first) {
   const home = join(folder, 'peers');
   const logs = readdirSync(home).filter((file) => file.endsWith('.log'));
   const events = logs.flatMap((file) =>
@@ -29,14 +33,15 @@ function peerTimes(folder, name) {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
-      .filter(({ event, round }) => event === name && round > SETTLED),
+      .filter(({ event, round }) => event === name && round >= first),
   );
   const rounds = new Map();
   for (const event of events) rounds.set(event.round, [...(rounds.get(event.round) ?? []), event]);
   return [...rounds.values()];
 }
 
-const means = (rounds) => rounds.map((events) => events.reduce((sum, { ms }) => sum + ms, 0) / events.length);
+const mean = (events) => events.reduce((sum, { ms }) => sum + ms, 0) / events.length;
+const slowest = (events) => Math.max(...events.map(({ ms }) => ms));
 
 async function swarm(count) {
   const folder = mkdtempSync(join(tmpdir(), 'murmur-round-'));
@@ -51,16 +56,21 @@ async function swarm(count) {
     const rounds = events.filter(({ event, round }) => event === 'round' && round > SETTLED);
     const between = rounds.slice(1).map(({ at }, i) => 1000 * (at - rounds[i].at));
     const disk = rounds.map(({ disk_ms }) => disk_ms);
-    const [measuring, applying] = ['measured', 'applied'].map((name) => means(peerTimes(folder, name)));
-    const known = median(measuring) + median(applying) + median(disk);
+    const measured = peerEvents(folder, 'measured', SETTLED);
+    const [applying, checking] = ['applied', 'checksum'].map((name) => peerEvents(folder, name, SETTLED + 1).map(mean));
+    const measuring = measured.map(mean);
+    const behind = measured.map((events) => slowest(events) - mean(events));
+    const known = [measuring, behind, applying, disk].map(median).reduce((a, b) => a + b);
     return {
       peers: count,
       'records a round': count * batch,
       'round, ms': spread(between),
       'measuring, ms': spread(measuring),
+      'the slowest peer, more ms': spread(behind),
       'applying, ms': spread(applying),
       'disk of the host, ms': spread(disk),
-      'waiting and network, ms': median(between) - known,
+      'the rest, ms': median(between) - known,
+      'checksum beside it, ms': spread(checking),
     };
   } finally {
     rmSync(folder, { recursive: true });
@@ -77,7 +87,7 @@ report(given, {
       title: `stories260k on tiny Shakespeare, ${batch} low-rank records a peer, ${max_steps} rounds, median (lowest to highest) after the first ${SETTLED}`,
       rows,
       notes: [
-        'Measuring and applying are means over the peers of a round. The rest is what the medians leave: waiting for slower peers and for a core, checksums, signatures, the way through the sockets.',
+        'Measuring, applying and the checksum are means over the peers of a round; the others wait for the slowest. Applying is what it takes to owe a round to the weights: it is added to them while they are measured next, or in the checksum, which a peer makes when its records are on their way. The rest is what the medians leave: signatures, the way through the sockets, and waiting for a core, of which the host needs one too.',
       ],
     },
   ],

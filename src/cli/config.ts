@@ -117,6 +117,8 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
   if (run.eval_data !== undefined && given('eval_fraction')) {
     refuse('eval_fraction', 'has no meaning beside eval_data; leave one of them out');
   }
+  if (run.workers !== undefined && run.threads !== undefined && run.workers > run.threads)
+    refuse('workers', `is more than threads, ${run.threads}; lower it, or leave threads out`);
   if (run.peers === 0 && run.min_peers === undefined) {
     refuse('peers', '0 starts none here; say with min_peers how many to wait for');
   }

@@ -89,6 +89,7 @@ const RENDER: Readonly<Record<string, Render>> = {
   checksum: hidden,
   started: hidden,
   progress: hidden,
+  threads: (e) => ({ text: `threads: ${plural(e['workers'], 'worker')} x ${show(e['threads'])}` }),
   digest: (e, paint) => ({
     text: paint('dim', `round ${show(e['round'])}  digest ${show(e['digest'] ?? e['root'])}`),
     chatty: true,

@@ -15,7 +15,7 @@ import { nodeCrypto } from '../peer/node/crypto.ts';
 import { downloadBlob, httpFetcher } from '../peer/node/fetcher.ts';
 import { freeIdentity, secretOf } from '../peer/node/identity.ts';
 import { parseJoinLink } from '../peer/node/link.ts';
-import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { openPool } from '../peer/node/pool-replica.ts';
 import { parsePaths } from '../peer/node/run-folder.ts';
 import { systemClock, systemEntropy } from '../peer/node/system.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
@@ -44,6 +44,12 @@ const own = z.strictObject({
     .optional()
     .describe('JSON of files on this machine, hash to path, as in output_dir/files.json.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads to compute with. Default: all cores.'),
+  workers: z
+    .int()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe('Replicas that the threads are shared out to; each holds the weights. Default: what is fastest.'),
   offload_folder: z.string().min(1).optional().describe(OFFLOAD),
   patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
 });
@@ -58,12 +64,15 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   if (link === undefined || more.length > 0)
     throw new Fault('CONFIG_INVALID', 'join: takes the one link that the host printed');
   const { address, files, joinCode } = parseJoinLink(link);
+  const cores = given.threads ?? availableParallelism();
+  let { workers } = given;
+  if (workers !== undefined && workers > cores)
+    throw new Fault('CONFIG_INVALID', `--workers: is more than there are threads, ${cores}; lower it`);
   const cache = cacheOf(env);
   const fetcher = httpFetcher(files);
   const { secret, release } = given.key
     ? { secret: await secretOf(given.key), release: async () => undefined }
     : await freeIdentity(join(cache, 'keys'));
-  const threads = given.threads ?? availableParallelism();
   const known = given.files === undefined ? {} : await readPaths(given.files);
   try {
     const participant = startParticipant({
@@ -80,7 +89,16 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       patienceMs: given.patience * 1000,
       makeReplica: async (manifest) => {
         const paths = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
-        return threadedReplica({ manifest, paths, threads, offloadFolder: given.offload_folder, maxEvalSamples: 1 });
+        return openPool(
+          { manifest, paths, offloadFolder: given.offload_folder, maxEvalSamples: 1 },
+          {
+            ...{ cores, workers, clock: systemClock },
+            onArranged(arrangement) {
+              workers ??= arrangement.workers; // a replica that is opened again needs no second trial
+              output.event({ event: 'threads', ...arrangement });
+            },
+          },
+        );
       },
       onEvent: (event) => output.event({ ...event }),
     });

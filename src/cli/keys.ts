@@ -49,6 +49,7 @@ export interface RunFile {
   readonly code: string | undefined;
   readonly name: string | undefined;
   readonly threads: number | undefined;
+  readonly workers: number | undefined;
   readonly offload_folder: string | undefined;
 }
 
@@ -81,7 +82,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   ],
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
-    ...(['host', 'port', 'code', 'name', 'threads', 'offload_folder'] as const),
+    ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
 
@@ -159,6 +160,14 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   code: text().optional().describe('Join code that peers must show. Default: a random one.'),
   name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
+  workers: z
+    .int()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe(
+      'Replicas of each peer that its threads are shared out to; each holds the weights. Default: what is fastest.',
+    ),
   offload_folder: text().optional().describe(OFFLOAD),
 };
 

@@ -49,7 +49,8 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const { output_dir: folder, peers, offload_folder: offloadFolder } = config;
   const began = performance.now();
   // One process for each local peer and one for the host: they share the cores.
-  const threads = config.threads ?? Math.max(1, Math.floor(availableParallelism() / Math.max(1, peers)));
+  const share = Math.max(1, Math.floor(availableParallelism() / Math.max(1, peers)));
+  const threads = config.threads ?? Math.max(share, config.workers ?? 1);
 
   const begun = await storedManifest(folder);
   const key = join(folder, KEY_FILE);
@@ -114,6 +115,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       folder,
       key: join(folder, 'peers', `peer-${n}.key`),
       threads,
+      workers: config.workers,
       offloadFolder,
       files: join(folder, FILES_FILE),
       onExit: ({ name: who }, code, signal) => report.peerExited(who, code, signal, join(folder, 'peers')),

@@ -37,12 +37,12 @@ export type ParticipantEvent =
   | { readonly event: 'catchup'; readonly round: number; readonly head: number }
   | { readonly event: 'ready'; readonly round: number }
   | { readonly event: 'measured'; readonly round: number; readonly records: number; readonly ms: number }
-  /** Weights stand at `round` rounds; `ms` is what the rounds since the last such event took to apply. */
+  /** Weights stand at `round` rounds; `ms` is what the rounds since the last such event took to be owed to them. */
   | { readonly event: 'applied'; readonly round: number; readonly ms: number }
   /** `round` rounds are committed. */
   | { readonly event: 'round'; readonly round: number }
-  /** Of the weights after `round` rounds, as told to the host: equal on all peers. */
-  | { readonly event: 'checksum'; readonly round: number; readonly checksum: Hex }
+  /** Of the weights after `round` rounds, as told to the host: equal on all peers. `ms`: rounds owed were added in it. */
+  | { readonly event: 'checksum'; readonly round: number; readonly checksum: Hex; readonly ms: number }
   | { readonly event: 'rebuild'; readonly round: number }
   /** `retryMs`: it tries again after that. */
   | { readonly event: 'disconnected'; readonly code: FaultCode; readonly detail: string; readonly retryMs: number };

@@ -52,13 +52,19 @@ export function inTurn(): InTurn {
   };
 }
 
+/** A replica whose thread may do, between two calls, what would otherwise be done in the next one. */
+export interface LocalReplica extends Replica {
+  /** Pays what is owed to one more page of the weights. @returns false when there was none. */
+  settleOne(): Promise<boolean>;
+}
+
 /** @param held examples to evaluate on. @param turn of everything else that uses the learner. */
 export function localReplica(
   learner: Learner,
   held: readonly Example[],
   crypto: Crypto,
   turn: InTurn = inTurn(),
-): Replica {
+): LocalReplica {
   const { weights } = learner;
   let rounds = 0;
   return {
@@ -81,6 +87,7 @@ export function localReplica(
     evaluate: () => turn(() => evaluate(learner, held)),
     checksum: () => turn(() => checksum(weights, rounds, learner.run)),
     root: () => turn(() => root(weights, crypto)),
+    settleOne: () => turn(() => weights.settleOne()),
     snapshot: (write) => turn(() => writeSnapshot(weights, write)),
     restore: (round, snapshot, expected) =>
       turn(async () => {

@@ -20,10 +20,12 @@ import { Follower } from './follower.ts';
 import { Inbox, Refusal } from './inbox.ts';
 import type { Replica } from './replica.ts';
 
-/** Records measured in one call: large enough for a batch, small enough to hear a commit in between. */
+/** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
 const CHUNK = 16;
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
 const SEND_BY = 0.75;
+/** A round that follows a commit is opened within this, if it is for this peer. */
+const WORK_MS = 10;
 /** The host answers a handshake within this, or it is not there. */
 const HANDSHAKE_MS = 15_000;
 /** A host that was never reached is given up after this: the link is wrong more often than the host is slow. */
@@ -161,6 +163,8 @@ export function startParticipant(options: ParticipantOptions): Participant {
     emit({ event: 'ready', round: self.ledger.round });
     /** The round of an assignment that was not answered. */
     let owed: number | undefined;
+    /** The host is to hear the checksum of the weights as they are. */
+    let due = false;
     for (;;) {
       contact = clock.now();
       const before = self.replica.round();
@@ -171,17 +175,28 @@ export function startParticipant(options: ParticipantOptions): Participant {
         progress = true;
         drifts = 0;
         const steps = options.checksumSteps;
-        const due = Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
+        due = Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
         // Whoever missed a round asks for work again: the host gives none to a peer that fell silent.
-        if (owed !== undefined) await report(send, 'ready');
-        else if (due) await report(send, 'checksum');
+        if (owed !== undefined) {
+          await report(send, 'ready');
+          due = false;
+        }
         owed = undefined;
       }
+      if (due && self.ledger.round === self.ledger.manifest.max_steps) {
+        await report(send, 'checksum');
+        due = false;
+      }
       if (stopping) return 'stopped';
-      const message = await inbox.next();
+      // Work goes first: the round waits for it, and for a checksum nobody does. What is owed to the weights is then added
+      // in the pass over them that measuring makes anyway.
+      const cancel = due ? clock.after(WORK_MS, () => inbox.interrupt()) : () => undefined;
+      const message = await inbox.next().finally(cancel);
       if (message?.type === 'done') return 'done';
       if (message?.type === 'open') owed = (await measure(inbox, send, message)) ? undefined : message.round;
       else if (message !== undefined) await take(message);
+      if (due) await report(send, 'checksum');
+      due = false;
     }
   }
 
@@ -207,10 +222,12 @@ export function startParticipant(options: ParticipantOptions): Participant {
 
   async function report(send: Send, type: 'ready' | 'checksum'): Promise<void> {
     const { replica } = follower!;
+    const began = clock.now();
     const checksum = await replica.checksum();
+    const ms = clock.now() - began;
     const round = replica.round();
     send({ type, round, checksum });
-    emit({ event: 'checksum', round, checksum: toHex(checksum) });
+    emit({ event: 'checksum', round, checksum: toHex(checksum), ms });
   }
 
   /**
@@ -227,12 +244,13 @@ export function startParticipant(options: ParticipantOptions): Participant {
     if (round !== head) throw new Fault('MESSAGE_UNEXPECTED', `the host opened round ${round}, the next is ${head}`);
     const header = headerOf(manifest, scale, round, 0); // gain and usable are known when it closes
     const started = clock.now();
+    const chunk = CHUNK * (self.replica.width ?? 1);
     const codes = measured?.round === round && measured.from === from ? measured.codes.slice(0, count) : [];
     while (codes.length < count) {
       const left = SEND_BY * deadlineMs - (clock.now() - started);
       if (codes.length > 0 && left <= 0) break;
-      const fits = msPerRecord === undefined ? CHUNK : Math.max(1, Math.floor(left / msPerRecord));
-      const size = Math.min(CHUNK, fits, count - codes.length);
+      const fits = msPerRecord === undefined ? chunk : Math.max(1, Math.floor(left / msPerRecord));
+      const size = Math.min(chunk, fits, count - codes.length);
       const before = clock.now();
       codes.push(...(await self.replica.measure(header, from + codes.length, size)));
       msPerRecord = (clock.now() - before) / size;

@@ -32,4 +32,6 @@ export interface Replica {
    */
   restore(round: number, snapshot: ByteSource, root: Uint8Array): Promise<void>;
   close(): Promise<void>;
+  /** Parts that one measurement is cut into and that are measured side by side. Default: 1. */
+  readonly width?: number;
 }

@@ -161,6 +161,16 @@ describe('run files', () => {
       `${BASE}eval_data: e\neval_fraction: 0.2\n`,
       /^CONFIG_INVALID: run.yaml:4: eval_fraction: has no meaning beside eval_data/,
     ],
+    [
+      'no worker',
+      `${BASE}workers: 0\n`,
+      'run.yaml:3: workers: takes a whole number at least 1 and at most 1024, got 0',
+    ],
+    [
+      'workers without a thread',
+      `${BASE}workers: 3\nthreads: 2\n`,
+      'run.yaml:3: workers: is more than threads, 2; lower it, or leave threads out',
+    ],
     ['nobody', `${BASE}peers: 0\n`, /^CONFIG_INVALID: run.yaml:3: peers: 0 starts none here/],
   ])('%s is refused by line and remedy', (_, text, expected) => {
     const got = refusal(text);

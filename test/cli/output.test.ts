@@ -83,6 +83,7 @@ describe('plain lines', () => {
     output.event(EVALUATION);
     output.event({ event: 'peer', slot: 2, name: 'kiwi', state: 'gone' });
     output.event({ event: 'refused', code: 'SIGNATURE_WRONG', detail: 'no' });
+    output.event({ event: 'threads', workers: 2, threads: 1 });
     output.event({ event: 'new-thing', a: 1, b: { c: 2 } });
     output.done({ 'eval/loss': 3.5, 'journal/bytes': 4096, digest: 'ab', nested: {} });
     expect(streams.out().split('\n')).toEqual(
@@ -93,6 +94,7 @@ describe('plain lines', () => {
         'round 3   loss 3.912   accuracy 0.94   ',
         '- kiwi (slot 2) gone',
         '! refused a connection: SIGNATURE_WRONG: no',
+        'threads: 2 workers x 1',
         'new-thing a=1 b={"c":2}',
         'eval/loss      3.5',
         'journal/bytes  4.10 kB',

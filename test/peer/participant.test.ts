@@ -91,6 +91,36 @@ describe('a participant', () => {
     expect((await other.finished).root).toBe(root);
   });
 
+  test('measures what is open before it makes its checksum, and makes one of every round', async () => {
+    const s = await swarm();
+    const peer = s.join(0, { checksumSteps: 1 });
+    await ended(s, peer.finished);
+    const steps = Array.from({ length: MANIFEST.max_steps }, (_, i) => i);
+    const order = (name: string) => peer.events.flatMap((e) => (e.event === name && 'round' in e ? [e.round] : []));
+    expect(order('measured')).toEqual(steps);
+    expect(order('checksum')).toEqual([...steps, MANIFEST.max_steps]);
+    const at = (name: string, round: number) =>
+      peer.events.findIndex((e) => e.event === name && 'round' in e && e.round === round);
+    for (const round of steps.slice(1)) expect(at('measured', round)).toBeLessThan(at('checksum', round));
+  });
+
+  test('asks as many records at a time of a replica as fill all its parts', async () => {
+    const s = await swarm({ ...MANIFEST, records_per_round: 80, max_steps: 1 });
+    const sizes: number[] = [];
+    const peer = s.join(0, {
+      async makeReplica() {
+        const replica = fakeReplica(s.clock);
+        const measure: typeof replica.measure = (header, from, count) => {
+          sizes.push(count);
+          return replica.measure(header, from, count);
+        };
+        return { ...replica, measure, width: 2 };
+      },
+    });
+    await ended(s, peer.finished);
+    expect(sizes).toEqual([32, 32, 16]);
+  });
+
   test('that drifts again and again gives up by name', async () => {
     const s = await swarm();
     const peer = s.join(0, {

@@ -23,6 +23,8 @@ export interface LocalPeerOptions {
   readonly key: string;
   /** Threads each computes with. */
   readonly threads: number;
+  /** Replicas that share them, if it is not to choose. */
+  readonly workers?: number | undefined;
   readonly offloadFolder?: string | undefined;
   /** Path of a JSON file, hash → path, so that files of this machine are not sent over the network. */
   readonly files: string | undefined;
@@ -38,12 +40,13 @@ export interface LocalPeerOptions {
  */
 export function startLocalPeer(
   name: string,
-  { link, folder, key, threads, offloadFolder, files, cache, onExit }: LocalPeerOptions,
+  { link, folder, key, threads, workers, offloadFolder, files, cache, onExit }: LocalPeerOptions,
 ): LocalPeer {
   const home = join(folder, 'peers');
   mkdirSync(home, { recursive: true });
   const log = openSync(join(home, `${name}.log`), 'a');
   const args = ['join', link, '--name', name, '--key', key, '--threads', String(threads), '--json'];
+  if (workers !== undefined) args.push('--workers', String(workers));
   if (files) args.push('--files', files);
   if (offloadFolder) args.push('--offload_folder', offloadFolder);
   const child = spawn(process.execPath, [COMMAND, ...args], {

@@ -29,7 +29,7 @@ import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
 import type { Engine } from '../../ports.ts';
 import { type Generation, generate, longestText } from '../generate.ts';
-import { inTurn, localReplica } from '../local-replica.ts';
+import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
 import type { Replica } from '../replica.ts';
 import { nodeCrypto } from './crypto.ts';
 
@@ -61,7 +61,7 @@ export interface NodeReplica extends Replica {
 const CALIBRATION_ROUND = 0xffff_ffff;
 
 /** @throws {Fault} FILE_MISSING, MODEL_*, TOKENIZER_MISMATCH, DATA_INVALID, LABEL_WORD, CONFIG_INVALID, TOO_LARGE */
-export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica> {
+export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica & LocalReplica> {
   const { manifest } = spec;
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];

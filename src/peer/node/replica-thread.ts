@@ -7,6 +7,7 @@
 import { Worker } from 'node:worker_threads';
 // Before any worker starts: a worker's environment is a copy of what it was then.
 import '../../engine/node-telemetry.ts';
+import type { AdjustableEngine } from '../../engine/adjustable.ts';
 import { Fault, type FaultCode } from '../../faults.ts';
 import { closeGate, closeGateNow, type Gate, openGate } from './gate.ts';
 import type { NodeReplica, ReplicaSpec } from './open-replica.ts';
@@ -17,8 +18,13 @@ export interface Start {
   readonly gate: Gate;
 }
 
+/** A replica whose engine may be given other threads between two calls. */
+export interface ThreadedReplica extends NodeReplica {
+  readonly adjust: AdjustableEngine['adjust'];
+}
+
 /** What it is asked. `close` is not among it: the thread is ended from here. */
-type Method = Exclude<keyof NodeReplica, 'round' | 'close'>;
+type Method = Exclude<keyof ThreadedReplica, 'round' | 'close' | 'width'>;
 
 export interface Call {
   readonly id: number;
@@ -69,7 +75,7 @@ process.on('exit', () => gates.forEach(closeGateNow));
 export async function threadedReplica(
   spec: ReplicaSpec,
   script: URL = new URL('./replica-worker.js', import.meta.url),
-): Promise<NodeReplica> {
+): Promise<ThreadedReplica> {
   const gate = openGate();
   const worker = new Worker(script, { workerData: { spec, gate } satisfies Start });
   gates.add(gate);
@@ -147,6 +153,7 @@ export async function threadedReplica(
     slopes: (...args) => call('slopes', ...args),
     generate: (...args) => call('generate', ...args),
     tensor: (...args) => call('tensor', ...args),
+    adjust: (...args) => call('adjust', ...args),
     close,
   };
 }

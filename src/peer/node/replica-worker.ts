@@ -4,9 +4,11 @@
  * @module
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { adjustableEngine } from '../../engine/adjustable.ts';
 import { nodeEngine } from '../../engine/node.ts';
 import { Fault } from '../../faults.ts';
 import { gated } from './gate.ts';
+import { withIdleWork } from './idle.ts';
 import { openReplica } from './open-replica.ts';
 import { type Answer, type Call, type Question, type Reply, refusalOf, type Start } from './replica-thread.ts';
 
@@ -33,7 +35,11 @@ const ARGUMENTS: Partial<Record<Call['name'], (ask: Ask, args: readonly unknown[
 };
 
 const { spec, gate } = workerData as Start;
-const opening = openReplica(spec, gated(gate, nodeEngine({ threads: spec.threads })));
+const engine = adjustableEngine((threads) => gated(gate, nodeEngine({ threads })), spec.threads);
+const opening = openReplica(spec, engine).then((replica) => ({
+  replica: { ...replica, adjust: engine.adjust },
+  attend: withIdleWork(() => replica.settleOne()),
+}));
 opening.then(
   () => port.postMessage({ id: 0, round: 0, value: undefined } satisfies Answer),
   (error) => port.postMessage({ id: 0, round: 0, refusal: refusalOf(error) } satisfies Answer),
@@ -49,10 +55,11 @@ port.on('message', async (message: Call | Reply) => {
     return;
   }
   const { id, name, args } = message;
-  const replica = await opening;
+  const { replica, attend } = await opening;
   try {
     const own = ARGUMENTS[name]?.(askOf(id), args) ?? args;
-    const value = await (replica[name] as (...args: readonly unknown[]) => Promise<unknown>)(...own);
+    const call = replica[name] as (...args: readonly unknown[]) => Promise<unknown>;
+    const value = await attend(() => call(...own));
     port.postMessage({ id, round: replica.round(), value } satisfies Answer);
   } catch (error) {
     port.postMessage({ id, round: replica.round(), refusal: refusalOf(error) } satisfies Answer);
