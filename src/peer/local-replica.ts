@@ -18,7 +18,10 @@ import { predictions, sequenceLosses } from '../objective/loss.ts';
 import type { Crypto } from '../ports.ts';
 import type { Replica } from './replica.ts';
 
-/** Held-out loss (mean over samples) and, for a choice, accuracy of the weights as they are. */
+/**
+ * Held-out loss (mean over samples) and, for a choice, accuracy of the weights as they are: in f32, whatever a run
+ * measures with, so that the figures of runs compare.
+ */
 export async function evaluate(
   { forward, task, choices, positions }: Learner,
   examples: readonly Example[],
