@@ -80,7 +80,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   );
   const secret = await secretOf(join(folder, KEY_FILE));
   const prepared = await draftManifest(config, toHex(nodeCrypto.publicKey(secret)), output, env);
-  const manifest = await calibrated(prepared, availableParallelism());
+  const manifest = await calibrated(prepared, { threads: availableParallelism() });
   await rememberPaths(folder, prepared.paths);
   output.note(
     `${PEERS} peers teach a small language model to tell good reviews from bad ones. Each measures on ${REVIEWS} reviews a round\n` +

@@ -21,6 +21,7 @@ import { systemClock, systemEntropy } from '../peer/node/system.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
 import { startParticipant } from '../peer/participant.ts';
 import { type Argv, flagsOf } from './args.ts';
+import { OFFLOAD } from './keys.ts';
 import type { Output } from './output.ts';
 import { cacheOf } from './prepare.ts';
 import { onInterrupt } from './signals.ts';
@@ -43,6 +44,7 @@ const own = z.strictObject({
     .optional()
     .describe('JSON of files on this machine, hash to path, as in output_dir/files.json.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads to compute with. Default: all cores.'),
+  offload_folder: z.string().min(1).optional().describe(OFFLOAD),
   patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
 });
 export const flags: z.ZodObject = own;
@@ -78,7 +80,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       patienceMs: given.patience * 1000,
       makeReplica: async (manifest) => {
         const paths = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
-        return threadedReplica({ manifest, paths, threads, maxEvalSamples: 1 });
+        return threadedReplica({ manifest, paths, threads, offloadFolder: given.offload_folder, maxEvalSamples: 1 });
       },
       onEvent: (event) => output.event({ ...event }),
     });

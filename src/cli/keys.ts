@@ -49,6 +49,7 @@ export interface RunFile {
   readonly code: string | undefined;
   readonly name: string | undefined;
   readonly threads: number | undefined;
+  readonly offload_folder: string | undefined;
 }
 
 /** How `--help` sorts the keys. */
@@ -72,13 +73,14 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   ],
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
-    ...(['host', 'port', 'code', 'name', 'threads'] as const),
+    ...(['host', 'port', 'code', 'name', 'threads', 'offload_folder'] as const),
   ],
 };
 
 const U32 = 0xffff_ffff;
 const count = (least: number) => z.int().min(least).max(1_000_000_000);
 const text = () => z.string().min(1);
+export const OFFLOAD = 'Folder on a fast disk for the blocks of a model that does not fit into memory.';
 
 export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   model: text().describe('Base checkpoint: a folder with config.json, safetensors and tokenizer.json, or a Hub id.'),
@@ -150,6 +152,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   code: text().optional().describe('Join code that peers must show. Default: a random one.'),
   name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
+  offload_folder: text().optional().describe(OFFLOAD),
 };
 
 /** Unknown keys are refused. */

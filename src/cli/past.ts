@@ -10,6 +10,7 @@ import type { NodeReplica, ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { basePaths, type Given, type RunFolder, replay, requireBase } from '../peer/node/run-folder.ts';
 import type { Argv } from './args.ts';
+import { OFFLOAD } from './keys.ts';
 import type { Output } from './output.ts';
 
 type OptionalText = z.ZodOptional<z.ZodString>;
@@ -20,15 +21,18 @@ export const pastFlags: {
   readonly data: OptionalText;
   readonly eval_data: OptionalText;
   readonly threads: z.ZodOptional<z.ZodInt>;
+  readonly offload_folder: OptionalText;
 } = {
   model: z.string().min(1).optional().describe('Folder of the base, if it is not where it was.'),
   data: z.string().min(1).optional().describe('Training data, if it is not where it was.'),
   eval_data: z.string().min(1).optional().describe('Held-out data, if it is not where it was.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads to compute with. Default: all cores.'),
+  offload_folder: z.string().min(1).optional().describe(OFFLOAD),
 };
 
 export interface PastFlags extends Given {
   readonly threads?: number | undefined;
+  readonly offload_folder?: string | undefined;
 }
 
 /** The one word a verb takes. @throws {Fault} CONFIG_INVALID */
@@ -55,13 +59,13 @@ export interface Rebuild {
 /** The weights after some rounds, every digest on the way checked. The caller closes the replica. */
 export async function rebuild(
   run: RunFolder,
-  { threads = availableParallelism() }: PastFlags,
+  { threads = availableParallelism(), offload_folder: offloadFolder }: PastFlags,
   output: Output,
   { until = run.ledger.round, judge }: Rebuild = {},
 ): Promise<NodeReplica> {
   requireBase(run);
   const paths = judge ? run.paths : basePaths(run);
-  const replica = await threadedReplica({ manifest: run.manifest, paths, threads, ...judge });
+  const replica = await threadedReplica({ manifest: run.manifest, paths, threads, offloadFolder, ...judge });
   try {
     await replay(run, replica, until, (done) => output.progress({ task: 'replaying rounds', done, total: until }));
   } catch (error) {

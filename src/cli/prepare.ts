@@ -13,6 +13,7 @@ import { cacheFolder, resolveModel } from '../model/node/resolve.ts';
 import type { BlobRef, Manifest } from '../nouns.ts';
 import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
+import type { ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { directionOf, manifestTask, type RunConfig, recordsOf, tensorMaskOf } from './config.ts';
 import type { Output } from './output.ts';
@@ -90,8 +91,11 @@ export async function draftManifest(
 const plainName = (path: string): string => basename(path).replaceAll(/[\p{Cc}\\:]/gu, '_');
 
 /** The manifest with a byte scale measured on the base. @throws {Fault} PRECISION_LOW */
-export async function calibrated({ manifest, paths }: Prepared, threads: number): Promise<Manifest> {
-  const replica = await threadedReplica({ manifest, paths, threads, maxEvalSamples: 1 });
+export async function calibrated(
+  { manifest, paths }: Prepared,
+  machine: Pick<ReplicaSpec, 'threads' | 'offloadFolder'>,
+): Promise<Manifest> {
+  const replica = await threadedReplica({ manifest, paths, ...machine, maxEvalSamples: 1 });
   try {
     const scale = initialScale(await replica.slopes(CALIBRATION_PROBES));
     await admitPrecision(manifest, replica.slopes);

@@ -46,7 +46,7 @@ async function configOf({ words, flags: given }: Argv, env: Io['env']): Promise<
 export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output, env } = io;
   const config = await configOf(argv, env);
-  const { output_dir: folder, peers } = config;
+  const { output_dir: folder, peers, offload_folder: offloadFolder } = config;
   const began = performance.now();
   // One process for each local peer and one for the host: they share the cores.
   const threads = config.threads ?? Math.max(1, Math.floor(availableParallelism() / Math.max(1, peers)));
@@ -62,7 +62,8 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const secret = known ?? newSecret();
   const { manifest: draft, paths } = await draftManifest(config, toHex(nodeCrypto.publicKey(secret)), output, env);
   if (begun) checkSameRun(folder, begun, draft);
-  const manifest = begun ?? (await calibrated({ manifest: draft, paths }, availableParallelism()));
+  const manifest =
+    begun ?? (await calibrated({ manifest: draft, paths }, { threads: availableParallelism(), offloadFolder }));
 
   // Up to here nothing was written: whatever is wrong with the settings, the model or the data has shown by now.
   const report = hostReport(manifest, config.logging_steps, output);
@@ -78,6 +79,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       host: config.host,
       port: config.port,
       threads,
+      offloadFolder,
       minPeers: config.min_peers,
       evalSteps: config.eval_steps,
       saveSteps: config.save_steps,
@@ -112,6 +114,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       folder,
       key: join(folder, 'peers', `peer-${n}.key`),
       threads,
+      offloadFolder,
       files: join(folder, FILES_FILE),
       onExit: ({ name: who }, code, signal) => report.peerExited(who, code, signal, join(folder, 'peers')),
     });

@@ -30,8 +30,8 @@ export interface Page {
   /** In the memory of the same kernels. */
   readonly scratch: Scratch;
   tensor(name: string): Tensor;
-  /** Overwrites a tensor. What was owed to it is forgotten. */
-  replace(name: string, q: Int32Array): void;
+  /** Overwrites elements of a tensor from `first` on. What was owed to the tensor is forgotten. */
+  replace(name: string, first: number, q: Int32Array): void;
 }
 
 /** What a tensor is owed: Σ c z over the terms. */
@@ -176,9 +176,9 @@ function weightsOn(
           if (settle(tensor, kernels)) changed = true;
           return tensor;
         },
-        replace(own, q) {
+        replace(own, first, q) {
           const tensor = fixedOf(own);
-          arrays.get(own)!.set(q);
+          arrays.get(own)!.set(q, first);
           weights.reach[tensor.id] = Number.POSITIVE_INFINITY; // looked at when something is next added to it
           markPaid(tensor);
           changed = true;

@@ -5,6 +5,7 @@
  */
 import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
+import { memorySource } from '../model/source.ts';
 import type { Manifest, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
 import type { Crypto } from '../ports.ts';
@@ -162,7 +163,8 @@ export class Follower {
     if (offer === undefined || offer.round > this.ledger.round) return;
     if (offer.round - replica.round() < SNAPSHOT_ROUNDS) return;
     try {
-      await replica.restore(offer.round, await offer.read(), this.ledger.digests.get(offer.round) ?? offer.root);
+      const snapshot = memorySource('the snapshot', await offer.read());
+      await replica.restore(offer.round, snapshot, this.ledger.digests.get(offer.round) ?? offer.root);
     } catch (error) {
       if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
     }

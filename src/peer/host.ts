@@ -39,8 +39,8 @@ export interface HostOptions extends Rules {
   /** What a peer must know to take part. */
   readonly joinCode: string;
   readonly onEvent?: (event: HostEvent) => void;
-  /** Keeps a checkpoint: the weights after `round` rounds, as `Replica.snapshot` gives them. */
-  readonly save?: (round: number, root: Uint8Array, weights: Uint8Array) => Promise<void>;
+  /** Keeps a checkpoint: the weights after `round` rounds, which `snapshot` writes. */
+  readonly save?: (round: number, root: Uint8Array, snapshot: Replica['snapshot']) => Promise<void>;
 }
 
 export interface Outcome {
@@ -177,7 +177,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       compute(async () => {
         const round = replica.round();
         const root = await replica.root();
-        if (options.save) await options.save(round, root, await replica.snapshot());
+        if (options.save) await options.save(round, root, replica.snapshot);
         post(() => ({ type: 'rooted', round, root }));
       });
     },

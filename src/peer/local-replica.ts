@@ -7,16 +7,14 @@
 import { checksum, root } from '../apply/digest.ts';
 import { batchExamples } from '../data/batch.ts';
 import { Fault } from '../faults.ts';
-import { size } from '../graph/shape.ts';
 import { applyCommitted, type Learner, measureRecords } from '../method/onebyte.ts';
-import type { Fixed, Weights } from '../model/weights.ts';
 import type { Example } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
-import { merkleRoot } from '../numeric/merkle.ts';
 import { headOf } from '../objective/forward.ts';
 import { predictions, sequenceLosses } from '../objective/loss.ts';
 import type { Crypto } from '../ports.ts';
 import type { Replica } from './replica.ts';
+import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
 
 /**
  * Held-out loss (mean over samples) and, for a choice, accuracy of the weights as they are: in f32, whatever a run
@@ -86,14 +84,13 @@ export function localReplica(
     evaluate: () => turn(() => evaluate(learner, held)),
     checksum: () => turn(() => checksum(weights, rounds, learner.run)),
     root: () => turn(() => root(weights, crypto)),
-    snapshot: () => turn(() => snapshotOf(weights)),
+    snapshot: (write) => turn(() => writeSnapshot(weights, write)),
     restore: (round, snapshot, expected) =>
       turn(async () => {
-        const found = parseSnapshot(snapshot, weights.tensors);
-        if (!equalBytes(merkleRoot(found, crypto.sha256), expected))
+        const found = await snapshotRoot(snapshot, weights.tensors, crypto);
+        if (!equalBytes(found, expected))
           throw new Fault('BLOB_MISMATCH', `the snapshot of round ${round} does not have the root that was signed`);
-        for (const [i, { name }] of weights.tensors.entries())
-          await weights.visit(name, ({ replace }) => replace(name, found[i]!));
+        await takeSnapshot(weights, snapshot);
         rounds = round;
       }),
     close: () =>
@@ -102,34 +99,4 @@ export function localReplica(
         await weights.close();
       }),
   };
-}
-
-const octets = ({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array =>
-  new Uint8Array(buffer, byteOffset, byteLength);
-
-const bytesOf = (tensors: readonly Fixed[]): number => tensors.reduce((sum, { shape }) => sum + 4 * size(shape), 0);
-
-/** Little-endian, as every supported machine keeps integers. */
-async function snapshotOf({ tensors, visit }: Weights): Promise<Uint8Array> {
-  const bytes = new Uint8Array(bytesOf(tensors));
-  let at = 0;
-  for (const { name } of tensors)
-    await visit(name, ({ tensor }) => {
-      const { q } = tensor(name);
-      bytes.set(octets(q), at);
-      at += q.byteLength;
-    });
-  return bytes;
-}
-
-/** The weights of a snapshot, tensor by tensor. @throws {Fault} BLOB_MISMATCH when it has another length */
-function parseSnapshot(bytes: Uint8Array, tensors: readonly Fixed[]): Int32Array[] {
-  if (bytes.length !== bytesOf(tensors))
-    throw new Fault('BLOB_MISMATCH', `the snapshot holds ${bytes.length} bytes, the weights are ${bytesOf(tensors)}`);
-  let at = 0;
-  return tensors.map(({ shape }) => {
-    const q = new Int32Array(size(shape));
-    octets(q).set(bytes.subarray(at, (at += q.byteLength)));
-    return q;
-  });
 }

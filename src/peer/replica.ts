@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { ByteSource } from '../model/source.ts';
 import type { Header, Round } from '../nouns.ts';
 
 export interface Replica {
@@ -23,9 +24,12 @@ export interface Replica {
   checksum(): Promise<Uint8Array>;
   /** SHA-256 Merkle root of all weights, 32 bytes. */
   root(): Promise<Uint8Array>;
-  /** Fixed-point weights of all tensors, concatenated in id order, i32 little-endian. */
-  snapshot(): Promise<Uint8Array>;
-  /** Replaces the weights by a snapshot taken after `round` rounds. @throws {Fault} BLOB_MISMATCH if `root` differs */
-  restore(round: number, snapshot: Uint8Array, root: Uint8Array): Promise<void>;
+  /** Fixed-point weights of all tensors in id order, i32 little-endian, handed to `write` piece by piece. */
+  snapshot(write: (piece: Uint8Array) => Promise<void>): Promise<void>;
+  /**
+   * Replaces the weights by a snapshot taken after `round` rounds. It is read twice: to be verified, and to be taken.
+   * @throws {Fault} BLOB_MISMATCH if `root` differs; the weights are what they were then
+   */
+  restore(round: number, snapshot: ByteSource, root: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }

@@ -85,7 +85,7 @@ describe('batches', () => {
       bucketOf(choice(64, 1)),
       bucketOf(choice(65, 1)),
     ]).toEqual([50, 52, 64, 72]);
-    expect([1, 4, 5, 33, 129, 5000].map((n) => bucketOf(choice(n, 1)))).toEqual([4, 4, 8, 36, 144, 5120]);
+    expect([2, 4, 5, 33, 129, 5000].map((n) => bucketOf(choice(n, 1)))).toEqual([4, 4, 8, 36, 144, 5120]);
   });
 
   test('less than an eighth of a prompt is padding, or fewer than four tokens', () => {

@@ -191,8 +191,9 @@ export function fakeReplica(clock: Clock, msPerRecord = 1): FakeReplica {
       use();
       return sha256(bytes());
     },
-    snapshot: async () => bytes(),
-    async restore(round, snapshot, root) {
+    snapshot: (write) => write(bytes()),
+    async restore(round, source, root) {
+      const snapshot = await source.read(0, source.size);
       if (toHex(sha256(snapshot)) !== toHex(root)) throw new Fault('BLOB_MISMATCH', 'the snapshot is another');
       q.set(new Int32Array(snapshot.slice().buffer));
       rounds = round;

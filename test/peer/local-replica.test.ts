@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { nodeEngine } from '../../src/engine/node.ts';
 import { interpreter } from '../../src/graph/interpreter.ts';
+import { memorySource } from '../../src/model/source.ts';
 import type { Direction, Round } from '../../src/nouns.ts';
 import { decodeSlope } from '../../src/numeric/byte.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
@@ -10,6 +11,7 @@ import type { Replica } from '../../src/peer/replica.ts';
 import { integersOf } from '../model/shelf.ts';
 import { LM, smallKernels } from '../objective/models.ts';
 import { committed, type LearnerOptions, smallLearner } from './learner.ts';
+import { snapshotOf } from './snapshot.ts';
 
 async function replicaOf(options: Partial<LearnerOptions> = {}) {
   const learner = await smallLearner({ engine: interpreter, kernels: referenceKernels(), ...options });
@@ -136,14 +138,14 @@ describe('snapshots', () => {
   test('a snapshot restores weights and round; the two go on alike', async () => {
     const made = await replicaOf();
     for (let n = 0; n < 2; n++) await trainRound(made);
-    const [snapshot, root] = [await made.replica.snapshot(), await made.replica.root()];
+    const [snapshot, root] = [await snapshotOf(made.replica), await made.replica.root()];
     const other = await replicaOf({ kernels: await smallKernels() });
     // As it comes off a socket: a view that is not aligned.
     const moved = new Uint8Array(snapshot.length + 1).subarray(1);
     moved.set(snapshot);
-    await other.replica.restore(2, moved, root);
+    await other.replica.restore(2, memorySource('snapshot', moved), root);
     expect(other.replica.round()).toBe(2);
-    expect(await other.replica.snapshot()).toEqual(snapshot);
+    expect(await snapshotOf(other.replica)).toEqual(snapshot);
     expect(await other.replica.checksum()).toEqual(await made.replica.checksum());
     const next = await trainRound(made);
     await other.replica.apply([next]);
@@ -154,9 +156,9 @@ describe('snapshots', () => {
   test('weights of another root, or of another length, are refused and change nothing', async () => {
     const made = await replicaOf();
     await trainRound(made);
-    const [snapshot, root] = [await made.replica.snapshot(), await made.replica.root()];
+    const [snapshot, root] = [await snapshotOf(made.replica), await made.replica.root()];
     const refused = (round: number, bytes: Uint8Array, wanted: Uint8Array) =>
-      expect(made.replica.restore(round, bytes, wanted)).rejects.toThrow(/^BLOB_MISMATCH: /);
+      expect(made.replica.restore(round, memorySource('snapshot', bytes), wanted)).rejects.toThrow(/^BLOB_MISMATCH: /);
     for (const at of [0, 5000, snapshot.length - 1]) {
       const bad = snapshot.slice();
       bad[at]! ^= 1;
@@ -168,12 +170,12 @@ describe('snapshots', () => {
     await refused(5, new Uint8Array([...snapshot, 0]), root);
     await refused(5, new Uint8Array(0), root);
     expect(made.replica.round()).toBe(1);
-    expect(await made.replica.snapshot()).toEqual(snapshot);
+    expect(await snapshotOf(made.replica)).toEqual(snapshot);
   });
 
   test('it is all weights, i32 little-endian, in the order of the ids', async () => {
     const { learner, replica } = await replicaOf();
-    const view = new DataView((await replica.snapshot()).slice().buffer);
+    const view = new DataView((await snapshotOf(replica)).buffer);
     const values = (await integersOf(learner.weights)).flatMap((q) => [...q]);
     expect(view.byteLength).toBe(4 * values.length);
     for (let i = 0; i < values.length; i += 97) expect(view.getInt32(4 * i, true)).toBe(values[i]);

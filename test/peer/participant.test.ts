@@ -16,6 +16,7 @@ import {
   MANIFEST,
   secretOf,
 } from './fake.ts';
+import { snapshotOf } from './snapshot.ts';
 import { type Swarm, settledFlag, swarm } from './swarm.ts';
 
 const MINUTES = 60_000;
@@ -208,7 +209,7 @@ describe('a participant', () => {
     const first = s.join(0, { msPerRecord: 10 });
     await s.clock.until(() => committed(s) === 40, 60 * MINUTES);
     const at = s.replicas[0]!.round();
-    const [root, bytes] = [await s.replicas[0]!.root(), await s.replicas[0]!.snapshot()];
+    const [root, bytes] = [await s.replicas[0]!.root(), await snapshotOf(s.replicas[0]!)];
     let applied = 0;
     const late = s.join(1, {
       fetcher: journalFetcher(

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../faults.ts';
 import type { PageFile } from '../../ports.ts';
@@ -15,6 +15,9 @@ export async function pageFile(folder: string): Promise<PageFile> {
     new Fault('FILE_REFUSED', `${folder} takes no file; name a folder that can be written to with --offload_folder`, {
       cause,
     });
+  await mkdir(folder, { recursive: true }).catch((cause) => {
+    throw refused(cause);
+  });
   const own = await mkdtemp(join(folder, 'weights-')).catch((cause) => {
     throw refused(cause);
   });

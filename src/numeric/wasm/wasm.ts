@@ -65,9 +65,13 @@ export function wasmBytes(lengths: Iterable<number>, width: 1 | 4 = 4): number {
 }
 
 const tooLarge = (bytes: number, cause?: unknown): Fault =>
-  new Fault('TOO_LARGE', `kernels cannot have ${Math.ceil(bytes / 2 ** 20)} MiB of memory; use a smaller model`, {
-    cause,
-  });
+  new Fault(
+    'TOO_LARGE',
+    `kernels cannot have ${Math.ceil(bytes / 2 ** 20)} MiB of memory; use a smaller model, or keep its blocks on disk`,
+    {
+      cause,
+    },
+  );
 
 function allocate(bytes: number): WebAssembly.Memory {
   const pages = Math.ceil(bytes / PAGE);

@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../faults.ts';
+import { fileSource } from '../../model/node/files.ts';
+import type { ByteSource } from '../../model/source.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import type { Replica } from '../replica.ts';
 import type { Snapshot } from './http.ts';
-import { writeWhole } from './run-folder.ts';
 
 const WEIGHTS = 'weights.q32';
 
@@ -19,24 +20,40 @@ export interface Checkpoint {
   readonly root: Uint8Array;
   /** As peers may fetch it. */
   readonly offer: Snapshot;
-  read(): Promise<Uint8Array>;
+  open(): Promise<ByteSource>;
 }
 
 const checkpointAt = (folder: string, round: number, root: Uint8Array): Checkpoint => {
   const path = join(folder, `checkpoint-${round}`, WEIGHTS);
-  return { round, root, offer: { round, root: toHex(root), path }, read: () => readFile(path) };
+  return { round, root, offer: { round, root: toHex(root), path }, open: () => fileSource(path) };
 };
+
+/** A file that appears when all of it is on disk. */
+async function writePieces(path: string, snapshot: Replica['snapshot']): Promise<void> {
+  const draft = `${path}.part`;
+  const file = await open(draft, 'w');
+  try {
+    await snapshot((piece) => file.writeFile(piece));
+    await file.sync();
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await rename(draft, path);
+}
 
 /** Writes a checkpoint and removes the one before it: the journal rebuilds any round. */
 export async function saveCheckpoint(
   folder: string,
   round: number,
   root: Uint8Array,
-  weights: Uint8Array,
+  snapshot: Replica['snapshot'],
 ): Promise<Checkpoint> {
   const checkpoint = checkpointAt(folder, round, root);
   await mkdir(join(folder, `checkpoint-${round}`), { recursive: true });
-  await writeWhole(checkpoint.offer.path, weights);
+  await writePieces(checkpoint.offer.path, snapshot);
   for (const old of await roundsIn(folder))
     if (old !== round) await rm(join(folder, `checkpoint-${old}`), { recursive: true, force: true });
   return checkpoint;
@@ -58,7 +75,7 @@ export async function restoreLatest(
     const checkpoint = checkpointAt(folder, round, root);
     if (!(await stat(checkpoint.offer.path).catch(() => undefined))) continue;
     try {
-      await replica.restore(round, await checkpoint.read(), root);
+      await replica.restore(round, await checkpoint.open(), root);
       return checkpoint;
     } catch (error) {
       if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;

@@ -23,6 +23,7 @@ export interface LocalPeerOptions {
   readonly key: string;
   /** Threads each computes with. */
   readonly threads: number;
+  readonly offloadFolder?: string | undefined;
   /** Path of a JSON file, hash → path, so that files of this machine are not sent over the network. */
   readonly files: string | undefined;
   /** Folder to cache fetched files in, if not that of the user. */
@@ -37,13 +38,15 @@ export interface LocalPeerOptions {
  */
 export function startLocalPeer(
   name: string,
-  { link, folder, key, threads, files, cache, onExit }: LocalPeerOptions,
+  { link, folder, key, threads, offloadFolder, files, cache, onExit }: LocalPeerOptions,
 ): LocalPeer {
   const home = join(folder, 'peers');
   mkdirSync(home, { recursive: true });
   const log = openSync(join(home, `${name}.log`), 'a');
   const args = ['join', link, '--name', name, '--key', key, '--threads', String(threads), '--json'];
-  const child = spawn(process.execPath, [COMMAND, ...args, ...(files ? ['--files', files] : [])], {
+  if (files) args.push('--files', files);
+  if (offloadFolder) args.push('--offload_folder', offloadFolder);
+  const child = spawn(process.execPath, [COMMAND, ...args], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
     env: cache ? { ...process.env, XDG_CACHE_HOME: cache } : process.env,

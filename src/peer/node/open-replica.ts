@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { recordKey } from '../../apply/apply.ts';
-import { batchExamples } from '../../data/batch.ts';
+import { batchExamples, sequencesFor } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
@@ -16,11 +16,13 @@ import { openCheckpoint } from '../../model/checkpoint.ts';
 import { readConfig } from '../../model/config.ts';
 import { modelOf } from '../../model/model.ts';
 import { fileSource } from '../../model/node/files.ts';
+import { pageFile } from '../../model/node/page-file.ts';
+import { offloadedShelf } from '../../model/offloaded.ts';
 import { residentShelf } from '../../model/resident.ts';
-import type { Model } from '../../model/stage.ts';
+import type { Dims, Model } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
-import { fixWeights, pagesOf, type Weights } from '../../model/weights.ts';
-import type { Batch, BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
+import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
+import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
@@ -38,6 +40,8 @@ export interface ReplicaSpec {
   readonly paths: Readonly<Record<Hex, string>>;
   /** Threads of ONNX Runtime. */
   readonly threads: number;
+  /** Folder to keep the blocks of the model in, for models larger than memory. */
+  readonly offloadFolder?: string | undefined;
   /** Held-out examples to evaluate on at most, from the first. */
   readonly maxEvalSamples?: number | undefined;
   /** Held-out data in place of the manifest's, for a judgement of one's own. */
@@ -72,7 +76,7 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
   const dataset = await openData(spec, tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
-  const shelf = await residentShelf(pagesOf(model), floats, (lengths) => wasmKernels({ bytes: wasmBytes(lengths) }));
+  const shelf = await shelfOf(spec, model, floats);
   const weights = await fixWeights(model, shelf, checkpoint.read);
   const learner: Learner = {
     manifest,
@@ -98,6 +102,14 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
 function runWord(manifest: Manifest): number {
   const id = nodeCrypto.sha256(encodeManifest(manifest));
   return new DataView(id.buffer, id.byteOffset).getUint32(0, true);
+}
+
+async function shelfOf({ offloadFolder }: ReplicaSpec, model: Model, floats: number): Promise<Shelf> {
+  const pages = pagesOf(model);
+  const make = (lengths: readonly number[]) => wasmKernels({ bytes: wasmBytes(lengths) });
+  return offloadFolder === undefined
+    ? residentShelf(pages, floats, make)
+    : offloadedShelf(pages, floats, make, await pageFile(offloadFolder));
 }
 
 const NO_DATA: Dataset = { train: [], eval: [], choices: new Int32Array(0), truncated: 0 };
@@ -140,10 +152,11 @@ function plansOf(
   held: readonly Example[],
 ): Plan[] {
   const head = headOf(task);
-  // One example of each length: what it is batched with does not change the shape of its call.
-  const shapes = (examples: readonly Example[]): Batch[] => {
+  // One example of each length, in the largest call that it may be part of.
+  const shapes = (examples: readonly Example[]): Dims[] => {
     const lengths = new Map(examples.map((example) => [`${example.tokens.length} ${example.at.length}`, example]));
-    return batchExamples([...lengths.values()], model.positions);
+    const batches = batchExamples([...lengths.values()], model.positions);
+    return batches.map(({ tokens, scored }) => ({ sequences: sequencesFor(tokens), tokens, scored }));
   };
   // What is measured in int8 is compared with f32 before a run begins, and judged in f32 always.
   const precisions: readonly Precision[] = forward_precision === 'f32' ? ['f32'] : ['f32', forward_precision];

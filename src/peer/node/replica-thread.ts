@@ -34,10 +34,32 @@ export interface Answer {
   readonly refusal?: { readonly code: FaultCode; readonly message: string };
 }
 
+/** What call `id` asks back before it can go on: to write a piece of a snapshot, or to read one. */
+export interface Question {
+  readonly id: number;
+  readonly question: number;
+  readonly args: readonly unknown[];
+}
+
+/** The answer to a question. */
+export interface Reply {
+  readonly question: number;
+  readonly value?: unknown;
+  readonly refusal?: Answer['refusal'];
+}
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: unknown): void;
+  /** Answers the call's questions. */
+  readonly serve: ((...args: readonly never[]) => Promise<unknown>) | undefined;
 }
+
+/** An error as another thread is told of it. */
+export const refusalOf = (error: unknown): NonNullable<Answer['refusal']> =>
+  error instanceof Fault
+    ? { code: error.code, message: error.detail }
+    : { code: 'INTERNAL', message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 
 /** Gates of the workers that live. */
 const gates = new Set<Gate>();
@@ -61,13 +83,25 @@ export async function threadedReplica(
     for (const { reject } of waiting.values()) reject(broken);
     waiting.clear();
   };
-  worker.on('message', ({ id, round, value, refusal }: Answer) => {
+  worker.on('message', (message: Answer | Question) => {
+    if ('question' in message) void reply(message);
+    else settleCall(message);
+  });
+  const reply = async ({ id, question, args }: Question): Promise<void> => {
+    const serve = waiting.get(id)?.serve as ((...args: readonly unknown[]) => Promise<unknown>) | undefined;
+    const answer = await serve?.(...args).then(
+      (value) => ({ question, value }),
+      (error) => ({ question, refusal: refusalOf(error) }),
+    );
+    worker.postMessage((answer ?? { question }) satisfies Reply);
+  };
+  const settleCall = ({ id, round, value, refusal }: Answer): void => {
     rounds = round;
     const call = waiting.get(id);
     waiting.delete(id);
     if (refusal) call?.reject(new Fault(refusal.code, refusal.message));
     else call?.resolve(value);
-  });
+  };
   worker.on('error', (cause) =>
     settle(new Fault('ENGINE_FAILED', `the compute thread died: ${cause.message}`, { cause })),
   );
@@ -76,16 +110,17 @@ export async function threadedReplica(
     settle(new Fault('ENGINE_FAILED', 'the compute thread has ended'));
   });
 
-  const expectAnswer = <T>(id: number): Promise<T> =>
+  const expectAnswer = <T>(id: number, serve?: Waiting['serve']): Promise<T> =>
     new Promise<T>((resolve, reject) => {
       if (broken) reject(broken);
-      else waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      else waiting.set(id, { resolve: resolve as (value: unknown) => void, reject, serve });
     });
-  const call = <T>(name: Method, ...args: readonly unknown[]): Promise<T> => {
-    const answer = expectAnswer<T>(++calls);
+  const serving = <T>(serve: Waiting['serve'], name: Method, ...args: readonly unknown[]): Promise<T> => {
+    const answer = expectAnswer<T>(++calls, serve);
     worker.postMessage({ id: calls, name, args } satisfies Call);
     return answer;
   };
+  const call = <T>(name: Method, ...args: readonly unknown[]): Promise<T> => serving<T>(undefined, name, ...args);
 
   /** At once, whatever it is at. */
   async function close(): Promise<void> {
@@ -107,8 +142,8 @@ export async function threadedReplica(
     evaluate: () => call('evaluate'),
     checksum: () => call('checksum'),
     root: () => call('root'),
-    snapshot: () => call('snapshot'),
-    restore: (...args) => call('restore', ...args),
+    snapshot: (write) => serving(write, 'snapshot'),
+    restore: (round, { name, size, read }, root) => serving(read, 'restore', round, { name, size }, root),
     slopes: (...args) => call('slopes', ...args),
     generate: (...args) => call('generate', ...args),
     tensor: (...args) => call('tensor', ...args),

@@ -8,27 +8,53 @@ import { nodeEngine } from '../../engine/node.ts';
 import { Fault } from '../../faults.ts';
 import { gated } from './gate.ts';
 import { openReplica } from './open-replica.ts';
-import type { Answer, Call, Start } from './replica-thread.ts';
+import { type Answer, type Call, type Question, type Reply, refusalOf, type Start } from './replica-thread.ts';
 
 const port = parentPort!;
-const refusal = (error: unknown) =>
-  error instanceof Fault
-    ? { code: error.code, message: error.detail }
-    : { code: 'INTERNAL' as const, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+/** Questions that calls in progress have put, by number. */
+const open = new Map<number, { resolve(value: unknown): void; reject(error: Fault): void }>();
+let questions = 0;
+
+type Ask = (...args: readonly unknown[]) => Promise<never>;
+
+/** Functions do not cross threads: what a method would call there, it asks for. */
+const askOf =
+  (id: number): Ask =>
+  (...args) =>
+    new Promise((resolve, reject) => {
+      open.set(++questions, { resolve: resolve as (value: unknown) => void, reject });
+      port.postMessage({ id, question: questions, args } satisfies Question);
+    });
+
+/** The arguments of methods that take functions. */
+const ARGUMENTS: Partial<Record<Call['name'], (ask: Ask, args: readonly unknown[]) => readonly unknown[]>> = {
+  snapshot: (ask) => [ask],
+  restore: (ask, [round, source, root]) => [round, { ...(source as object), read: ask }, root],
+};
 
 const { spec, gate } = workerData as Start;
 const opening = openReplica(spec, gated(gate, nodeEngine({ threads: spec.threads })));
 opening.then(
   () => port.postMessage({ id: 0, round: 0, value: undefined } satisfies Answer),
-  (error) => port.postMessage({ id: 0, round: 0, refusal: refusal(error) } satisfies Answer),
+  (error) => port.postMessage({ id: 0, round: 0, refusal: refusalOf(error) } satisfies Answer),
 );
 
-port.on('message', async ({ id, name, args }: Call) => {
+port.on('message', async (message: Call | Reply) => {
+  if ('question' in message) {
+    const { question, value, refusal } = message;
+    const asker = open.get(question);
+    open.delete(question);
+    if (refusal) asker?.reject(new Fault(refusal.code, refusal.message));
+    else asker?.resolve(value);
+    return;
+  }
+  const { id, name, args } = message;
   const replica = await opening;
   try {
-    const value = await (replica[name] as (...args: readonly unknown[]) => Promise<unknown>)(...args);
+    const own = ARGUMENTS[name]?.(askOf(id), args) ?? args;
+    const value = await (replica[name] as (...args: readonly unknown[]) => Promise<unknown>)(...own);
     port.postMessage({ id, round: replica.round(), value } satisfies Answer);
   } catch (error) {
-    port.postMessage({ id, round: replica.round(), refusal: refusal(error) } satisfies Answer);
+    port.postMessage({ id, round: replica.round(), refusal: refusalOf(error) } satisfies Answer);
   }
 });

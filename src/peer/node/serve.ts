@@ -31,6 +31,7 @@ export interface ServeOptions
   readonly host: string;
   readonly port: number;
   readonly threads: number;
+  readonly offloadFolder?: string | undefined;
   readonly maxEvalSamples?: number | undefined;
 }
 
@@ -50,7 +51,7 @@ export interface Served {
 
 /** @throws {Fault} JOURNAL_*, OUTPUT_EXISTS, FILE_MISSING, CONFIG_INVALID and whatever opening the replica refuses */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { folder, joinCode, secret, threads, paths, maxEvalSamples } = options;
+  const { folder, joinCode, secret, threads, offloadFolder, paths, maxEvalSamples } = options;
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let next = closers.pop(); next !== undefined; next = closers.pop()) await next();
@@ -64,7 +65,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const entries = (): Entry[] => journal.records.map(({ entry }) => entry);
     const { manifest, round, digests } = ledgerOf(entries());
 
-    const replica = await threadedReplica({ manifest, paths, threads, maxEvalSamples });
+    const replica = await threadedReplica({ manifest, paths, threads, offloadFolder, maxEvalSamples });
     closers.push(() => replica.close());
     let snapshot = await restoreLatest(replica, folder, digests);
 
@@ -81,8 +82,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
-      async save(at, root, weights) {
-        snapshot = await saveCheckpoint(folder, at, root, weights);
+      async save(at, root, write) {
+        snapshot = await saveCheckpoint(folder, at, root, write);
       },
     });
     const [here, ...elsewhere] = dialable(host.address, networkInterfaces());

@@ -1,12 +1,17 @@
 /** The thread that answers the network must never wait for one that computes, nor be taken down with it. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { nodeEngine } from '../../../src/engine/node.ts';
+import { Fault } from '../../../src/faults.ts';
+import { memorySource } from '../../../src/model/source.ts';
 import { initialScale } from '../../../src/numeric/scale.ts';
 import { openReplica } from '../../../src/peer/node/open-replica.ts';
 import { threadedReplica } from '../../../src/peer/node/replica-thread.ts';
+import { snapshotOf } from '../snapshot.ts';
 import { quill } from './quill.ts';
 
 const WORKER = 'dist/peer/node/replica-worker.js';
@@ -41,6 +46,34 @@ describe.skipIf(!built)('a replica in a worker thread (npm run build makes its s
     await expect(there.apply([round])).rejects.toMatchObject({ code: 'JOURNAL_ORDER' });
     await expect(there.measure({ ...header, round: 7 }, 0, 1)).rejects.toMatchObject({ code: 'INTERNAL' });
     await Promise.all([here.close(), there.close()]);
+  });
+
+  test('snapshots cross threads in pieces, both ways; blocks on disk change no bit', async () => {
+    const spec = { ...(await quill()), threads: 1, maxEvalSamples: 1 };
+    const offloadFolder = join(tmpdir(), `murmur-offload-${process.pid}`);
+    const [here, there] = [
+      await threadedReplica(spec, script),
+      await threadedReplica({ ...spec, offloadFolder }, script),
+    ];
+    const codes = await here.measure(header, 0, 4);
+    expect(await there.measure(header, 0, 4)).toEqual(codes);
+    const base = await snapshotOf(there);
+    await here.apply([{ header: { ...header, usable: 4, gain: 1e-3 }, segments: [{ slot: 0, from: 0, codes }] }]);
+    const [moved, root] = [memorySource('snapshot', await snapshotOf(here)), await here.root()];
+    await expect(there.restore(1, memorySource('snapshot', base), root)).rejects.toMatchObject({
+      code: 'BLOB_MISMATCH',
+    });
+    await there.restore(1, moved, root);
+    expect([there.round(), await there.root(), await snapshotOf(there)]).toEqual([
+      1,
+      root,
+      await moved.read(0, moved.size),
+    ]);
+    const fault = new Fault('FILE_REFUSED', 'the disk is full');
+    await expect(there.snapshot(() => Promise.reject(fault))).rejects.toMatchObject({ code: 'FILE_REFUSED' });
+    expect(await there.root()).toEqual(root);
+    await Promise.all([here.close(), there.close()]);
+    rmSync(offloadFolder, { recursive: true });
   });
 
   test('a failing open gives the fault of the worker', async () => {

@@ -29,6 +29,7 @@ import {
 import { openFileStore } from '../../../src/peer/node/store.ts';
 import { MANIFEST, SECRET } from '../../journal/fixture.ts';
 import { committed, smallLearner } from '../learner.ts';
+import { snapshotOf } from '../snapshot.ts';
 import { scratchFolder } from './folder.ts';
 import { quill } from './quill.ts';
 
@@ -218,8 +219,8 @@ describe('checkpoints', () => {
     const digests = new Map(roots.entries());
     const two = await make();
     await two.apply(rounds.slice(0, 2));
-    await saveCheckpoint(folder, 2, roots[2]!, await two.snapshot());
-    const saved = await saveCheckpoint(folder, 3, roots[3]!, await replica.snapshot());
+    await saveCheckpoint(folder, 2, roots[2]!, two.snapshot);
+    const saved = await saveCheckpoint(folder, 3, roots[3]!, replica.snapshot);
     expect(await readdir(folder)).toEqual(['checkpoint-3']);
     expect(saved.offer).toEqual({ round: 3, root: toHex(roots[3]!), path: join(folder, 'checkpoint-3/weights.q32') });
     const fresh = await make();
@@ -230,7 +231,7 @@ describe('checkpoints', () => {
   test('one that is damaged, half written or unknown to the journal is passed over: they carry no authority', async () => {
     const folder = scratchFolder();
     const { replica, make, roots } = await trained();
-    const snapshot = await replica.snapshot();
+    const snapshot = await snapshotOf(replica);
     const put = async (round: number, bytes?: Uint8Array) => {
       await mkdir(join(folder, `checkpoint-${round}`));
       if (bytes) await writeFile(join(folder, `checkpoint-${round}`, 'weights.q32'), bytes);
