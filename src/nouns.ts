@@ -129,7 +129,8 @@ export interface Manifest {
   readonly numbers: 1;
   /** The base checkpoint: config.json, safetensors and tokenizer files, each by hash. */
   readonly base: { readonly name: string; readonly files: readonly BlobRef[] };
-  readonly view: 'full';
+  /** Which tensors are trained: all, or the last blocks with what follows them (`model/view.ts`). */
+  readonly view: 'full' | { readonly last_blocks: number };
   readonly method: 'onebyte';
   readonly direction: Direction;
   /** Absent: every round perturbs and updates every tensor. */

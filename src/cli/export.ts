@@ -6,13 +6,14 @@
 import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { Fault } from '../faults.ts';
-import { openCheckpoint } from '../model/checkpoint.ts';
+import { type Checkpoint, openCheckpoint } from '../model/checkpoint.ts';
 import { readConfig } from '../model/config.ts';
-import { exportFiles, trained } from '../model/export.ts';
+import { exportFiles, trained, untrained } from '../model/export.ts';
 import { modelOf } from '../model/model.ts';
 import { fileSource } from '../model/node/files.ts';
 import { writeFolder } from '../model/node/write-folder.ts';
 import type { Model } from '../model/stage.ts';
+import { viewOf } from '../model/view.ts';
 import type { BlobRef } from '../nouns.ts';
 import type { NodeReplica } from '../peer/node/open-replica.ts';
 import { openRun, type RunFolder } from '../peer/node/run-folder.ts';
@@ -37,13 +38,16 @@ export const flags: z.ZodObject = own;
 const COPIED = /^(tokenizer.*|generation_config|special_tokens_map)\.json$/;
 
 /** The base of a run, its weights unread. The files must be on this machine: see `requireBase`. */
-export async function openBase({ manifest, paths }: RunFolder): Promise<{ config: string; model: Model }> {
+export async function openBase({
+  manifest,
+  paths,
+}: RunFolder): Promise<{ config: string; model: Model; checkpoint: Checkpoint }> {
   const pathOf = ({ sha256 }: BlobRef): string => paths[sha256]!;
   const { files } = manifest.base;
   const shards = files.filter(({ path }) => path.endsWith('.safetensors'));
   const checkpoint = await openCheckpoint(await Promise.all(shards.map((file) => fileSource(pathOf(file)))));
   const config = await readFile(pathOf(files.find(({ path }) => path === 'config.json')!), 'utf8');
-  return { config, model: modelOf(readConfig(config), checkpoint.tensors) };
+  return { config, model: modelOf(readConfig(config), checkpoint.tensors), checkpoint };
 }
 
 /** Before the work of a replay. @throws {Fault} OUTPUT_EXISTS */
@@ -54,11 +58,16 @@ export async function requireNew(folder: string): Promise<void> {
 
 /** Writes the replica's weights to `folder`, whole or not at all. @throws {Fault} OUTPUT_EXISTS */
 export async function exportModel(run: RunFolder, replica: NodeReplica, folder: string): Promise<void> {
-  const { config, model } = await openBase(run);
+  const { config, model, checkpoint } = await openBase(run);
   const copied = new Map<string, Uint8Array>();
   for (const { path, sha256 } of run.manifest.base.files)
     if (COPIED.test(path)) copied.set(path, await readFile(run.paths[sha256]!));
-  const stored = model.tensors.map((tensor) => trained(tensor, (name) => replica.tensor(name)));
+  const view = new Set(viewOf(model, run.manifest.view));
+  const stored = model.tensors.map((tensor) =>
+    view.has(tensor.id)
+      ? trained(tensor, (name) => replica.tensor(name))
+      : untrained(checkpoint.tensors.get(tensor.name)!, () => checkpoint.readBytes(tensor.name)),
+  );
   await writeFolder(folder, exportFiles(config, copied, stored));
 }
 

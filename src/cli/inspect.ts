@@ -39,7 +39,7 @@ const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const { records: list } = flagsOf(own, argv);
   const { manifest, records, ledger, bytes } = await openRun(oneRun('inspect', argv));
-  const { base, data, direction, task, tensor_mask: mask, ...scalars } = manifest;
+  const { base, data, direction, task, view, tensor_mask: mask, ...scalars } = manifest;
   const rows = Object.entries(scalars).map(([key, value]) => [key, String(value)]);
   output.table('Manifest', [
     ['key', 'value'],
@@ -47,6 +47,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     ['data', data.train.path],
     ['task', JSON.stringify(task)],
     ['direction', JSON.stringify(direction)],
+    ['view', view === 'full' ? view : `the last ${view.last_blocks} blocks`],
     ...(mask ? [['tensor_mask', `${mask.kept}/${mask.of}`]] : []),
     ...rows,
   ]);

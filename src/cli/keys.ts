@@ -25,6 +25,7 @@ export interface RunFile {
 
   readonly direction: 'lowrank' | 'rademacher' | 'binomial';
   readonly rank: number;
+  readonly last_blocks: number | undefined;
   readonly tensor_mask: string | undefined;
   readonly direction_per: 'sample' | 'batch' | undefined;
   readonly eps: number;
@@ -60,7 +61,16 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ...(['block_size', 'prompt', 'label_column', 'labels'] as const),
   ],
   method: [
-    ...(['direction', 'rank', 'tensor_mask', 'direction_per', 'eps', 'learning_rate', 'lr_scheduler_type'] as const),
+    ...([
+      'direction',
+      'rank',
+      'last_blocks',
+      'tensor_mask',
+      'direction_per',
+      'eps',
+      'learning_rate',
+      'lr_scheduler_type',
+    ] as const),
     ...([
       'warmup_steps',
       'max_steps',
@@ -114,6 +124,9 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .default('lowrank')
     .describe('Random directions: low-rank (many are measured at once), dense signs, or dense bell-shaped ones.'),
   rank: z.int().min(1).max(MAX_RANK).default(1).describe('Outer products of a low-rank direction.'),
+  last_blocks: count(1)
+    .optional()
+    .describe('Train only so many blocks at the end, the norm after them and a head of its own. Default: everything.'),
   tensor_mask: z
     .string()
     .regex(/^[1-9]\d{0,5}\/[1-9]\d{0,5}$/)

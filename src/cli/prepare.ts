@@ -71,7 +71,7 @@ export async function draftManifest(
       format: 1,
       numbers: 1,
       base: { name: model.name, files },
-      view: 'full',
+      view: config.last_blocks === undefined ? 'full' : { last_blocks: config.last_blocks },
       method: 'onebyte',
       direction: directionOf(config),
       ...(tensor_mask ? { tensor_mask } : {}),

@@ -32,7 +32,7 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   format: z.literal(1),
   numbers: z.literal(1),
   base: z.strictObject({ name: z.string(), files: z.array(blob).min(1) }),
-  view: z.literal('full'),
+  view: z.union([z.literal('full'), z.strictObject({ last_blocks: count })]),
   method: z.literal('onebyte'),
   direction: z.strictObject({
     kind: z.enum(['lowrank', 'rademacher', 'binomial']),

@@ -21,13 +21,14 @@ export interface Learner extends Measurement {
   /** First word of the run id. */
   readonly run: number;
   readonly weights: Weights;
+  /** Ids of the tensors that the run may move: `viewOf`. */
+  readonly view: readonly number[];
   readonly dataset: Dataset;
 }
 
 /** The tensors that a round perturbs and updates: one answer for both sides of the round. */
-export function keptIn({ manifest, weights, run }: Learner, round: number): Kept {
-  const ids = weights.tensors.map(({ id }) => id);
-  return maskOf(manifest.tensor_mask, ids, round, run);
+export function keptIn({ manifest, view, run }: Learner, round: number): Kept {
+  return maskOf(manifest.tensor_mask, view, round, run);
 }
 
 /** Measures records `from` … `from + count - 1` of a round. @returns their codes, NO_LOSS where a loss was unusable. */

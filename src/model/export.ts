@@ -30,6 +30,14 @@ export function trained(
   return { name, shape, dtype: 'F32', data };
 }
 
+/** A tensor that was not trained: the bytes of the base. */
+export const untrained = ({ name, dtype, shape }: StoredSpec, data: ExportTensor['data']): ExportTensor => ({
+  name,
+  dtype,
+  shape,
+  data,
+});
+
 /** Sets a key whose value is no object or list. All other text stays: re-encoding would turn 1.0 into 1. */
 function withKey(json: string, key: string, value: string): string {
   const entry = new RegExp(`("${key}"\\s*:\\s*)("[^"]*"|[\\w.+-]+)`);

@@ -10,7 +10,7 @@ import { block, MASK_STREAM } from './noise.ts';
 /** Whether a round perturbs and updates the tensor of this id. */
 export type Kept = (id: number) => boolean;
 
-/** What a run without a mask keeps. */
+/** What is kept where neither view nor mask limits it. */
 export const everything: Kept = () => true;
 
 /** Word `id` of the mask stream: the rank of a tensor among its likes in this round. */
@@ -22,10 +22,13 @@ function maskWord(id: number, round: number, run: number, words: Uint32Array): n
  * The mask of a round: the ceil(n · kept / of) of the n tensors whose words are the smallest, ties by id. An exact
  * number of them, since a coin for each would leave some rounds with none.
  *
- * @param mask of the manifest; undefined keeps everything. @param ids of the trained view, in any order.
+ * @param mask of the manifest; undefined keeps the whole view. @param ids of the trained view, in any order.
  */
 export function maskOf(mask: TensorMask | undefined, ids: readonly number[], round: number, run: number): Kept {
-  if (!mask) return everything;
+  if (!mask) {
+    const all = new Set(ids);
+    return (id) => all.has(id);
+  }
   const words = new Uint32Array(4);
   const drawn = ids.map((id) => ({ id, word: maskWord(id, round, run, words) }));
   drawn.sort((a, b) => a.word - b.word || a.id - b.id);

@@ -1,6 +1,8 @@
 /** A learner on a small model, with data in memory: what a replica is made of, without files. */
+
 import type { Dataset } from '../../src/data/dataset.ts';
 import type { Learner } from '../../src/method/onebyte.ts';
+import { viewOf } from '../../src/model/view.ts';
 import type { Direction, Manifest, Round, Task } from '../../src/nouns.ts';
 import { NO_LOSS } from '../../src/nouns.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
@@ -57,6 +59,7 @@ export async function smallLearner({
     manifest,
     run: 0x1234_5678,
     weights,
+    view: viewOf(model, 'full'),
     dataset,
     forward: createForward(model, weights, engine),
     task,

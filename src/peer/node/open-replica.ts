@@ -21,6 +21,7 @@ import { offloadedShelf } from '../../model/offloaded.ts';
 import { residentShelf } from '../../model/resident.ts';
 import type { Dims, Model } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
+import { viewOf } from '../../model/view.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
 import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
@@ -73,6 +74,7 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     return found;
   };
   const { model, checkpoint, tokenizer } = await openBase(manifest, path);
+  const view = viewOf(model, manifest.view);
   const dataset = await openData(spec, tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
@@ -82,6 +84,7 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     manifest,
     run: runWord(manifest),
     weights,
+    view,
     dataset,
     forward: createForward(model, weights, engine),
     task: manifest.task,
