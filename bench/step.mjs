@@ -40,11 +40,13 @@ const pairs = batchExamples(
   model.positions,
 );
 const plans = [...batches, ...pairs].flatMap((dims) =>
-  [{ kind: 'none' }, { kind: 'dense' }, { kind: 'sided', rank: 1 }].map((perturbation) => ({
-    dims,
-    head,
-    perturbation,
-  })),
+  [{ kind: 'none' }, { kind: 'dense' }, { kind: 'sided', rank: 1 }, { kind: 'sided', rank: 1, precision: 'int8' }].map(
+    (perturbation) => ({
+      dims,
+      head,
+      perturbation,
+    }),
+  ),
 );
 const weights = await weightsOf(model, plans);
 const engine = nodeEngine({ threads });
@@ -112,19 +114,19 @@ async function plainForward() {
 let round = 0;
 const gain = 1e-9;
 /** Measures and applies, as a round of one peer does. */
-function step(direction, probesOf) {
+function step(direction, probesOf, precision = 'f32') {
   return async () => {
     const at = round++;
-    const slopes = await spsa(measurement, direction, 1e-3, probesOf(at));
+    const slopes = await spsa({ ...measurement, precision }, direction, 1e-3, probesOf(at));
     const scale = initialScale([...slopes]);
     const codes = Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, 127));
     const header = { round: at, usable: codes.length, gain, scale, clip: 127 };
     await applyRound(weights, direction, 1, { header, segments: [{ slot: 0, from: 0, codes }] });
   };
 }
-const lowRank = step({ kind: 'lowrank', rank: 1, scale: 1 }, (at) =>
-  examples.map((example, sample) => ({ key: recordKey(1, at, sample), examples: [example] })),
-);
+const perSample = (at) => examples.map((example, sample) => ({ key: recordKey(1, at, sample), examples: [example] }));
+const lowRank = step({ kind: 'lowrank', rank: 1, scale: 1 }, perSample);
+const int8 = step({ kind: 'lowrank', rank: 1, scale: 1 }, perSample, 'int8');
 const dense = step({ kind: 'rademacher', rank: 1, scale: 1 }, (at) => [{ key: recordKey(1, at, 0), examples }]);
 
 const once = await plainForward();
@@ -136,6 +138,7 @@ const times = await interleaved(
     },
     'dense step, one direction': dense,
     'low-rank step, a direction a sample': lowRank,
+    'the same in int8': int8,
   },
   repetitions,
 );

@@ -54,6 +54,9 @@ export interface TensorMask {
   readonly of: number;
 }
 
+/** Of the products with weights while losses are measured: floats, or bytes (`Form` in model/stage.ts says which). */
+export type Precision = 'f32' | 'int8';
+
 /** The slot of directions that belong to the round and not to a peer (docs/NUMBERS.md 2). */
 export const SHARED_SLOT = 0xffff_fffe;
 
@@ -157,7 +160,11 @@ export interface Manifest {
     readonly eval_fraction: number;
   };
   readonly seed: number;
-  readonly forward_precision: 'f32';
+  /**
+   * The least precision that losses are measured in. A peer may measure in f32 in an int8 run: what it sends is a byte of
+   * the same slope. Int8 is for low-rank directions only, which stand beside the bytes; a dense one would be rounded away.
+   */
+  readonly forward_precision: Precision;
   /** Ed25519 public key of the coordinator: signs every record of the journal. */
   readonly coordinator: Hex;
 }

@@ -111,6 +111,11 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
   }
   if (run.direction !== 'lowrank' && run.rank !== 1)
     refuse('rank', `is for direction lowrank, not ${run.direction}; leave it out`);
+  if (run.direction !== 'lowrank' && run.forward_precision !== 'f32')
+    refuse(
+      'forward_precision',
+      `${run.forward_precision} is for direction lowrank, as rounding loses eps in ${run.direction} ones; take f32`,
+    );
   const mask = tensorMaskOf(run);
   if (mask && mask.kept >= mask.of) refuse('tensor_mask', 'keeps everything; take a part below 1, or leave it out');
   if (run.warmup_steps > run.max_steps) refuse('warmup_steps', `is more than max_steps, ${run.max_steps}; lower it`);

@@ -36,6 +36,7 @@ export interface RunFile {
   readonly reduction: 'mean' | 'sqrt' | 'sum';
   readonly per_device_train_batch_size: number;
   readonly gradient_accumulation_steps: number;
+  readonly forward_precision: 'f32' | 'int8';
   readonly seed: number;
 
   readonly output_dir: string;
@@ -77,6 +78,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
       'reduction',
       'per_device_train_batch_size',
       'gradient_accumulation_steps',
+      'forward_precision',
       'seed',
     ] as const),
   ],
@@ -147,6 +149,10 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .describe('The sum of N gradients is divided by N, by its square root, or not at all.'),
   per_device_train_batch_size: count(1).default(16).describe('Samples of a batch.'),
   gradient_accumulation_steps: count(1).default(1).describe('Batches of a peer in a round.'),
+  forward_precision: z
+    .enum(['f32', 'int8'])
+    .default('f32')
+    .describe('Losses are measured with weights as floats, or as bytes: faster, lowrank only, and eps must be larger.'),
   seed: z.int().min(0).max(U32).default(42).describe('Makes the run, its noise and its data order another one.'),
 
   output_dir: text().default('out').describe('Folder of the journal, checkpoints and the result.'),

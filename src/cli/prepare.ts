@@ -1,6 +1,7 @@
 /**
  * A configuration → the manifest of a run and the files it names: the model is found or fetched, everything is hashed,
- * and the byte scale is measured on the base.
+ * the
+ * byte scale is measured on the base, and so is whether the precision will do.
  *
  * @module
  */
@@ -16,6 +17,7 @@ import type { ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { directionOf, manifestTask, type RunConfig, recordsOf, tensorMaskOf } from './config.ts';
 import type { Output } from './output.ts';
+import { admitPrecision } from './precision.ts';
 
 /** Directions measured on the base to choose the first byte scale. */
 const CALIBRATION_PROBES = 16;
@@ -61,6 +63,7 @@ export async function draftManifest(
   const files: BlobRef[] = [];
   for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
+  const { forward_precision } = config;
   const tensor_mask = tensorMaskOf(config);
   return {
     paths,
@@ -78,7 +81,7 @@ export async function draftManifest(
       clip: CLIP,
       task: manifestTask(config),
       data: { train, ...(held ? { eval: held } : {}), eval_fraction },
-      forward_precision: 'f32',
+      forward_precision,
       coordinator,
     },
   };
@@ -87,14 +90,16 @@ export async function draftManifest(
 /** The name of a data file in the manifest, which takes no others: peers may write it to a disk of theirs. */
 const plainName = (path: string): string => basename(path).replaceAll(/[\p{Cc}\\:]/gu, '_');
 
-/** The manifest with a byte scale measured on the base. */
+/** The manifest with a byte scale measured on the base. @throws {Fault} PRECISION_LOW */
 export async function calibrated(
   { manifest, paths }: Prepared,
   machine: Pick<ReplicaSpec, 'threads' | 'offloadFolder'>,
 ): Promise<Manifest> {
   const replica = await threadedReplica({ manifest, paths, ...machine, maxEvalSamples: 1 });
   try {
-    return { ...manifest, initial_scale: initialScale(await replica.slopes(CALIBRATION_PROBES)) };
+    const scale = initialScale(await replica.slopes(CALIBRATION_PROBES));
+    await admitPrecision(manifest, replica.slopes);
+    return { ...manifest, initial_scale: scale };
   } finally {
     await replica.close();
   }

@@ -9,7 +9,7 @@
  * @module
  */
 import { batchExamples } from '../data/batch.ts';
-import type { Direction, DirectionKey, Example, Task } from '../nouns.ts';
+import type { Direction, DirectionKey, Example, Precision, Task } from '../nouns.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
 import { type Forward, headOf } from '../objective/forward.ts';
 import { sequenceLosses } from '../objective/loss.ts';
@@ -29,6 +29,8 @@ export interface Measurement {
   readonly choices: Int32Array;
   /** Longest sequence of the model. */
   readonly positions: number;
+  /** f32 if absent; int8 is for low-rank directions. */
+  readonly precision?: Precision;
 }
 
 /**
@@ -45,6 +47,8 @@ export async function spsa(
   kept: Kept = everything,
 ): Promise<Float64Array> {
   const pairs = direction.kind === 'lowrank' ? sided : dense;
+  if (direction.kind !== 'lowrank' && measurement.precision === 'int8')
+    throw new RangeError(`"precision" expected f32 with direction ${direction.kind}, got int8`);
   const delta = eps * direction.scale;
   const differences = await pairs(measurement, direction, delta, probes, kept);
   return differences.map((difference) => difference / (2 * eps));
@@ -66,7 +70,7 @@ async function sided(
   const keys = batches.map(({ members }) =>
     Array.from({ length: members.length / 2 }, (_, pair) => samples[members[2 * pair]! >> 1]!.key),
   );
-  const perturbation: Perturbation = { kind: 'sided', rank, delta, keys, kept };
+  const perturbation: Perturbation = { kind: 'sided', rank, delta, keys, kept, precision: m.precision ?? 'f32' };
   const [outputs] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
   const differences = new Float64Array(samples.length);
   for (const [i, batch] of batches.entries()) {

@@ -28,7 +28,7 @@ const path = z
 
 const blob = z.strictObject({ path, bytes: z.int().min(0), sha256: hash });
 
-const schema: z.ZodType<Manifest> = z.strictObject({
+const keys: z.ZodType<Manifest> = z.strictObject({
   format: z.literal(1),
   numbers: z.literal(1),
   base: z.strictObject({ name: z.string(), files: z.array(blob).min(1) }),
@@ -64,8 +64,13 @@ const schema: z.ZodType<Manifest> = z.strictObject({
   ]),
   data: z.strictObject({ train: blob, eval: blob.exactOptional(), eval_fraction: nonNegative.lt(1) }),
   seed: z.int().min(0),
-  forward_precision: z.literal('f32'),
+  forward_precision: z.enum(['f32', 'int8']),
   coordinator: hash,
+});
+
+const schema = keys.refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
+  path: ['forward_precision'],
+  error: 'expected f32 with a dense direction, which bytes would round away',
 });
 
 /** The manifest, or in one line why it is none. */

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Graph } from '../nouns.ts';
+import type { Graph, Precision } from '../nouns.ts';
 
 export interface Dims {
   /** S: sequences in a call. */
@@ -26,7 +26,7 @@ export interface Dims {
  * bytes (`Kernels.quantiseRows`) and activations are rounded on the way; sides and everything else stay f32.
  */
 export type Form = ({ readonly kind: 'plain' } | { readonly kind: 'sided'; readonly rank: number }) & {
-  readonly precision?: 'f32' | 'int8';
+  readonly precision?: Precision;
 };
 
 /**

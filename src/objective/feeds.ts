@@ -1,6 +1,6 @@
 /**
  * Weights → inputs of a program. Every probe passes here: dense ones as perturbed copies in scratch, low-rank ones as
- * factors beside the product. The master weights are read, never written.
+ * factors beside the product, with weights as floats or as bytes. The master weights are read, never written.
  *
  * @module
  */
@@ -10,10 +10,23 @@ import type { Access, Binding, Dims, Stage } from '../model/stage.ts';
 import type { Page, Tensor } from '../model/weights.ts';
 import type { Batch, DirectionKey } from '../nouns.ts';
 import { isMatrix, U_STREAM, V_STREAM } from '../numeric/noise.ts';
-import { asInts, padded } from '../numeric/scratch.ts';
-import { type Dense, lanesOf, type Perturbation, type PerturbationKind, type Sided } from './perturbation.ts';
+import { asInts, floatsOf, padded } from '../numeric/scratch.ts';
+import {
+  type Dense,
+  lanesOf,
+  type Perturbation,
+  type PerturbationKind,
+  precisionOf,
+  type Sided,
+} from './perturbation.ts';
 
-export type Feeds = Record<string, Float32Array>;
+export type Feeds = Record<string, Float32Array | Int8Array>;
+
+/** Whether a program multiplies with what it reads so, hence takes bytes in int8. */
+const isMultiplied = (access: Access): boolean =>
+  access.as === 'matrix' || access.as === 'piece' || (access.as === 'rows' && access.of === 'choices');
+
+const asBytes = (access: Access, p: PerturbationKind): boolean => isMultiplied(access) && precisionOf(p) === 'int8';
 
 type RowAccess = Access & { readonly as: 'rows' };
 
@@ -76,15 +89,22 @@ export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: Direc
     if (p.kind === 'dense') {
       const pair = lanes.map((lane) => (lane[input] = scratch.take(count)));
       perturbed(tensor, page, p, key!, first, pair);
-    } else {
-      kernels.materialise(
-        tensor.q.subarray(first, first + count),
-        tensor.exponent,
-        (lanes[0]![input] = scratch.take(count)),
-      );
+      continue;
     }
+    const q = tensor.q.subarray(first, first + count);
+    if (asBytes(access, p)) Object.assign(lanes[0]!, bytesOf(input, q, tensor, page));
+    else kernels.materialise(q, tensor.exponent, (lanes[0]![input] = scratch.take(count)));
   }
   return lanes;
+}
+
+/** Rows q of a tensor as bytes, with the scale of each. */
+function bytesOf(input: string, q: Int32Array, { shape, exponent }: Tensor, { kernels, scratch }: Page): Feeds {
+  const columns = width(shape);
+  const out = scratch.bytes(q.length);
+  const scale = scratch.take(q.length / columns);
+  kernels.quantiseRows(q, columns, exponent, out, scale);
+  return { [input]: out, [`${input}.scale`]: scale };
 }
 
 /** Feeds of a stage that depend on the batch, once a lane: rows, and the sides of low-rank directions. */
@@ -102,9 +122,10 @@ export function batchFeeds(
     const { access, input } = binding;
     if (access.as === 'rows') {
       const rows = rowsOf(access, batch, choices);
-      const gathered =
-        p.kind === 'dense' ? perturbedRows(tensor, rows, page, p, keys[0]!) : [plainRows(tensor, rows, page)];
-      for (const [i, lane] of lanes.entries()) lane[input] = gathered[i]!;
+      if (p.kind === 'dense') {
+        const gathered = perturbedRows(tensor, rows, page, p, keys[0]!);
+        for (const [i, lane] of lanes.entries()) lane[input] = gathered[i]!;
+      } else Object.assign(lanes[0]!, plainRows(input, tensor, rows, page, asBytes(access, p)));
     }
     if (p.kind === 'sided') Object.assign(lanes[0]!, sides(binding, tensor, page, p, keys, batch, choices));
   }
@@ -112,13 +133,14 @@ export function batchFeeds(
 }
 
 /** Rows straight from the masters. */
-function plainRows(tensor: Tensor, rows: Int32Array, { kernels, scratch }: Page): Float32Array {
+function plainRows(input: string, tensor: Tensor, rows: Int32Array, page: Page, bytes: boolean): Feeds {
   const w = width(tensor.shape);
-  const out = scratch.take(rows.length * w);
+  const out = page.scratch.take(rows.length * w);
   const fixed = asInts(out); // fixed point first, made floats where it lies
   copyRows(tensor.q, rows, w, fixed);
-  kernels.materialise(fixed, tensor.exponent, out);
-  return out;
+  if (bytes) return bytesOf(input, fixed, tensor, page);
+  page.kernels.materialise(fixed, tensor.exponent, out);
+  return { [input]: out };
 }
 
 /** Rows of both perturbed copies. */
@@ -201,6 +223,9 @@ function uLength(access: Access, shape: readonly number[], dims: Dims, choices: 
   return access.of === 'choices' ? choices : dims.tokens;
 }
 
+/** Floats of scratch that `bytesOf` takes. */
+const bytesScratch = (count: number, columns: number): number => floatsOf(count) + padded(count / columns);
+
 /** Floats of scratch that a stage takes for one batch, `stageFeeds` and `batchFeeds` together. */
 export function stageScratch(
   stage: Stage,
@@ -217,13 +242,15 @@ export function stageScratch(
   for (const { tensor, access } of stage.bindings) {
     const shape = shapeOf(tensor);
     const whole = span(access, shape);
-    if (whole && !(p.kind === 'sided' && access.as === 'vector')) floats += lanes * padded(whole.count);
+    if (whole === undefined || (p.kind === 'sided' && access.as === 'vector')) continue;
+    floats += asBytes(access, p) ? bytesScratch(whole.count, width(shape)) : lanes * padded(whole.count);
   }
   for (const { tensor, access } of stage.bindings) {
     const shape = shapeOf(tensor);
     const wide = shape[1] ?? 0;
     const rows = access.as === 'rows' ? rowCount(access, dims, choices) : 0;
     floats += lanes * padded(rows * wide);
+    if (rows > 0 && asBytes(access, p)) floats += bytesScratch(rows * wide, wide);
     if (p.kind === 'dense' && access.as === 'rows' && asTable(rows, shape))
       most = Math.max(most, floats + lanes * padded(size(shape)));
     if (p.kind !== 'sided') continue;

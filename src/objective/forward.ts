@@ -8,8 +8,8 @@ import type { Dims, Form, Head, Model, Stage } from '../model/stage.ts';
 import type { Page, Weights } from '../model/weights.ts';
 import type { Batch, DirectionKey, Task } from '../nouns.ts';
 import type { Engine, TypedArray } from '../ports.ts';
-import { batchFeeds, stageFeeds, stageScratch } from './feeds.ts';
-import { formOf, lanesOf, type Perturbation, type PerturbationKind } from './perturbation.ts';
+import { batchFeeds, type Feeds, stageFeeds, stageScratch } from './feeds.ts';
+import { formOf, lanesOf, type Perturbation, type PerturbationKind, precisionOf } from './perturbation.ts';
 import { programStore } from './programs.ts';
 import { headOutput, type Scores } from './scores.ts';
 
@@ -100,7 +100,7 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
     form: Form,
     batch: Batch,
     choices: Int32Array,
-    shared: readonly Record<string, Float32Array>[],
+    shared: readonly Feeds[],
     keys: readonly DirectionKey[],
     own: (lane: number) => Io,
   ): Promise<void> {
@@ -133,7 +133,7 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
       for (const x of lanes.flat()) if (x) pool.give(x);
       lanes = next;
     };
-    for (const stage of stages.slice(0, split)) await pass(stage, halves, UNMOVED);
+    for (const stage of stages.slice(0, split)) await pass(stage, halves, { kind: 'none', precision: precisionOf(p) });
     lanes = parted(lanes, p, halves);
     for (const stage of stages.slice(split)) await pass(stage, batches, p);
     return lanes;
@@ -200,8 +200,6 @@ interface Io {
   readonly feeds: Readonly<Record<string, TypedArray>>;
   readonly outputs: Readonly<Record<string, TypedArray>>;
 }
-
-const UNMOVED: Perturbation = { kind: 'none' };
 
 /** Batches `from` … `to - 1` share the making of a stage's weights. */
 type Run = readonly [from: number, to: number, key: DirectionKey | undefined];

@@ -22,7 +22,7 @@ export interface Programs {
 const MOST = 96;
 
 const shapeOf = ({ sequences, tokens, scored }: Dims, form: Form): string =>
-  `${sequences}x${tokens}x${scored} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
+  `${sequences}x${tokens}x${scored} ${form.precision ?? 'f32'} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
 
 export function programStore(engine: Engine): Programs {
   /** Least recently used first. */

@@ -16,7 +16,10 @@ import type { Crypto } from '../ports.ts';
 import type { Replica } from './replica.ts';
 import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
 
-/** Held-out loss (mean over samples) and, for a choice, accuracy of the weights as they are. */
+/**
+ * Held-out loss (mean over samples) and, for a choice, accuracy of the weights as they are: in f32, whatever a run
+ * measures with, so that the figures of runs compare.
+ */
 export async function evaluate(
   { forward, task, choices, positions }: Learner,
   examples: readonly Example[],

@@ -145,6 +145,11 @@ describe('run files', () => {
       `${BASE}rank: 2\ndirection: binomial\n`,
       'run.yaml:3: rank: is for direction lowrank, not binomial; leave it out',
     ],
+    [
+      'bytes of dense directions',
+      `${BASE}direction: rademacher\nforward_precision: int8\n`,
+      'run.yaml:4: forward_precision: int8 is for direction lowrank, as rounding loses eps in rademacher ones; take f32',
+    ],
     ['a mask as a number', `${BASE}tensor_mask: 0.25\n`, 'run.yaml:3: tensor_mask: takes text such as 1/4, got 0.25'],
     [
       'a mask of everything',

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BUILT, quillFlags, run } from './built.ts';
 
+const INT8 = ['--forward_precision', 'int8'];
+
 describe.skipIf(!BUILT)('train (npm run build makes the command)', () => {
   let home = '';
   let server: Server;
@@ -52,6 +54,18 @@ describe.skipIf(!BUILT)('train (npm run build makes the command)', () => {
     ['a folder that is a file', () => ['--output_dir', at('file')], 'OUTPUT_EXISTS', /file is a file/],
     ['a folder below a file', () => ['--output_dir', at('file/deeper')], 'FILE_REFUSED', /is no path here/],
     ['a port that is taken', () => ['--port', port()], 'CONFIG_INVALID', /port/],
+    [
+      'bytes of dense directions',
+      () => [...INT8, '--direction', 'rademacher'],
+      'CONFIG_INVALID',
+      /--forward_precision/,
+    ],
+    [
+      'bytes at an eps they drown',
+      () => [...INT8, '--eps', '1e-4'],
+      'PRECISION_LOW',
+      /raise eps to 0\.0\d+, or take f32$/,
+    ],
     ['no such key', () => ['--learningrate', '1'], 'CONFIG_INVALID', /did you mean "--learning_rate"/],
   ])('%s', (_, more, code, message) => {
     const before = readdirSync(home, { recursive: true }).sort();

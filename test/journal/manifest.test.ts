@@ -25,6 +25,12 @@ describe('the manifest', () => {
     expect(new TextDecoder().decode(encodeManifest(MANIFEST))).not.toContain('mask');
   });
 
+  test('may ask for bytes where directions are low-rank', () => {
+    const direction = { kind: 'lowrank', rank: 2, scale: Math.SQRT1_2 } as const;
+    const int8: Manifest = { ...MANIFEST, direction, forward_precision: 'int8' };
+    expect(decodeManifest(encodeManifest(int8))).toEqual({ manifest: int8 });
+  });
+
   test.each([
     ['missing', { seed: null }, /^seed: /],
     ['unknown', { sed: 1 }, /Unrecognized key: "sed"/],
@@ -38,6 +44,12 @@ describe('the manifest', () => {
     ['a mask that keeps all', { tensor_mask: { kept: 4, of: 4 } }, /^tensor_mask: /],
     ['a mask that keeps nothing', { tensor_mask: { kept: 0, of: 4 } }, /^tensor_mask\.kept: /],
     ['a mask of too many parts', { tensor_mask: { kept: 1, of: 2 ** 20 + 1 } }, /^tensor_mask\.of: /],
+    ['of a precision that is none', { forward_precision: 'f16' }, /^forward_precision: /],
+    [
+      'bytes where a direction is dense',
+      { forward_precision: 'int8', direction: { kind: 'binomial', rank: 1, scale: 0.5 } },
+      /^forward_precision: expected f32 with a dense direction/,
+    ],
     ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
     ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],
     ['everything held out', { data: { ...MANIFEST.data, eval_fraction: 1 } }, /^data\.eval_fraction: /],

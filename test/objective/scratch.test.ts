@@ -4,7 +4,7 @@ import { interpreter } from '../../src/graph/interpreter.ts';
 import type { Weights } from '../../src/model/weights.ts';
 import { everything } from '../../src/numeric/mask.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
-import { ALIGN, padded, scratchOf } from '../../src/numeric/scratch.ts';
+import { ALIGN, floatsOf, padded, scratchOf } from '../../src/numeric/scratch.ts';
 import { createForward, headOf, scratchLength } from '../../src/objective/forward.ts';
 import type { Perturbation } from '../../src/objective/perturbation.ts';
 import { CHOICE, CHOICES, FIXTURES, fixture, key, LM, promptOf, windowOf } from './models.ts';
@@ -15,6 +15,8 @@ const PERTURBATIONS: readonly Perturbation[] = [
   { kind: 'dense', noise: 'binomial', rank: 1, delta: 0.01, keys: [key(0)], kept },
   { kind: 'sided', rank: 1, delta: 0.01, keys: [[key(0)]], kept },
   { kind: 'sided', rank: 3, delta: 0.01, keys: [[key(0)]], kept },
+  { kind: 'none', precision: 'int8' },
+  { kind: 'sided', rank: 2, delta: 0.01, keys: [[key(0)]], kept, precision: 'int8' },
 ];
 const TASKS = [
   [LM, [windowOf(1, 64, 5)]],
@@ -58,6 +60,20 @@ test('scratch is handed out aligned, side by side, and again after a release', (
   scratch.release(mark);
   expect(scratch.take(7).byteOffset).toBe(second.byteOffset);
   expect(() => scratch.take(40)).toThrow(RangeError);
+});
+
+test('bytes are lent of the same memory, as many floats as they need and no more', () => {
+  const scratch = scratchOf(referenceKernels(), 16);
+  const before = scratch.take(1);
+  const bytes = scratch.bytes(17);
+  expect([bytes.length, bytes.buffer === before.buffer]).toEqual([17, true]);
+  const after = scratch.take(4);
+  expect(bytes.byteOffset - before.byteOffset).toBe(4 * padded(1));
+  expect(after.byteOffset - bytes.byteOffset).toBe(4 * floatsOf(17));
+  expect(floatsOf(17)).toBe(8);
+  bytes.fill(-1);
+  expect([before[0], ...after]).toEqual([0, 0, 0, 0, 0]);
+  expect(() => scratch.bytes(1)).toThrow('scratch holds 16 floats, 20 were asked for');
 });
 
 test('after a run that broke off, scratch is whole again', async () => {

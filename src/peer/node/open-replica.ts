@@ -23,10 +23,11 @@ import type { Dims, Model } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
 import { viewOf } from '../../model/view.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
-import type { BlobRef, Example, Hex, Manifest } from '../../nouns.ts';
+import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
+import type { PerturbationKind } from '../../objective/perturbation.ts';
 import type { Engine } from '../../ports.ts';
 import { type Generation, generate, longestText } from '../generate.ts';
 import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
@@ -48,10 +49,13 @@ export interface ReplicaSpec {
   readonly evalData?: BlobRef | undefined;
 }
 
+/** How far apart two losses are measured, and with what. */
+export type Measuring = Pick<Manifest, 'eps' | 'forward_precision'>;
+
 /** What more the tools of one machine ask of a replica. */
 export interface NodeReplica extends Replica {
-  /** Slopes of `count` directions that no round uses, to calibrate the byte scale of a new run. */
-  slopes(count: number): Promise<readonly number[]>;
+  /** Slopes of `count` directions that no round uses, to calibrate a new run. @param measuring the manifest's, if absent. */
+  slopes(count: number, measuring?: Measuring): Promise<readonly number[]>;
   generate(prompt: string, options: Generation): Promise<string>;
   /** Weights of one tensor as f32, row-major. */
   tensor(name: string): Promise<Float32Array>;
@@ -86,11 +90,12 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     task: manifest.task,
     choices: dataset.choices,
     positions: model.positions,
+    precision: manifest.forward_precision,
   };
   const turn = inTurn();
   return {
     ...localReplica(learner, held, nodeCrypto, turn),
-    slopes: (count) => turn(async () => [...(await calibrate(learner, count))]),
+    slopes: (count, measuring = manifest) => turn(async () => [...(await calibrate(learner, count, measuring))]),
     generate: (prompt, options) => turn(() => generate(learner.forward, model, tokenizer, prompt, options)),
     tensor: (name) => turn(() => materialised(weights, name)),
   };
@@ -144,7 +149,7 @@ async function openBase(manifest: Manifest, path: (file: BlobRef) => string) {
 
 /** One call of every shape that training, evaluation and generation may make. */
 function plansOf(
-  { task, direction: { kind, rank } }: Manifest,
+  { task, direction: { kind, rank }, forward_precision }: Manifest,
   model: Model,
   train: readonly Example[],
   held: readonly Example[],
@@ -156,17 +161,25 @@ function plansOf(
     const batches = batchExamples([...lengths.values()], model.positions);
     return batches.map(({ tokens, scored }) => ({ sequences: sequencesFor(tokens), tokens, scored }));
   };
-  const probe = kind === 'lowrank' ? ({ kind: 'sided', rank } as const) : ({ kind: 'dense' } as const);
+  // What is measured in int8 is compared with f32 before a run begins, and judged in f32 always.
+  const precisions: readonly Precision[] = forward_precision === 'f32' ? ['f32'] : ['f32', forward_precision];
+  const probes = precisions.map((precision): PerturbationKind => {
+    return kind === 'lowrank' ? { kind: 'sided', rank, precision } : { kind: 'dense' };
+  });
   const none = { kind: 'none' } as const;
   const longest = { sequences: 1, tokens: longestText(model), scored: 1 };
   return [
-    ...shapes(train).map((dims): Plan => ({ dims, head, perturbation: probe })),
+    ...shapes(train).flatMap((dims) => probes.map((perturbation): Plan => ({ dims, head, perturbation }))),
     ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: none })),
     { dims: longest, head: { kind: 'logits' }, perturbation: none },
   ];
 }
 
-const calibrate = (learner: Learner, count: number): Promise<Float64Array> => {
+const calibrate = (
+  learner: Learner,
+  count: number,
+  { eps, forward_precision: precision }: Measuring,
+): Promise<Float64Array> => {
   const { manifest, dataset, run } = learner;
   const probes = Array.from({ length: count }, (_, sample) => ({
     key: recordKey(run, CALIBRATION_ROUND, sample),
@@ -175,7 +188,7 @@ const calibrate = (learner: Learner, count: number): Promise<Float64Array> => {
       (_, k) => dataset.train[(sample * manifest.samples_per_record + k) % dataset.train.length]!,
     ),
   }));
-  return spsa(learner, manifest.direction, manifest.eps, probes, keptIn(learner, CALIBRATION_ROUND));
+  return spsa({ ...learner, precision }, manifest.direction, eps, probes, keptIn(learner, CALIBRATION_ROUND));
 };
 
 /** As `Kernels.materialise`, out of their memory. */

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodeEngine } from '../../../src/engine/node.ts';
+import { relativeNoise } from '../../../src/estimator/noise.ts';
 import type { Direction } from '../../../src/nouns.ts';
 import { initialScale } from '../../../src/numeric/scale.ts';
 import { blobRef } from '../../../src/peer/node/blobs.ts';
@@ -37,6 +38,39 @@ describe('calibration', () => {
     expect(await replica.slopes(16), 'measuring again gives the same').toEqual(slopes);
     expect(manifest.records_per_round).toBe(8);
     await replica.close();
+  });
+});
+
+describe('a run that measures with bytes', () => {
+  const noiseOf = async (eps: number) => {
+    const { manifest } = await quill();
+    const { replica } = await opened({ manifest: { ...manifest, eps, forward_precision: 'int8' } });
+    const own = await replica.slopes(16);
+    const exact = await replica.slopes(16, { eps, forward_precision: 'f32' });
+    expect(own, 'without being told, in the precision and at the eps of the manifest').toEqual(
+      await replica.slopes(16, { eps, forward_precision: 'int8' }),
+    );
+    const codes = await replica.measure({ round: 0, scale: initialScale(own), clip: 127 }, 0, 16);
+    const held = await replica.evaluate();
+    await replica.close();
+    return { noise: relativeNoise(own, exact), codes, held };
+  };
+
+  test('slopes are near those of f32 at eps 1e-2, bytes differ, and evaluations are those of f32', async () => {
+    const { noise, codes, held } = await noiseOf(1e-2);
+    expect(noise).toBeLessThan(0.15);
+    expect(noise).toBeGreaterThan(1e-3);
+    const { manifest, replica } = await opened();
+    const floats = await opened({ manifest: { ...manifest, eps: 1e-2 } });
+    const header = { round: 0, scale: initialScale(await floats.replica.slopes(16)), clip: 127 };
+    expect(await floats.replica.measure(header, 0, 16)).not.toEqual(codes);
+    expect(held).toEqual(await replica.evaluate());
+    await replica.close();
+    await floats.replica.close();
+  });
+
+  test('at eps 1e-4 there is more noise than slope', async () => {
+    expect((await noiseOf(1e-4)).noise).toBeGreaterThan(1);
   });
 });
 

@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { nodeEngine } from '../../../src/engine/node.ts';
 import { Fault } from '../../../src/faults.ts';
 import { memorySource } from '../../../src/model/source.ts';
+import { equalBytes } from '../../../src/numeric/bytes.ts';
 import { initialScale } from '../../../src/numeric/scale.ts';
 import { openReplica } from '../../../src/peer/node/open-replica.ts';
 import { threadedReplica } from '../../../src/peer/node/replica-thread.ts';
@@ -64,11 +65,8 @@ describe.skipIf(!built)('a replica in a worker thread (npm run build makes its s
       code: 'BLOB_MISMATCH',
     });
     await there.restore(1, moved, root);
-    expect([there.round(), await there.root(), await snapshotOf(there)]).toEqual([
-      1,
-      root,
-      await moved.read(0, moved.size),
-    ]);
+    expect([there.round(), await there.root()]).toEqual([1, root]);
+    expect(equalBytes(await snapshotOf(there), await moved.read(0, moved.size))).toBe(true);
     const fault = new Fault('FILE_REFUSED', 'the disk is full');
     await expect(there.snapshot(() => Promise.reject(fault))).rejects.toMatchObject({ code: 'FILE_REFUSED' });
     expect(await there.root()).toEqual(root);
