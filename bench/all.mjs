@@ -9,35 +9,41 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUILD, flagsOf, root, sections } from './harness.mjs';
 
-/** In the order of the page. Name → flags of the short form. */
+/** In the order of the page. Name → flags of each short run. */
 const SHORT = {
-  step: [],
-  peers: ['--batches', '16x64,1x64', '--repetitions', '2'],
-  apply: ['--records', '1,4,16,64,256,1024', '--limit', '10'],
-  memory: [],
-  round: [],
-  replay: ['--records', '50000'],
-  quality: ['--trials', '0', '--seeds', '1', '--points', '10'],
+  step: [
+    ['--repetitions', '7'],
+    ['--sequences', '1', '--repetitions', '21'],
+    ['--shape', 'stories260k', '--threads', '1', '--repetitions', '101'],
+    ['--shape', 'llama-135m', '--repetitions', '3'],
+    ['--sequences', '8', '--tokens', '512', '--repetitions', '2'],
+  ],
+  peers: [['--batches', '16x64,1x64', '--repetitions', '3']],
+  quality: [['--trials', '0', '--seeds', '1', '--points', '10']],
+  apply: [['--records', '1,4,16,64,256,1024', '--limit', '10']],
+  replay: [['--repetitions', '1']],
+  memory: [[]],
+  offload: [['--steps', '1']],
+  plan: [[]],
+  round: [[]],
 };
 
 const PAGE = join(root, 'docs/PERFORMANCE.md');
-const fileOf = (name) => join(BUILD, `${name}.json`);
+const fileOf = (name, run) => join(BUILD, `${name}-${run}.json`);
 
 /** A bench whose data or programs are not here says so itself; the others go on. @returns whether it was made. */
 function make(name) {
-  console.error(`bench:${name}`);
-  const argv = [join(root, 'bench', `${name}.mjs`), ...SHORT[name], '--json'];
-  try {
-    const text = execFileSync(process.execPath, argv, {
-      cwd: root,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    writeFileSync(fileOf(name), text);
-    return true;
-  } catch {
-    return false;
-  }
+  return SHORT[name].every((flags, run) => {
+    console.error(`bench:${name} ${flags.join(' ')}`);
+    const argv = [join(root, 'bench', `${name}.mjs`), ...flags, '--json'];
+    try {
+      const stdio = ['ignore', 'pipe', 'inherit'];
+      writeFileSync(fileOf(name, run), execFileSync(process.execPath, argv, { cwd: root, encoding: 'utf8', stdio }));
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 const INTRODUCTION = `# Performance
@@ -46,13 +52,12 @@ What Murmur costs, measured by its own commands. This page is made by \`npm run 
 makes it; variants of a table were run in turn in one go, so that ratios hold although the machine may change its pace. Figures are medians,
 with the lowest and the highest in brackets. [bench/README.md](../bench/README.md) says what each bench does and takes.`;
 
-/** One bench on the page. */
-const chapter = (found) =>
+/** One bench on the page, all its runs. */
+const chapter = (runs) =>
   [
-    `## ${found.question.replace(/\.$/, '')}`,
-    `\`\`\`sh\n${found.command}\n\`\`\``,
-    `${found.machine}.`,
-    sections(found),
+    `## ${runs[0].question.replace(/\.$/, '')}`,
+    `${runs[0].machine}.`,
+    ...runs.map((found) => `\`\`\`sh\n${found.command}\n\`\`\`\n\n${sections(found)}`),
   ].join('\n\n');
 
 const { only } = flagsOf({ only: '' });
@@ -61,8 +66,10 @@ const unknown = names.find((name) => !Object.hasOwn(SHORT, name));
 if (unknown !== undefined) throw new RangeError(`--only expected ${Object.keys(SHORT).join(', ')}, got ${unknown}`);
 mkdirSync(BUILD, { recursive: true });
 const failed = names.filter((name) => !make(name));
-const kept = Object.keys(SHORT).filter((name) => existsSync(fileOf(name)));
-const chapters = kept.map((name) => chapter(JSON.parse(readFileSync(fileOf(name), 'utf8'))));
+const kept = Object.keys(SHORT).map((name) => SHORT[name].map((_, run) => fileOf(name, run)).filter(existsSync));
+const chapters = kept
+  .filter((files) => files.length > 0)
+  .map((files) => chapter(files.map((file) => JSON.parse(readFileSync(file, 'utf8')))));
 writeFileSync(PAGE, `${[INTRODUCTION, ...chapters].join('\n\n')}\n`);
 if (failed.length > 0) {
   console.error(`not made: ${failed.join(', ')}`);
