@@ -77,12 +77,13 @@ async function variantsOf(sequences, tokens) {
   }
   const flags = { model, data: sampleText(), block_size: tokens, per_device_train_batch_size: sequences };
   const replicas = [];
-  for (const [name, direction] of [
-    ['dense, a direction a batch', 'rademacher'],
-    ['low-rank, a direction a sample', 'lowrank'],
+  for (const [name, own] of [
+    ['fp32 step, dense, a direction a batch', { direction: 'rademacher' }],
+    ['fp32 step, low-rank, a direction a sample', { direction: 'lowrank' }],
+    ['int8 step, low-rank, a direction a sample', { direction: 'lowrank', forward_precision: 'int8', eps: 1e-2 }],
   ]) {
-    const replica = await loneReplica({ ...flags, direction }, { threads, maxEvalSamples: 1 });
-    variants[`Murmur fp32 step, ${name}`] = timed(replica.step);
+    const replica = await loneReplica({ ...flags, ...own }, { threads, maxEvalSamples: 1 });
+    variants[`Murmur ${name}`] = timed(replica.step);
     replicas.push(replica);
   }
   return { variants, close: () => Promise.all(replicas.map((replica) => replica.close())) };
@@ -107,7 +108,7 @@ async function tableOf(batch) {
     rows: Object.entries(times).map(([name, each]) => ({
       '': name,
       ms: spread(each),
-      [`over "${base}"`]: spread(each.map((ms, i) => ms / times[base][i])),
+      [`times as fast as "${base}"`]: spread(each.map((ms, i) => times[base][i] / ms)),
     })),
   };
 }
