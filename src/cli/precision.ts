@@ -20,7 +20,10 @@ import { Fault } from '../faults.ts';
 import type { Manifest } from '../nouns.ts';
 import type { NodeReplica } from '../peer/node/open-replica.ts';
 
-/** Directions measured in both precisions: tells the relative noise to about an eighth of itself. */
+/**
+ * Directions measured in both precisions. They tell the relative noise to about a fifth of itself: near the border, one
+ * run is taken and another, whose directions are its own, is not.
+ */
 const PROBES = 32;
 
 /**
