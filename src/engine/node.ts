@@ -29,6 +29,9 @@ const options = ({ threads, device = 'cpu' }: NodeEngineOptions): ort.InferenceS
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
   executionMode: 'sequential',
+  // With a pattern, a session's second run takes one block for everything and keeps the pieces of its first run as well:
+  // twice the working set, for nothing that could be measured.
+  enableMemPattern: false,
   logSeverityLevel: 4, // what it would log at 3 it also throws, and then it is a Fault
   // Every session has its own threads, which by default spin after a run and starve the next session's: alternating
   // programs then run ten times slower.
