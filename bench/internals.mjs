@@ -16,8 +16,10 @@ import { headerOf } from '../dist/optimizer/header.js';
 import { extend } from '../dist/peer/ledger.js';
 import { nodeCrypto } from '../dist/peer/node/crypto.js';
 import { openReplica } from '../dist/peer/node/open-replica.js';
+import { threadedReplica } from '../dist/peer/node/replica-thread.js';
 import { JOURNAL_FILE, rememberPaths } from '../dist/peer/node/run-folder.js';
 import { openFileStore } from '../dist/peer/node/store.js';
+import { CHUNK } from '../dist/peer/participant.js';
 import { elements, modelNamed, weightGenerator } from './models.mjs';
 
 const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i);
@@ -81,6 +83,31 @@ export async function loneReplica(flags, options) {
       ),
     close: () => replica.close(),
   };
+}
+
+/**
+ * Three steps of a replica in a worker, as `murmur join` has it.
+ * @returns seconds of the last one, measuring and applying; `records`: of one peer.
+ */
+export async function workerSteps(flags, threads) {
+  const { manifest, paths } = await draft({ learning_rate: 1e-6, ...flags });
+  const replica = await threadedReplica({ manifest, paths, threads });
+  const scale = initialScale([100]);
+  const header = (usable) => headerOf(manifest, { scale }, replica.round(), usable);
+  let seconds = 0;
+  for (let i = 0; i < 3; i++) {
+    const began = performance.now();
+    const codes = [];
+    while (codes.length < manifest.records_per_round) {
+      const count = Math.min(CHUNK, manifest.records_per_round - codes.length);
+      codes.push(...(await replica.measure(header(0), codes.length, count)));
+    }
+    await replica.apply([
+      { header: header(codes.length), segments: [{ slot: 0, from: 0, codes: Int8Array.from(codes) }] },
+    ]);
+    seconds = (performance.now() - began) / 1000;
+  }
+  return { seconds, close: () => replica.close() };
 }
 
 /** Slopes of unit size, bell-shaped. */

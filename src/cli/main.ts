@@ -27,6 +27,10 @@ export const VERBS: Readonly<Record<string, Entry>> = {
     summary: 'Fine-tune a model, alone or as the host of a run; prints a join link.',
     load: () => import('./train.ts'),
   },
+  plan: {
+    summary: 'Memory, time and bytes that a run will take on this machine.',
+    load: () => import('./plan.ts'),
+  },
   join: { summary: 'Take part in a run.', load: () => import('./join.ts') },
   eval: { summary: 'Held-out loss and accuracy of a run, after any round.', load: () => import('./eval.ts') },
   generate: { summary: 'Continue a text with the weights of a run.', load: () => import('./generate.ts') },

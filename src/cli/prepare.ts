@@ -9,7 +9,7 @@ import { homedir } from 'node:os';
 import { basename } from 'node:path';
 import { Fault } from '../faults.ts';
 import { canonicalJson } from '../journal/canonical.ts';
-import { cacheFolder, resolveModel } from '../model/node/resolve.ts';
+import { cacheFolder, type ModelFiles, type ResolveOptions, resolveModel } from '../model/node/resolve.ts';
 import type { BlobRef, Manifest } from '../nouns.ts';
 import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
@@ -51,44 +51,83 @@ export async function draftManifest(
   // The data before the model: a path that is wrong shows before gigabytes are fetched.
   const train = await add(config.data, plainName(config.data));
   const held = config.eval_data === undefined ? undefined : await add(config.eval_data, plainName(config.eval_data));
-  const model = await resolveModel(config.model, {
+  const model = await modelFilesOf(config, output, env);
+  const files: BlobRef[] = [];
+  for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
+  const data = { train, ...(held ? { eval: held } : {}) };
+  return { paths, manifest: manifestOf(config, coordinator, { name: model.name, files }, data) };
+}
+
+const NETWORK: Pick<ResolveOptions, 'fetch' | 'sleep'> = {
+  fetch: globalThis.fetch,
+  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};
+
+/** The files of the model that a configuration names, if they are on this machine. @throws {Fault} FILE_MISSING */
+export async function cachedModelFiles(
+  config: RunConfig,
+  output: Output,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<ModelFiles> {
+  // The resolver falls back to its cache when nothing answers; not answering is what neither call does here.
+  const refuse = async (): Promise<never> => {
+    throw new Fault('DOWNLOAD_FAILED', `${config.model}: nothing is fetched to plan`);
+  };
+  return modelFilesOf(config, output, env, { fetch: refuse, sleep: refuse }).catch((error) => {
+    if (!(error instanceof Fault && error.code === 'DOWNLOAD_FAILED')) throw error;
+    throw new Fault('FILE_MISSING', `${config.model} was not fetched yet; name a folder that holds the model`, {
+      cause: error,
+    });
+  });
+}
+
+/** The files of the model that a configuration names, fetched if they must be. */
+const modelFilesOf = (
+  { model, revision, hub_token }: RunConfig,
+  output: Output,
+  env: Readonly<Record<string, string | undefined>>,
+  network: Pick<ResolveOptions, 'fetch' | 'sleep'> = NETWORK,
+): Promise<ModelFiles> =>
+  resolveModel(model, {
     cache: cacheOf(env),
-    revision: config.revision,
-    token: config.hub_token,
-    fetch: globalThis.fetch,
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    revision,
+    token: hub_token,
+    ...network,
     progress: ({ file, bytes, total }) =>
       output.progress({ task: `downloading ${file}`, done: bytes, total, unit: 'B' }),
   });
-  const files: BlobRef[] = [];
-  for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
+
+/** A manifest from its parts. Its byte scale is 1. */
+export function manifestOf(
+  config: RunConfig,
+  coordinator: string,
+  base: Manifest['base'],
+  data: Omit<Manifest['data'], 'eval_fraction'>,
+): Manifest {
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
   const { forward_precision } = config;
   const tensor_mask = tensorMaskOf(config);
   return {
-    paths,
-    manifest: {
-      format: 1,
-      numbers: 1,
-      base: { name: model.name, files },
-      view: config.last_blocks === undefined ? 'full' : { last_blocks: config.last_blocks },
-      method: 'onebyte',
-      direction: directionOf(config),
-      ...(tensor_mask ? { tensor_mask } : {}),
-      ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
-      ...recordsOf(config),
-      initial_scale: 1,
-      clip: CLIP,
-      task: manifestTask(config),
-      data: { train, ...(held ? { eval: held } : {}), eval_fraction },
-      forward_precision,
-      coordinator,
-    },
+    format: 1,
+    numbers: 1,
+    base,
+    view: config.last_blocks === undefined ? 'full' : { last_blocks: config.last_blocks },
+    method: 'onebyte',
+    direction: directionOf(config),
+    ...(tensor_mask ? { tensor_mask } : {}),
+    ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
+    ...recordsOf(config),
+    initial_scale: 1,
+    clip: CLIP,
+    task: manifestTask(config),
+    data: { ...data, eval_fraction },
+    forward_precision,
+    coordinator,
   };
 }
 
 /** The name of a data file in the manifest, which takes no others: peers may write it to a disk of theirs. */
-const plainName = (path: string): string => basename(path).replaceAll(/[\p{Cc}\\:]/gu, '_');
+export const plainName = (path: string): string => basename(path).replaceAll(/[\p{Cc}\\:]/gu, '_');
 
 /** The manifest with a byte scale measured on the base. @throws {Fault} PRECISION_LOW */
 export async function calibrated(

@@ -32,10 +32,14 @@ the link it prints. A run that was interrupted goes on when the same command is 
 
 export const flags: typeof runFile = runFile;
 
+/** Threads of each peer. One process for each local peer and one for the host: they share the cores. */
+export const threadsOf = ({ threads, peers, workers }: RunConfig): number =>
+  threads ?? Math.max(workers ?? 1, Math.floor(availableParallelism() / Math.max(1, peers)));
+
 /** @throws {Fault} FILE_MISSING, CONFIG_INVALID */
-async function configOf({ words, flags: given }: Argv, env: Io['env']): Promise<RunConfig> {
+export async function configOf(verb: string, { words, flags: given }: Argv, env: Io['env']): Promise<RunConfig> {
   const [name, ...more] = words;
-  if (more.length > 0) throw new Fault('CONFIG_INVALID', `train: takes one run file, got ${words.length} words`);
+  if (more.length > 0) throw new Fault('CONFIG_INVALID', `${verb}: takes one run file, got ${words.length} words`);
   if (name === undefined) return loadConfig(undefined, given, env).config;
   const text = await readFile(name, 'utf8').catch((cause) => {
     throw new Fault('FILE_MISSING', `${name} cannot be read; check the path of the run file`, { cause });
@@ -45,12 +49,10 @@ async function configOf({ words, flags: given }: Argv, env: Io['env']): Promise<
 
 export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output, env } = io;
-  const config = await configOf(argv, env);
+  const config = await configOf('train', argv, env);
   const { output_dir: folder, peers, offload_folder: offloadFolder } = config;
   const began = performance.now();
-  // One process for each local peer and one for the host: they share the cores.
-  const share = Math.max(1, Math.floor(availableParallelism() / Math.max(1, peers)));
-  const threads = config.threads ?? Math.max(share, config.workers ?? 1);
+  const threads = threadsOf(config);
 
   const begun = await storedManifest(folder);
   const key = join(folder, KEY_FILE);

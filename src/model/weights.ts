@@ -80,7 +80,7 @@ export function pagesOf({ tensors, blocks }: Pick<Model, 'tensors' | 'blocks'>):
 }
 
 /** Elements of a base that are read at once. */
-const READ = 2 ** 22;
+export const READ: number = 2 ** 22;
 
 /**
  * Fixes the weights of a base checkpoint.

@@ -54,6 +54,18 @@ export function scratchLength(model: Model, plans: readonly Plan[]): number {
 
 /** Batches that share one making of a stage's weights. */
 const GROUP = 16;
+
+/** Floats of activations that a call on `batches` batches keeps: see `runGroup`, which takes and gives back as many. */
+export function activationFloats(
+  { hidden }: Pick<Model, 'hidden'>,
+  { dims, perturbation }: Plan,
+  batches: number,
+): number {
+  const { sequences, tokens, scored } = dims;
+  // Input and output of the stage at hand; the scored rows take the place of one of them where they are as many.
+  const rows = 2 * tokens + (scored === tokens ? 0 : scored);
+  return lanesOf(perturbation) * Math.min(batches, GROUP) * sequences * rows * hidden;
+}
 const NO_CHOICES = new Int32Array(0);
 
 /** Activations of the batches of a group, in one or two lanes. Lanes that have not parted yet are one. */

@@ -21,7 +21,7 @@ import { Inbox, Refusal } from './inbox.ts';
 import type { Replica } from './replica.ts';
 
 /** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
-const CHUNK = 16;
+export const CHUNK = 16;
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
 const SEND_BY = 0.75;
 /** A round that follows a commit is opened within this, if it is for this peer. */

@@ -12,8 +12,8 @@ import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
 import { keptIn, type Learner } from '../../method/onebyte.ts';
-import { openCheckpoint } from '../../model/checkpoint.ts';
-import { readConfig } from '../../model/config.ts';
+import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
+import { type ModelConfig, readConfig } from '../../model/config.ts';
 import { modelOf } from '../../model/model.ts';
 import { fileSource } from '../../model/node/files.ts';
 import { pageFile } from '../../model/node/page-file.ts';
@@ -73,7 +73,10 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
       throw new Fault('FILE_MISSING', `${name} of the base is not on this machine; name its folder with --model`);
     return found;
   };
-  const { model, checkpoint, tokenizer } = await openBase(manifest, path);
+  const { files } = manifest.base;
+  const { model, checkpoint, tokenizer } = await openBase(new Set(files.map((file) => file.path)), (name) =>
+    path(files.find((file) => file.path === name)!),
+  );
   const view = viewOf(model, manifest.view);
   const dataset = await openData(spec, tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
@@ -130,26 +133,34 @@ async function openData(
   return buildDataset(manifest.task, data, bytes, tokenizer, positions);
 }
 
-async function openBase(manifest: Manifest, path: (file: BlobRef) => string) {
-  const { files } = manifest.base;
+export interface Base {
+  readonly config: ModelConfig;
+  readonly model: Model;
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * A base, but for its weights: they are read when they are asked for.
+ * @param names of its files. @param path where one of them lies on this machine.
+ */
+export async function openBase(names: ReadonlySet<string>, path: (name: string) => string): Promise<Base> {
   const text = async (name: string): Promise<string> => {
-    const file = files.find((f) => f.path === name);
-    if (!file) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
-    return readFile(path(file), 'utf8');
+    if (!names.has(name)) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
+    return readFile(path(name), 'utf8');
   };
-  const shards = files.filter((file) => file.path.endsWith('.safetensors'));
-  const checkpoint = await openCheckpoint(await Promise.all(shards.map((file) => fileSource(path(file)))));
-  const model = modelOf(readConfig(await text('config.json')), checkpoint.tensors);
-  const settings = files.some((file) => file.path === 'tokenizer_config.json')
-    ? await text('tokenizer_config.json')
-    : '{}';
-  const tokenizer: Tokenizer = openTokenizer(await text('tokenizer.json'), settings, model);
-  return { model, checkpoint, tokenizer };
+  const shards = [...names].filter((name) => name.endsWith('.safetensors'));
+  const checkpoint = await openCheckpoint(await Promise.all(shards.map((name) => fileSource(path(name)))));
+  const config = readConfig(await text('config.json'));
+  const model = modelOf(config, checkpoint.tensors);
+  const settings = names.has('tokenizer_config.json') ? await text('tokenizer_config.json') : '{}';
+  const tokenizer = openTokenizer(await text('tokenizer.json'), settings, model);
+  return { config, model, checkpoint, tokenizer };
 }
 
 /** One call of every shape that training, evaluation and generation may make. */
-function plansOf(
-  { task, direction: { kind, rank }, forward_precision }: Manifest,
+export function plansOf(
+  { task, direction: { kind, rank }, forward_precision }: Pick<Manifest, 'task' | 'direction' | 'forward_precision'>,
   model: Model,
   train: readonly Example[],
   held: readonly Example[],
