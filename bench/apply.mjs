@@ -103,7 +103,7 @@ report(given, {
       title: `Applying, ${shape}, ${(weights / 1e6).toFixed(1)} M weights, one thread, median of ${repetitions} (lowest to highest)`,
       rows,
       notes: [
-        `Coefficients up to ${coefficient}: one 16-bit digit, as those of a usual step. Rounds that would take longer than ${limit} s are left out.`,
+        `Coefficients up to ${coefficient}, as those of a usual step; their size makes no difference. Rounds that would take longer than ${limit} s are left out.`,
       ],
     },
     {
