@@ -16,9 +16,11 @@ import { headerOf } from '../dist/optimizer/header.js';
 import { extend } from '../dist/peer/ledger.js';
 import { nodeCrypto } from '../dist/peer/node/crypto.js';
 import { openReplica } from '../dist/peer/node/open-replica.js';
+import { openPool } from '../dist/peer/node/pool-replica.js';
 import { threadedReplica } from '../dist/peer/node/replica-thread.js';
 import { JOURNAL_FILE, rememberPaths } from '../dist/peer/node/run-folder.js';
 import { openFileStore } from '../dist/peer/node/store.js';
+import { systemClock } from '../dist/peer/node/system.js';
 import { CHUNK } from '../dist/peer/participant.js';
 import { elements, modelNamed, weightGenerator } from './models.mjs';
 
@@ -53,12 +55,19 @@ export async function applyKernels(shape) {
 }
 
 /**
- * A replica of a model folder in this thread, as a peer opens it, as the only peer of a run.
- * @param flags of `murmur train`. @param options `threads`, `maxEvalSamples`.
+ * A replica of a model folder, as a peer opens it, as the only peer of a run: in this thread, or with `workers` in so
+ * many threads, which share the others out.
+ * @param flags of `murmur train`. @param options `threads`, `maxEvalSamples`, `offloadFolder`, `workers`.
  */
-export async function loneReplica(flags, options) {
+export async function loneReplica(flags, { workers, ...options }) {
   const { manifest, paths } = await draft({ learning_rate: 1e-6, ...flags });
-  const replica = await openReplica({ manifest, paths, ...options }, nodeEngine({ threads: options.threads }));
+  const { threads, ...spec } = options;
+  const replica = workers
+    ? await openPool(
+        { manifest, paths, ...spec },
+        { cores: threads, workers, clock: systemClock, onArranged: () => undefined },
+      )
+    : await openReplica({ manifest, paths, ...options }, nodeEngine({ threads }));
   const headerAt = (scale, usable) => headerOf(manifest, { scale }, replica.round(), usable);
   const commit = (scale, codes) =>
     replica.apply([{ header: headerAt(scale, codes.length), segments: [{ slot: 0, from: 0, codes }] }]);

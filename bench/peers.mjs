@@ -66,6 +66,8 @@ const children = {};
 for (const [name, env] of Object.entries(ALLOCATORS)) children[name] = await torch(env);
 const model = await syntheticFolder(shape);
 
+const INT8 = { direction: 'lowrank', forward_precision: 'int8', eps: 1e-2 };
+
 /** Name of a row → what gives the ms of one step. */
 async function variantsOf(sequences, tokens) {
   const asked = { sequences, tokens };
@@ -77,12 +79,19 @@ async function variantsOf(sequences, tokens) {
   }
   const flags = { model, data: sampleText(), block_size: tokens, per_device_train_batch_size: sequences };
   const replicas = [];
-  for (const [name, own] of [
+  for (const [name, own, workers] of [
     ['fp32 step, dense, a direction a batch', { direction: 'rademacher' }],
     ['fp32 step, low-rank, a direction a sample', { direction: 'lowrank' }],
-    ['int8 step, low-rank, a direction a sample', { direction: 'lowrank', forward_precision: 'int8', eps: 1e-2 }],
+    ['int8 step, low-rank, a direction a sample', INT8],
+    // Records are shared out: with a few there is nothing to share.
+    ...(sequences < 2 * threads
+      ? []
+      : [
+          [`fp32 step, low-rank, ${threads} workers`, { direction: 'lowrank' }, threads],
+          [`int8 step, low-rank, ${threads} workers`, INT8, threads],
+        ]),
   ]) {
-    const replica = await loneReplica({ ...flags, ...own }, { threads, maxEvalSamples: 1 });
+    const replica = await loneReplica({ ...flags, ...own }, { threads, workers, maxEvalSamples: 1 });
     variants[`Murmur ${name}`] = timed(replica.step);
     replicas.push(replica);
   }

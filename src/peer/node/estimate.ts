@@ -1,7 +1,7 @@
 /**
  * The time of a training step on this machine, before the weights are there: the step itself, on a model of one block
- * and one piece of the head with random weights, then with another block, then with another piece. What these add is
- * what every further one adds.
+ * and one piece of the head with random weights, then with more blocks, then with more pieces. What these add is what
+ * every further one adds.
  *
  * @module
  */
@@ -40,8 +40,10 @@ export interface StepTime {
   readonly apply: number;
 }
 
-/** Repetitions: the first compiles, and of the rest the median counts. */
-const TIMES = 3;
+/** Repetitions: one more compiles. Of the others the quickest counts, since whatever else the machine does adds time. */
+const TIMES = 5;
+/** Blocks and pieces of the head that are added to one, to see what they take: their time is a difference of two. */
+const MORE = 2;
 /** Seconds after which no repetition begins. */
 const PATIENCE = 6;
 
@@ -49,7 +51,7 @@ const PATIENCE = 6;
 const SLOPE = 100;
 const CODE = 30;
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+const repeated = <T>(list: readonly T[]): T[] => Array.from({ length: 1 + MORE }, () => list).flat();
 
 /** One block, and the first rows of embedding and head. */
 function excerpt(config: ModelConfig, model: Model): Model {
@@ -89,8 +91,8 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   const { manifest, model, records } = spec;
   const call = Math.min(CHUNK, records);
   const small = excerpt(spec.config, model);
-  const deep: Model = { ...small, blocks: [...small.blocks, ...small.blocks] };
-  const wide: Model = { ...small, head: (kind) => [...small.head(kind), ...small.head(kind)] };
+  const deep: Model = { ...small, blocks: repeated(small.blocks) };
+  const wide: Model = { ...small, head: (kind) => repeated(small.head(kind)) };
   const floats = scratchLength(small, spec.plans);
   const make = (lengths: readonly number[]) => wasmKernels({ bytes: wasmBytes(lengths) });
   const weights = await fixWeights(small, await residentShelf(pagesOf(small), floats, make), async (_, first, count) =>
@@ -141,9 +143,9 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   for (const { forward } of learners) await forward.release();
   await weights.close();
 
-  const [one, deeper, wider] = measured.map(median) as [number, number, number];
-  const block = Math.max(0, deeper - one);
-  const piece = Math.max(0, wider - one);
+  const [one, deeper, wider] = measured.map((times) => Math.min(...times)) as [number, number, number];
+  const block = Math.max(0, deeper - one) / MORE;
+  const piece = Math.max(0, wider - one) / MORE;
   const pieces = manifest.task.kind === 'lm' ? model.vocabulary / small.vocabulary : 1;
   const moved = mask ? mask.kept / mask.of : 1;
   const blocks = model.blocks.length;
@@ -151,7 +153,7 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   const still = manifest.view === 'full' ? 0 : blocks - manifest.view.last_blocks;
   return {
     measure: (records / call) * (one + (blocks - 1 - still / 2) * block + (pieces - 1) * piece),
-    apply: median(apply) * moved * (elements(model) / elements(small)),
+    apply: Math.min(...apply) * moved * (elements(model) / elements(small)),
   };
 }
 
