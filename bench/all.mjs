@@ -19,7 +19,13 @@ const SHORT = {
     ['--sequences', '8', '--tokens', '512', '--repetitions', '2'],
   ],
   peers: [['--batches', '16x64,1x64', '--repetitions', '3']],
-  quality: [['--trials', '0', '--seeds', '1', '--points', '10']],
+  quality: [
+    ['--trials', '0', '--seeds', '1', '--points', '10'],
+    [
+      ...['--trials', '0', '--seeds', '1', '--points', '8', '--target', '3.7'],
+      ...['--rates', '1e-3,1e-4', '--max_steps', '240,7000'],
+    ],
+  ],
   apply: [['--records', '1,4,16,64,256,1024', '--limit', '10']],
   replay: [['--repetitions', '1']],
   memory: [[]],

@@ -34,7 +34,7 @@ export const flags: typeof runFile = runFile;
  * A thread of its own for the replica, sockets, and what the collector has not collected yet: what `npm run bench:plan`
  * found beyond the rest, on quill and on a model of the shape of OPT-125M alike.
  */
-const PROCESS = 65e6;
+const PROCESS = 60e6;
 
 const unread = (path: string): BlobRef => ({ path: plainName(path), bytes: 0, sha256: '' });
 
