@@ -27,6 +27,7 @@ const standard = {
   samples: 256,
   points: 20,
   batch: [64, 16],
+  rates: [1e-3, 2e-4],
   max_steps: [160, 1600],
 };
 const given = flagsOf(standard);

@@ -43,6 +43,9 @@ export async function evaluate(
   return metrics;
 }
 
+/** Records owed to the weights at most: enough to be added in one pass, a few megabytes. */
+const MOST_OWED = 16_384;
+
 /** One call at a time, in order; a call that failed does not stop the next. */
 export type InTurn = <T>(call: () => T | Promise<T>) => Promise<T>;
 
@@ -70,6 +73,16 @@ export function localReplica(
 ): LocalReplica {
   const { weights } = learner;
   let rounds = 0;
+  let owed = 0;
+
+  /** A replay looks at nothing for a long time, and what is owed takes memory. */
+  async function payDebts(records: number): Promise<void> {
+    owed += records;
+    if (owed <= MOST_OWED) return;
+    while (await weights.settleOne());
+    owed = 0;
+  }
+
   return {
     round: () => rounds,
     apply: (committed) =>
@@ -79,6 +92,7 @@ export function localReplica(
             throw new Fault('JOURNAL_ORDER', `round ${round.header.round} cannot follow ${rounds} rounds`);
           await applyCommitted(learner, round);
           rounds++;
+          await payDebts(round.header.usable);
         }
       }),
     measure: (header, from, count) =>

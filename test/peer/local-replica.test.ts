@@ -134,6 +134,17 @@ describe('order', () => {
   });
 });
 
+test('rounds are owed until somebody looks, but never more than fits into memory', async () => {
+  const { learner, replica, manifest } = await replicaOf({ kernels: await smallKernels() });
+  const round = (records: number) => committed(manifest, replica.round(), new Int8Array(records).fill(5));
+  const before = await integersOf(learner.weights);
+  await replica.apply([round(100)]);
+  expect(await replica.settleOne()).toBe(true);
+  await replica.apply([round(16_384)]);
+  expect(await replica.settleOne()).toBe(false);
+  expect(await integersOf(learner.weights)).not.toEqual(before);
+});
+
 describe('snapshots', () => {
   test('a snapshot restores weights and round; the two go on alike', async () => {
     const made = await replicaOf();
