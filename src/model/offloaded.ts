@@ -10,9 +10,7 @@ import { scratchOf } from '../numeric/scratch.ts';
 import type { PageFile } from '../ports.ts';
 import type { MakeKernels } from './resident.ts';
 import type { TensorSpec } from './stage.ts';
-import type { Held, Shelf } from './weights.ts';
-
-const elements = (page: readonly TensorSpec[]): number => page.reduce((sum, { shape }) => sum + size(shape), 0);
+import { elementsOf, type Held, type Shelf } from './weights.ts';
 
 const SLOTS = 2;
 
@@ -37,7 +35,7 @@ export async function offloadedShelf(
   file: PageFile,
 ): Promise<Shelf> {
   const [first = [], ...blocks] = pages;
-  const lengths = [elements(first), ...blocks.map(elements)];
+  const lengths = [elementsOf(first), ...blocks.map(elementsOf)];
   const room = Math.max(0, ...lengths.slice(1));
   const pinned = first.map(({ shape }) => size(shape));
   const kernels = await make([...pinned, ...Array.from({ length: SLOTS }, () => room), scratch]);

@@ -8,7 +8,7 @@ import { size } from '../graph/shape.ts';
 import type { Kernels } from '../numeric/kernels.ts';
 import { type Scratch, scratchOf } from '../numeric/scratch.ts';
 import type { TensorSpec } from './stage.ts';
-import type { Held, Shelf } from './weights.ts';
+import { elementsOf, type Held, type Shelf } from './weights.ts';
 
 /** Kernels with room for arrays of these lengths. @throws {Fault} TOO_LARGE */
 export type MakeKernels = (lengths: readonly number[]) => Promise<Kernels>;
@@ -16,14 +16,12 @@ export type MakeKernels = (lengths: readonly number[]) => Promise<Kernels>;
 /** Elements that one memory takes at most: 4 GiB, less what the kernels keep for themselves. */
 export const MEMORY_ELEMENTS: number = (2 ** 32 - 2 ** 23) / 4;
 
-const elements = (page: readonly TensorSpec[]): number => page.reduce((sum, { shape }) => sum + size(shape), 0);
-
 /** Neighbouring pages that share a memory, as many as fit. A page too large for one gets one, which refuses it. */
 export function sharing(pages: readonly (readonly TensorSpec[])[], scratch: number, most: number): number[][] {
   const memories: number[][] = [];
   let left = -1;
   for (const [i, page] of pages.entries()) {
-    const length = elements(page);
+    const length = elementsOf(page);
     if (length > left) {
       memories.push([]);
       left = most - scratch;

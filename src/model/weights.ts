@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { size } from '../graph/shape.ts';
 import type { DirectionKind } from '../nouns.ts';
 import { exponentFor, MAX_BASE_Q, magnitudeOf, quantise } from '../numeric/fixed.ts';
 import type { Kernels, Term } from '../numeric/kernels.ts';
@@ -78,6 +79,10 @@ export function pagesOf({ tensors, blocks }: Pick<Model, 'tensors' | 'blocks'>):
   for (const spec of tensors) pages[home.get(spec.name) ?? 0]!.push(spec);
   return pages;
 }
+
+/** Elements of these tensors together. */
+export const elementsOf = (tensors: readonly TensorSpec[]): number =>
+  tensors.reduce((sum, { shape }) => sum + size(shape), 0);
 
 /** Elements of a base that are read at once. */
 export const READ: number = 2 ** 22;

@@ -7,7 +7,7 @@
 import { Fault } from '../faults.ts';
 import { size } from '../graph/shape.ts';
 import type { ByteSource } from '../model/source.ts';
-import type { Fixed, Weights } from '../model/weights.ts';
+import { elementsOf, type Fixed, type Weights } from '../model/weights.ts';
 import { LEAF_ELEMENTS, leafHashes, rootOf } from '../numeric/merkle.ts';
 import type { Crypto } from '../ports.ts';
 
@@ -34,9 +34,6 @@ function* piecesOf(tensors: readonly Fixed[]): Iterable<Piece> {
     }
   }
 }
-
-export const snapshotBytes = (tensors: readonly Fixed[]): number =>
-  tensors.reduce((sum, { shape }) => sum + 4 * size(shape), 0);
 
 export async function writeSnapshot(
   { tensors, visit }: Weights,
@@ -65,7 +62,7 @@ export async function snapshotRoot(
   tensors: readonly Fixed[],
   { sha256 }: Crypto,
 ): Promise<Uint8Array> {
-  const bytes = snapshotBytes(tensors);
+  const bytes = 4 * elementsOf(tensors);
   if (snapshot.size !== bytes)
     throw new Fault('BLOB_MISMATCH', `the snapshot holds ${snapshot.size} bytes, the weights are ${bytes}`);
   const leaves: Uint8Array[] = [];

@@ -7,14 +7,13 @@
  */
 import { batchExamples } from '../../data/batch.ts';
 import { sampleIndices } from '../../data/order.ts';
-import { size } from '../../graph/shape.ts';
 import { applyCommitted, type Learner, measureRecords } from '../../method/onebyte.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { PIECE } from '../../model/head.ts';
 import { modelOf } from '../../model/model.ts';
 import { residentShelf } from '../../model/resident.ts';
 import type { Model, Stage } from '../../model/stage.ts';
-import { fixWeights, pagesOf } from '../../model/weights.ts';
+import { elementsOf, fixWeights, pagesOf } from '../../model/weights.ts';
 import type { Example, Manifest } from '../../nouns.ts';
 import { initialScale, scaleState } from '../../numeric/scale.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
@@ -153,11 +152,9 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   const still = manifest.view === 'full' ? 0 : blocks - manifest.view.last_blocks;
   return {
     measure: (records / call) * (one + (blocks - 1 - still / 2) * block + (pieces - 1) * piece),
-    apply: Math.min(...apply) * moved * (elements(model) / elements(small)),
+    apply: Math.min(...apply) * moved * (elementsOf(model.tensors) / elementsOf(small.tensors)),
   };
 }
-
-const elements = ({ tensors }: Model): number => tensors.reduce((sum, { shape }) => sum + size(shape), 0);
 
 /** Batches that a call of a peer is given: samples of one shape together, or each record by itself. */
 export function batchesOf({ manifest, train, model, records }: Omit<StepSpec, 'config' | 'plans' | 'choices'>): number {
