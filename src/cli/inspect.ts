@@ -39,16 +39,15 @@ const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const { records: list } = flagsOf(own, argv);
   const { manifest, records, ledger, bytes } = await openRun(oneRun('inspect', argv));
-  const { base, data, direction, task, view, tensor_mask: mask, ...scalars } = manifest;
-  const rows = Object.entries(scalars).map(([key, value]) => [key, String(value)]);
+  const { base, data, ...rest } = manifest;
+  const rows = Object.entries(rest).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
   output.table('Manifest', [
     ['key', 'value'],
     ['base', `${base.name} (${base.files.map(({ path }) => path).join(', ')})`],
     ['data', data.train.path],
-    ['task', JSON.stringify(task)],
-    ['direction', JSON.stringify(direction)],
-    ['view', view === 'full' ? view : `the last ${view.last_blocks} blocks`],
-    ...(mask ? [['tensor_mask', `${mask.kept}/${mask.of}`]] : []),
     ...rows,
   ]);
   const rounds = roundsOf(records.map(({ entry }) => entry));

@@ -18,6 +18,7 @@ const boundBy = (stages: readonly Stage[]): string[] =>
  */
 export function viewOf(model: Model, view: Manifest['view']): readonly number[] {
   if (view === 'full') return model.tensors.map(({ id }) => id);
+  if (!('last_blocks' in view)) throw new Fault('MODEL_UNSUPPORTED', `view ${JSON.stringify(view)} is not implemented`);
   const { last_blocks: count } = view;
   const { blocks } = model;
   if (count > blocks.length)

@@ -36,7 +36,7 @@ export interface Plan {
 
 /** The head that scores a task. */
 export const headOf = (task: Task): Head =>
-  task.kind === 'lm' ? { kind: 'lm' } : { kind: 'choice', choices: task.labels.length };
+  task.kind === 'choice' ? { kind: 'choice', choices: task.labels.length } : { kind: 'lm' };
 
 /** Floats of scratch that the largest of the planned calls takes. */
 export function scratchLength(model: Model, plans: readonly Plan[]): number {
