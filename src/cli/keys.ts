@@ -64,6 +64,7 @@ export interface RunFile {
   readonly eval_steps: number | undefined;
   readonly save_steps: number | undefined;
   readonly logging_steps: number;
+  readonly guard: boolean;
   readonly host: string;
   readonly port: number;
   readonly code: string | undefined;
@@ -105,7 +106,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ] as const),
   ],
   run: [
-    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
+    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard'] as const),
     ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
@@ -231,6 +232,10 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   eval_steps: count(1).optional().describe('Rounds between evaluations. Default: a twentieth of max_steps.'),
   save_steps: count(1).optional().describe('Rounds between checkpoints. Default: only at the end.'),
   logging_steps: count(1).default(1).describe('Rounds between lines of progress.'),
+  guard: z
+    .boolean()
+    .default(true)
+    .describe('Stop a run whose held-out loss climbs far above the base, or does not move.'),
   host: text().default('127.0.0.1').describe('Address to listen on. 0.0.0.0 lets other machines in.'),
   port: z.int().min(0).max(65_535).default(0).describe('Port to listen on; 0 takes a free one.'),
   code: text().optional().describe('Join code that peers must show. Default: a random one.'),

@@ -86,6 +86,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       minPeers: config.min_peers,
       evalSteps: config.eval_steps,
       saveSteps: config.save_steps,
+      guarded: config.guard,
       maxEvalSamples: config.max_eval_samples,
       onEvent: (event) => report.hear(event),
     });

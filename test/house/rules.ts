@@ -32,6 +32,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web': /^engine\/web/,
   '@huggingface/tokenizers': /^model\//,
   'csv-parse': /^data\//,
+  'd3-scale': /^cli\//,
   ws: /^peer\//,
   yaml: /^cli\//,
   zod: /^(journal|cli|model)\//,

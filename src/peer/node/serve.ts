@@ -22,7 +22,7 @@ import { systemClock, systemEntropy } from './system.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
 export interface ServeOptions
-  extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'secret' | 'joinCode' | 'onEvent'> {
+  extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'guarded' | 'secret' | 'joinCode' | 'onEvent'> {
   /** `output_dir`. */
   readonly folder: string;
   /** The run to begin, or the one that the folder's journal must hold. Its byte scale is taken from the journal. */
