@@ -176,10 +176,27 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   relu: (_, [x]) => x!.data.map((v) => Math.max(v, 0)),
   tanh: (_, [x]) => x!.data.map(Math.tanh),
   erf: (_, [x]) => x!.data.map(erf),
+  exp: (_, [x]) => x!.data.map(Math.exp),
+  step: (_, [x]) => x!.data.map((v) => (v > 0 ? 1 : 0)),
+  rsqrt: (_, [x]) => x!.data.map((v) => 1 / Math.sqrt(v)),
   softmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row)).map(Math.exp)),
   logSoftmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row))),
   rmsNorm: ({ epsilon }, x) => rows(x, (row) => rmsNorm(row, epsilon)),
   layerNorm: ({ epsilon }, x) => rows(x, (row) => rmsNorm(minus(row, mean(row)), epsilon)),
+  sum: ({ axes }, [x], shape) => {
+    // Summed axes last: what is summed is then a row.
+    const kept = shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
+    const perm = [...kept, ...axes];
+    const strides = stridesOf(x!.shape);
+    const turned = perm.map((axis) => x!.shape[axis]!);
+    const data = view(
+      x!.data,
+      turned,
+      perm.map((axis) => strides[axis]!),
+    );
+    const flat = { shape: [size(shape), data.length / size(shape)], data };
+    return rows([flat], (row) => Float64Array.of(row.reduce((a, b) => a + b, 0)), 1);
+  },
   reshape: (_, [x]) => x!.data,
   transpose: ({ perm }, [x], shape) => {
     const strides = stridesOf(x!.shape);
@@ -218,6 +235,13 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
     const out = like(x!.data, size(shape));
     checked(index!.data, width, 'pick').forEach((column, i) => {
       out[i] = x!.data[i * width + column]!;
+    });
+    return out;
+  },
+  oneHot: ({ depth }, [index], shape) => {
+    const out = new Float32Array(size(shape));
+    checked(index!.data, depth, 'oneHot').forEach((column, i) => {
+      out[i * depth + column] = 1;
     });
     return out;
   },

@@ -37,6 +37,8 @@ interface Instance {
   readonly inputs: readonly { readonly shape: Shape; readonly dtype?: Dtype }[];
   /** Indices stay below it. */
   readonly limit?: number;
+  /** Numbers from 1/2 up. */
+  readonly positive?: boolean;
   /** Where results are large. */
   readonly tolerance?: number;
 }
@@ -74,10 +76,18 @@ const INSTANCES: { readonly [K in Op['op']]: fc.Arbitrary<Instance> } = {
   relu: unary({ op: 'relu' }),
   tanh: unary({ op: 'tanh' }),
   erf: unary({ op: 'erf' }),
+  exp: unary({ op: 'exp' }),
+  step: unary({ op: 'step' }),
+  rsqrt: shape(1, 3).map((s): Instance => ({ op: { op: 'rsqrt' }, inputs: [{ shape: s }], positive: true })),
   softmax: unary({ op: 'softmax' }),
   logSoftmax: unary({ op: 'logSoftmax' }),
   rmsNorm: unary({ op: 'rmsNorm', epsilon: 1e-2 }),
   layerNorm: unary({ op: 'layerNorm', epsilon: 1e-2 }),
+  sum: shape(1, 4).chain((s) =>
+    fc
+      .shuffledSubarray([...s.keys()], { minLength: 1 })
+      .map((axes) => ({ op: { op: 'sum', axes }, inputs: [{ shape: s }], tolerance: 7 ** 4 * 1e-6 })),
+  ),
   reshape: shape(1, 4).map((s) => ({ op: { op: 'reshape', shape: [...s].reverse() }, inputs: [{ shape: s }] })),
   transpose: shape(1, 4).chain((s) =>
     fc
@@ -109,6 +119,11 @@ const INSTANCES: { readonly [K in Op['op']]: fc.Arbitrary<Instance> } = {
     inputs: [{ shape: [n, v] }, { shape: [n], dtype: 'i32' }],
     limit: v,
   })),
+  oneHot: fc.tuple(dim, dim).map(([n, depth]) => ({
+    op: { op: 'oneHot', depth },
+    inputs: [{ shape: [n], dtype: 'i32' }],
+    limit: depth,
+  })),
 };
 
 // Sums of at most 19 products below 4, roundings of 2^-24 each: 1e-5 is generous for one op, and tight enough that a
@@ -117,9 +132,10 @@ test.each(Object.entries(INSTANCES))(
   'ONNX Runtime and the interpreter agree on %s of any shape, within rounding',
   async (_, instance) => {
     await fc.assert(
-      fc.asyncProperty(instance, fc.nat(), async ({ op, inputs, limit, tolerance = 1e-5 }, seed) => {
+      fc.asyncProperty(instance, fc.nat(), async ({ op, inputs, limit, positive, tolerance = 1e-5 }, seed) => {
         const graph = single(op, inputs);
         const feeds = feed(graph, seed, limit ?? 1);
+        if (positive) feeds['a'] = feeds['a']!.map((x) => 0.5 + Math.abs(x));
         const [got, expected] = await Promise.all([engine, interpreter].map((e) => evaluate(e, graph, feeds)));
         expectClose(got!.y!, expected!.y!, tolerance, JSON.stringify({ op, inputs }));
       }),
@@ -139,6 +155,10 @@ const STEPS: readonly ((g: GraphBuilder, x: Value, y: Value, rows: Value) => Val
   (g, x) => g.relu(x),
   (g, x) => g.tanh(x),
   (g, x) => g.erf(x),
+  (g, x) => g.exp(g.tanh(x)),
+  (g, x) => g.rsqrt(g.exp(g.tanh(x))),
+  (g, x, y) => g.add(y, g.mul(g.sum(x, [1]), g.scalar(0.25))),
+  (g, x, y, rows) => g.mul(y, g.oneHot(rows, x.shape[1]!)),
   (g, x) => g.softmax(x),
   (g, x) => g.logSoftmax(x),
   (g, x) => g.rmsNorm(x, 0.1),
