@@ -57,6 +57,8 @@ export class GraphBuilder {
     return value;
   }
 
+  zeros = (shape: Shape): Value => this.constant(new Float32Array(size(shape)), shape);
+
   scalar(x: number): Value {
     return this.constant(Float32Array.of(x), []);
   }
