@@ -110,13 +110,13 @@ async function dense(
 /**
  * Mean over the samples of each probe, in their order: sums of doubles depend on it, and a probe must measure the same
  * whatever it is measured with.
- * @param differences of the samples of all probes, one after the other.
+ * @param values of the samples of all probes, one after the other.
  */
-function meansOf(probes: readonly Probe[], differences: ArrayLike<number>): Float64Array {
+export function meansOf(probes: readonly Probe[], values: ArrayLike<number>): Float64Array {
   let next = 0;
   return Float64Array.from(probes, ({ examples }) => {
     let sum = 0;
-    for (const end = next + examples.length; next < end; next++) sum += differences[next]!;
+    for (const end = next + examples.length; next < end; next++) sum += values[next]!;
     return sum / examples.length;
   });
 }
