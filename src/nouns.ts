@@ -81,7 +81,7 @@ export type Op =
   | { readonly op: 'linear8' } // q u8 (n,i), scale (n), w i8 (i,o), its scale (o) -> (q - 128) w · both scales (n,o)
   | { readonly op: 'matmul' } // (…,n,k), (…,k,m) -> (…,n,m); leading axes broadcast
   | { readonly op: 'add' | 'sub' | 'mul' } // broadcast
-  | { readonly op: 'sigmoid' | 'relu' } // element by element
+  | { readonly op: 'sigmoid' | 'relu' | 'tanh' | 'erf' } // element by element
   | { readonly op: 'softmax' | 'logSoftmax' } // over the last axis
   | { readonly op: 'rmsNorm' | 'layerNorm'; readonly epsilon: number } // over the last axis, no gain, no bias
   | { readonly op: 'reshape'; readonly shape: Shape }

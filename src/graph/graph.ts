@@ -86,6 +86,8 @@ export class GraphBuilder {
   mul = (a: Value, b: Value): Value => this.node({ op: 'mul' }, [a, b]);
   sigmoid = (x: Value): Value => this.node({ op: 'sigmoid' }, [x]);
   relu = (x: Value): Value => this.node({ op: 'relu' }, [x]);
+  tanh = (x: Value): Value => this.node({ op: 'tanh' }, [x]);
+  erf = (x: Value): Value => this.node({ op: 'erf' }, [x]);
   softmax = (x: Value): Value => this.node({ op: 'softmax' }, [x]);
   logSoftmax = (x: Value): Value => this.node({ op: 'logSoftmax' }, [x]);
   /** x / sqrt(mean(x²) + epsilon) over the last axis. */

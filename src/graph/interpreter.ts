@@ -99,6 +99,20 @@ function logSumExp(row: Float64Array): number {
 const rmsNorm = (row: Float64Array, epsilon: number): Float64Array =>
   divided(row, Math.sqrt(mean(row.map((x) => x * x)) + epsilon));
 
+/**
+ * 2/√π ∫ exp(-t²) dt from 0 to x, by a series without subtractions: 2/√π exp(-x²) Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!! (Abramowitz and
+ * Stegun 1964, 7.1.6). From 6 on it is 1 in doubles.
+ */
+function erf(x: number): number {
+  if (Math.abs(x) >= 6) return Math.sign(x);
+  let [term, sum] = [x, x];
+  for (let n = 1; Math.abs(term) > Number.EPSILON * Math.abs(sum) * 2 ** -4; n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    sum += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+}
+
 /** Ties go to the even number. */
 function nearest(x: number): number {
   const below = Math.floor(x);
@@ -160,6 +174,8 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   mul: (_, x, shape) => zip((a, b) => a * b, x, shape),
   sigmoid: (_, [x]) => x!.data.map((v) => 1 / (1 + Math.exp(-v))),
   relu: (_, [x]) => x!.data.map((v) => Math.max(v, 0)),
+  tanh: (_, [x]) => x!.data.map(Math.tanh),
+  erf: (_, [x]) => x!.data.map(erf),
   softmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row)).map(Math.exp)),
   logSoftmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row))),
   rmsNorm: ({ epsilon }, x) => rows(x, (row) => rmsNorm(row, epsilon)),

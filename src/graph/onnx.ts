@@ -136,6 +136,8 @@ const LOWERINGS: { readonly [K in Op['op']]: Lowering<K> } = {
   mul: same('Mul'),
   sigmoid: same('Sigmoid'),
   relu: same('Relu'),
+  tanh: same('Tanh'),
+  erf: same('Erf'),
   softmax: same('Softmax'),
   logSoftmax: same('LogSoftmax'),
   rmsNorm: norm('SimplifiedLayerNormalization'),

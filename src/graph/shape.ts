@@ -43,7 +43,7 @@ interface Rule<K extends Op['op']> {
   readonly shape: (op: OpOf<K>, a: Shape, b: Shape, all: readonly Shape[]) => Shape | undefined;
 }
 
-const elementwise: Rule<'relu' | 'sigmoid'> = { inputs: 1, takes: 'f32', shape: (_, a) => a };
+const elementwise: Rule<'relu' | 'sigmoid' | 'tanh' | 'erf'> = { inputs: 1, takes: 'f32', shape: (_, a) => a };
 const broadcasting: Rule<'add' | 'sub' | 'mul'> = { inputs: 2, takes: 'f32', shape: (_, a, b) => broadcast(a, b) };
 const lastAxis = {
   inputs: 1,
@@ -91,6 +91,8 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   mul: broadcasting,
   sigmoid: elementwise,
   relu: elementwise,
+  tanh: elementwise,
+  erf: elementwise,
   softmax: lastAxis,
   logSoftmax: lastAxis,
   rmsNorm: lastAxis,

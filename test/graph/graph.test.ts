@@ -20,6 +20,8 @@ describe('types of ops', () => {
     [{ op: 'mul' }, [f32(2), f32()], [2]],
     [{ op: 'sigmoid' }, [f32()], []],
     [{ op: 'relu' }, [f32(2, 3)], [2, 3]],
+    [{ op: 'tanh' }, [f32(2, 3)], [2, 3]],
+    [{ op: 'erf' }, [f32(2, 3)], [2, 3]],
     [{ op: 'softmax' }, [f32(2, 3)], [2, 3]],
     [{ op: 'logSoftmax' }, [f32(3)], [3]],
     [{ op: 'rmsNorm', epsilon: 1e-5 }, [f32(2, 3)], [2, 3]],

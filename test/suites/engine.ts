@@ -83,6 +83,8 @@ export const cases: readonly Case[] = [
   { op: { op: 'mul' }, inputs: [f([2, 2], 1, 2, 3, 4), f([], -2)], y: [-2, -4, -6, -8] },
   { op: { op: 'sigmoid' }, inputs: [f([4], 0, LN2, -LN2, -100)], y: [0.5, 2 / 3, 1 / 3, 3.72e-44] },
   { op: { op: 'relu' }, inputs: [f([3], -1, 0, 2)], y: [0, 0, 2] },
+  { op: { op: 'tanh' }, inputs: [f([4], 0, LN2, -LN2, 100)], y: [0, 0.6, -0.6, 1] },
+  { op: { op: 'erf' }, inputs: [f([4], 0, 1, -1, 100)], y: [0, 0.8427007929, -0.8427007929, 1] },
   {
     op: { op: 'softmax' },
     inputs: [f([3, 2], 0, LN2, 1000, 1000, -1e9, 0)],
