@@ -66,6 +66,7 @@ function lastPosition(ids: readonly number[], longest: number): Batch {
     at: Int32Array.of(ids.length - 1),
     targets: new Int32Array(1),
     weights: Float32Array.of(1),
+    lengths: Int32Array.of(ids.length),
     members: Int32Array.of(0),
   };
 }
