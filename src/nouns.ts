@@ -392,6 +392,8 @@ export interface Batch {
   readonly targets: Int32Array;
   /** (S·P) 1 where a position counts, 0 where it is padding. */
   readonly weights: Float32Array;
+  /** (S) tokens of each sequence; what follows them is padding. */
+  readonly lengths: Int32Array;
   /** (S) index of each sequence's example in the list that was batched. */
   readonly members: Int32Array;
 }

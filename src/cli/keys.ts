@@ -135,7 +135,9 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   block_size: count(1).default(64).describe('lm: tokens of a sample.'),
   prompt: text()
     .optional()
-    .describe('choice: template of the text before the label word, such as "{text} It was". {{ and }} are braces.'),
+    .describe(
+      'choice: template of the text before the label word, such as "{text} It was"; for a masked model around it, such as "{text} It was {mask}.". {{ and }} are braces.',
+    ),
   label_column: text().default('label').describe('choice: column that holds the class.'),
   labels: z
     .record(z.string(), text())

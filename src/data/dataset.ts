@@ -57,6 +57,11 @@ function textDataset(
   encoder: Encoder,
   positions: number,
 ): Dataset {
+  if (encoder.mask !== undefined)
+    throw new Fault(
+      'CONFIG_INVALID',
+      'task: lm needs a causal model, this one fills in masks; give labels and a prompt with {mask}, as in "{text} It was {mask}."',
+    );
   if (window > positions) {
     throw new Fault(
       'CONFIG_INVALID',

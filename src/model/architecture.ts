@@ -28,6 +28,7 @@ const SMALLEST: Dims = { sequences: 1, tokens: 1, scored: 1 };
 /**
  * @param name of the program. @param settings everything else that `write` and `constants` depend on.
  * @param tensor input name → name of the tensor in the checkpoint.
+ * @param batchInputs inputs that depend on the batch: see `Stage`.
  */
 export function stage(
   name: string,
@@ -35,6 +36,7 @@ export function stage(
   tensor: (input: string) => string,
   write: (sketch: Sketch) => void,
   constants: Stage['constants'] = NO_CONSTANTS,
+  batchInputs?: Stage['batchInputs'],
 ): Written {
   const draw = (dims: Dims, form: Form): Sketch => {
     const sketch = new Sketch(name, dims, form);
@@ -45,5 +47,6 @@ export function stage(
   const bindings = uses.map(({ input, access }): Binding => ({ input, tensor: tensor(input), access }));
   const shapes = new Map(uses.map(({ input, shape }) => [tensor(input), shape]));
   const build = (dims: Dims, form: Form): Graph => draw(dims, form).g.build();
-  return { stage: { program: `${name} ${JSON.stringify(settings)}`, bindings, build, constants }, shapes };
+  const program = `${name} ${JSON.stringify(settings)}`;
+  return { stage: { program, bindings, build, constants, ...(batchInputs ? { batchInputs } : {}) }, shapes };
 }

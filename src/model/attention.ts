@@ -1,14 +1,15 @@
 /**
- * Causal attention with grouped heads — Vaswani et al. 2017, arXiv:1706.03762, section 3.2; Ainslie et al. 2023,
+ * Attention with grouped heads — Vaswani et al. 2017, arXiv:1706.03762, section 3.2; Ainslie et al. 2023,
  * arXiv:2305.13245 (queries share key and value heads).
  *
- * Padding needs no mask of its own: it stands on the right, and no token looks to its right.
+ * Under a causal mask padding needs none of its own: it stands on the right, and no token looks to its right. Where all
+ * tokens see each other, `paddingMask` hides it.
  *
  * @module
  */
 import type { GraphBuilder } from '../graph/graph.ts';
 import type { Value } from '../nouns.ts';
-import type { Dims } from './stage.ts';
+import type { Dims, Padded } from './stage.ts';
 
 export interface Heads {
   /** H: query heads. */
@@ -21,10 +22,17 @@ export interface Heads {
 const NEVER = -1e30;
 
 /** (T,T): 0 where row t may look at column s, i.e. t - window < s <= t. */
-export function causalMask(tokens: number, window: number | null = null): Float32Array {
+export function causalMask(tokens: number, window: number | null | undefined = null): Float32Array {
   const mask = new Float32Array(tokens * tokens);
   for (let t = 0; t < tokens; t++)
-    for (let s = 0; s < tokens; s++) if (s > t || (window !== null && s <= t - window)) mask[t * tokens + s] = NEVER;
+    for (let s = 0; s < tokens; s++) if (s > t || (window != null && s <= t - window)) mask[t * tokens + s] = NEVER;
+  return mask;
+}
+
+/** (S,1,1,1,T): 0 where column s is one of the tokens of its sequence. */
+export function paddingMask({ sequences, tokens, lengths }: Padded): Float32Array {
+  const mask = new Float32Array(sequences * tokens);
+  for (let s = 0; s < sequences; s++) mask.fill(NEVER, s * tokens + lengths[s]!, (s + 1) * tokens);
   return mask;
 }
 
@@ -36,7 +44,7 @@ export function splitHeads(g: GraphBuilder, x: Value, { sequences, tokens }: Dim
 
 /**
  * softmax(q kᵀ / sqrt(d) + mask) v.
- * @param q (S,H,T,d) @param k (S,G,T,d) @param v (S,G,T,d) @param mask (T,T) @returns (S·T, H·d)
+ * @param q (S,H,T,d) @param k (S,G,T,d) @param v (S,G,T,d) @param mask (T,T), or (S,1,1,1,T) @returns (S·T, H·d)
  */
 export function attend(g: GraphBuilder, q: Value, k: Value, v: Value, mask: Value, { heads, groups }: Heads): Value {
   const [sequences = 0, , tokens = 0, headDim = 0] = q.shape;

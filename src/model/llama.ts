@@ -1,6 +1,8 @@
 /**
  * LLaMA — Touvron et al. 2023, arXiv:2302.13971, section 2.2: RMSNorm before each half of a block, rotary positions,
- * SwiGLU. Vicuna, TinyLlama and SmolLM are the same; Mistral (arXiv:2310.06825) adds a sliding window.
+ * SwiGLU. Vicuna, TinyLlama and SmolLM are the same; Mistral (arXiv:2310.06825) adds a sliding window, Ministral to some
+ * layers only; Qwen2 (arXiv:2407.10671) has biases for queries, keys and values; Qwen3 (arXiv:2505.09388) normalises each
+ * head's queries and keys.
  *
  * Tensor names and the half-rotated layout of heads are those of Hugging Face checkpoints.
  *
@@ -16,8 +18,8 @@ import type { Sketch } from './sided.ts';
 
 /** @param at where the names of the body start: `model.` @param matrix name of the head's matrix */
 export function llama(config: LlamaConfig, at: string, matrix: string): Architecture {
-  const { hidden, vocabulary, rope, headDim, window } = config;
-  const { layers, positions: _, ...settings } = config;
+  const { hidden, vocabulary, rope, headDim } = config;
+  const { layers, positions: _, windows, ...settings } = config;
   return {
     embed: stage(
       'llama embed',
@@ -31,12 +33,12 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
     blocks: Array.from({ length: layers }, (_, layer) =>
       stage(
         'llama block',
-        settings,
+        { ...settings, window: windows[layer] },
         (input) => `${at}layers.${layer}.${input}`,
         (s) => writeBlock(s, config),
         ({ tokens }) => {
           const { cos, sin } = ropeTables(rope, headDim, tokens);
-          return { cos, sin, mask: causalMask(tokens, window) };
+          return { cos, sin, mask: causalMask(tokens, windows[layer]) };
         },
       ),
     ),
@@ -74,14 +76,22 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
     return g.add(g.mul(a, cos), g.mul(swapped, sin));
   };
   const project = (from: Value, name: string, count: number) =>
-    splitHeads(g, linear(from, `self_attn.${name}`, count * headDim, config.attentionBias), dims, count);
+    linear(from, `self_attn.${name}`, count * headDim, config.attentionBias);
+  /** Of queries and keys, whose heads may be normalised, each by itself. */
+  const turned = (from: Value, name: 'q' | 'k', count: number): Value => {
+    const projected = project(from, `${name}_proj`, count);
+    if (!config.headNorm) return rotate(splitHeads(g, projected, dims, count));
+    const rows = g.reshape(projected, [dims.sequences * dims.tokens * count, headDim]);
+    const normalised = norm(s, rows, `self_attn.${name}_norm.weight`, config);
+    return rotate(splitHeads(g, g.reshape(normalised, projected.shape), dims, count));
+  };
 
   const a = norm(s, x, 'input_layernorm.weight', config);
-  const q = rotate(project(a, 'q_proj', heads));
-  const k = rotate(project(a, 'k_proj', groups));
-  const v = project(a, 'v_proj', groups);
+  const q = turned(a, 'q', heads);
+  const k = turned(a, 'k', groups);
+  const v = splitHeads(g, project(a, 'v_proj', groups), dims, groups);
   const mixed = attend(g, q, k, v, mask, { heads, groups });
-  const middle = g.add(x, linear(mixed, 'self_attn.o_proj', hidden, config.attentionBias));
+  const middle = g.add(x, linear(mixed, 'self_attn.o_proj', hidden, config.outputBias));
 
   const b = norm(s, middle, 'post_attention_layernorm.weight', config);
   const gate = linear(b, 'mlp.gate_proj', intermediate, config.mlpBias);

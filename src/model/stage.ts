@@ -2,12 +2,12 @@
  * A model as data: a list of stages, each a program, the tensors it binds, and its constant inputs. Weights are inputs
  * of programs, never part of them, so few programs serve all layers, and a probe can pass perturbed weights in.
  *
- * Stages pass activations `x` of shape (S·T, D) on, S sequences of T tokens (right-padded: causal attention keeps
- * padding from touching what comes before it).
+ * Stages pass activations `x` of shape (S·T, D) on, S sequences of T tokens, right-padded: causal attention keeps
+ * padding from touching what comes before it; where every token sees every other, a mask does (`batchInputs`).
  *
  * @module
  */
-import type { Graph, Precision } from '../nouns.ts';
+import type { Batch, Graph, Precision } from '../nouns.ts';
 
 export interface Dims {
   /** S: sequences in a call. */
@@ -35,24 +35,30 @@ export type Form = ({ readonly kind: 'plain' } | { readonly kind: 'sided'; reado
  * | access | input | shape | sided: also |
  * |---|---|---|---|
  * | matrix (o,i) | `name` | (o,i) | `name.v` (S,r,i), `name.u` (S,r,o) |
+ * | transposed: matrix stored (i,o) | `name` | (i,o) | `name.u` (S,r,i), `name.v` (S,r,o) |
  * | piece of a matrix, from (V,D) | `name` | (n,D) | `name.v` (S,r,D), `name.u` (S,r,n) |
- * | vector (n) | `name` | plain (n), sided (S,1,n) | |
+ * | vector (n), or (1,n) | `name` | plain (n), sided (S,1,n) | |
+ * | piece of a vector, from (V) | `name` | plain (n), sided (S,1,n) | |
  * | rows of tokens, from (V,D) | `name` | (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | rows of positions, from (M,D) | `name` | (T,D), row t + offset | `name.u` (S,r,T), `name.v` (S,r,D) |
+ * | one row, from (M,D) | `name` | (1,D) | `name.u` (S,r,1), `name.v` (S,r,D) |
  * | rows of choices, from (V,D) | `name` | (C,D) | `name.v` (S,r,D), `name.u` (S,r,C) |
+ * | rows of choices, from (V) | `name` | plain (C), sided (S,1,C) | |
  *
- * In int8, `name` of a matrix is i8 (i,o) and of choices i8 (D,C), both transposed, with `name.scale` (o) or (C) beside
- * it: a weight is their product.
+ * In int8, `name` of a matrix is i8 (i,o) however it is stored, and of choices i8 (D,C), with `name.scale` (o) or (C)
+ * beside it: a weight is their product.
  *
  * For a matrix stored (R,C), z = Σ_r u_r v_rᵀ with u over R and v over C. `u` inputs carry the factor ±eps·scale.
  */
 export type Access =
   | { readonly as: 'matrix' }
+  | { readonly as: 'transposed' }
   /** Rows `first` … `first + count - 1`. */
   | { readonly as: 'piece'; readonly first: number; readonly count: number }
   | { readonly as: 'vector' }
   | { readonly as: 'rows'; readonly of: 'tokens' | 'choices' }
-  | { readonly as: 'rows'; readonly of: 'positions'; readonly offset: number };
+  | { readonly as: 'rows'; readonly of: 'positions'; readonly offset: number }
+  | { readonly as: 'rows'; readonly of: 'one'; readonly row: number };
 
 export interface Binding {
   /** Name of the graph input. */
@@ -69,7 +75,12 @@ export interface Stage {
   build(dims: Dims, form: Form): Graph;
   /** Constant inputs (RoPE tables, masks) by name. Must depend on `dims` only. */
   constants(dims: Dims): Readonly<Record<string, Float32Array>>;
+  /** Inputs that depend on the batch, such as the mask of its padding. Absent: there are none. */
+  readonly batchInputs?: (batch: Padded) => Readonly<Record<string, Float32Array>>;
 }
+
+/** Where the padding of a batch is. */
+export type Padded = Pick<Batch, 'sequences' | 'tokens' | 'lengths'>;
 
 /**
  * What the head computes, piece by piece, from `x` (S·P, D), the scored rows of the last activations:
@@ -92,6 +103,8 @@ export interface TensorSpec {
 
 /** An architecture bound to one config.json. */
 export interface Model {
+  /** `causal`: a token sees those before it, and the next one is predicted. `masked`: all see all, and what a mask hides is. */
+  readonly kind: 'causal' | 'masked';
   readonly hidden: number;
   readonly vocabulary: number;
   /** Longest sequence. */

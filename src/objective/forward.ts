@@ -119,9 +119,10 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
     const mark = page.scratch.mark();
     const { program, constants } = await programs.of(stage, batch, form);
     const each = batchFeeds(stage, page, p, batch, choices, keys);
+    const given = stage.batchInputs?.(batch);
     for (const [lane, whole] of shared.entries()) {
       const { feeds, outputs } = own(lane);
-      await program.run({ ...constants, ...whole, ...each[lane], ...feeds }, outputs);
+      await program.run({ ...constants, ...given, ...whole, ...each[lane], ...feeds }, outputs);
     }
     page.scratch.release(mark);
   }
@@ -239,9 +240,10 @@ function keysOf(p: Perturbation, batch: number): readonly DirectionKey[] {
 function half(batch: Batch): Batch {
   const sequences = batch.sequences / 2;
   const ids = new Int32Array(sequences * batch.tokens);
+  const lengths = Int32Array.from({ length: sequences }, (_, s) => batch.lengths[2 * s]!);
   for (let s = 0; s < sequences; s++)
     ids.set(batch.ids.subarray(2 * s * batch.tokens, (2 * s + 1) * batch.tokens), s * batch.tokens);
-  return { ...batch, sequences, ids };
+  return { ...batch, sequences, ids, lengths };
 }
 
 function copied(from: Float32Array, to: Float32Array): Float32Array {

@@ -15,12 +15,19 @@ export interface Small {
   readonly weights: Weights;
 }
 
-/** Everything that reads weights: tied and separate heads, grouped heads, biases, learned positions. */
+/**
+ * Everything that reads weights: tied and separate heads, heads with biases, grouped and normalised heads, biases,
+ * learned positions, token types, matrices stored transposed.
+ */
 export const FIXTURES = [
   'opt-tied',
   'llama-untied-grouped-linear',
   'llama-rope-llama3-head-dim',
   'llama-yarn-biases',
+  'qwen3-tied',
+  'gpt2',
+  'bert',
+  'roberta',
 ] as const;
 
 export const smallKernels = (): Promise<Kernels> => wasmKernels({ bytes: 2 ** 24 });
