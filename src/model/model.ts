@@ -69,3 +69,11 @@ export function modelOf(config: ModelConfig, tensors: TensorShapes): Model {
       (kind.kind === 'choice' ? [first!] : pieces).map((rows) => ({ ...rows, stage: piece(kind, rows).stage })),
   };
 }
+
+/** Names and shapes of the tensors of a model that no checkpoint holds yet. */
+export function freshTensors(config: ModelConfig): TensorShapes {
+  const at = BODY_NAMES[config.architecture][0]!;
+  const { embed, blocks, final, piece } = architecture(config, at, config.tied ? at + EMBEDDING : HEAD_MATRIX);
+  const written = [embed, ...blocks, final, piece({ kind: 'logits' }, piecesOf(config.vocabulary)[0]!)];
+  return new Map(written.flatMap(({ shapes }) => [...shapes].map(([name, shape]) => [name, { shape }] as const)));
+}
