@@ -99,15 +99,19 @@ export type Op =
   | { readonly op: 'linear8' } // q u8 (n,i), scale (n), w i8 (i,o), its scale (o) -> (q - 128) w · both scales (n,o)
   | { readonly op: 'matmul' } // (…,n,k), (…,k,m) -> (…,n,m); leading axes broadcast
   | { readonly op: 'add' | 'sub' | 'mul' } // broadcast
-  | { readonly op: 'sigmoid' | 'relu' } // element by element
+  | { readonly op: 'sigmoid' | 'relu' | 'tanh' | 'erf' | 'exp' } // element by element
+  | { readonly op: 'step' } // 1 where an element is above 0, else 0
+  | { readonly op: 'rsqrt' } // 1 / sqrt(x), element by element
   | { readonly op: 'softmax' | 'logSoftmax' } // over the last axis
   | { readonly op: 'rmsNorm' | 'layerNorm'; readonly epsilon: number } // over the last axis, no gain, no bias
+  | { readonly op: 'sum'; readonly axes: Shape } // over these axes, which stay with length 1
   | { readonly op: 'reshape'; readonly shape: Shape }
   | { readonly op: 'transpose'; readonly perm: Shape }
   | { readonly op: 'concat'; readonly axis: number }
   | { readonly op: 'slice'; readonly axis: number; readonly start: number; readonly end: number }
   | { readonly op: 'gather' } // table (r,…), i32 index (n) -> rows (n,…)
-  | { readonly op: 'pick' }; // x (n,v), i32 index (n) -> x[i, index[i]] (n)
+  | { readonly op: 'pick' } // x (n,v), i32 index (n) -> x[i, index[i]] (n)
+  | { readonly op: 'oneHot'; readonly depth: number }; // i32 index (n) -> (n,depth), 1 at [i, index[i]], else 0
 
 export interface Node {
   readonly op: Op;
