@@ -45,7 +45,11 @@ export async function applySlopes(
     checkRange(largest + rise, name);
     weights.reach[id] = largest + rise;
   }
-  weights.owe({ kind, rank, terms: ({ id, exponent }) => (kept(id) ? termsAt(exponent).filter(({ c }) => c !== 0) : []) });
+  weights.owe({
+    kind,
+    rank,
+    terms: ({ id, exponent }) => (kept(id) ? termsAt(exponent).filter(({ c }) => c !== 0) : []),
+  });
 }
 
 const peakOf = (weights: Weights, name: string): Promise<number> =>

@@ -21,9 +21,7 @@ import { learningRate } from '../optimizer/schedule.ts';
 import { sgd } from '../optimizer/sgd.ts';
 import type { Learner } from './onebyte.ts';
 
-export type FirstOrder =
-  | ({ readonly kind: 'adamw' } & Adam)
-  | { readonly kind: 'sgd'; readonly momentum: number };
+export type FirstOrder = ({ readonly kind: 'adamw' } & Adam) | { readonly kind: 'sgd'; readonly momentum: number };
 
 /** What decides the bits of a run on one machine, beside the base and the data that its manifest names. */
 export interface Settings {

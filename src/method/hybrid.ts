@@ -8,8 +8,8 @@
 import { recordKey } from '../apply/apply.ts';
 import { applySlopes, type Slope } from '../apply/slopes.ts';
 import { spsa } from '../estimator/spsa.ts';
-import { viewOf } from '../model/view.ts';
 import type { Model } from '../model/stage.ts';
+import { viewOf } from '../model/view.ts';
 import type { Example } from '../nouns.ts';
 import type { Kept } from '../numeric/mask.ts';
 import { learningRate } from '../optimizer/schedule.ts';
@@ -43,6 +43,12 @@ export async function hybridStep(of: Trainee, zeroth: Kept, t: number): Promise<
   const rate = learningRate(manifest, t);
   const grad_norm = await applyGradient(of, gradient, rate);
   const zerothRate = learningRate({ ...manifest, learning_rate: settings.zeroth!.learning_rate }, t);
-  await applySlopes(weights, manifest.direction, slopes, (zerothRate * manifest.direction.scale) / slopes.length, zeroth);
+  await applySlopes(
+    weights,
+    manifest.direction,
+    slopes,
+    (zerothRate * manifest.direction.scale) / slopes.length,
+    zeroth,
+  );
   return { loss: gradient.loss, learning_rate: rate, grad_norm };
 }
