@@ -28,10 +28,10 @@ const isMultiplied = (access: Access): boolean =>
 
 const asBytes = (access: Access, p: PerturbationKind): boolean => isMultiplied(access) && precisionOf(p) === 'int8';
 
-type RowAccess = Access & { readonly as: 'rows' };
+export type RowAccess = Access & { readonly as: 'rows' };
 
 /** Rows of a stored matrix that a call reads. */
-function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Array {
+export function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Array {
   switch (access.of) {
     case 'tokens':
       return batch.ids;
@@ -49,7 +49,7 @@ const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: numbe
 const width = (shape: readonly number[]): number => shape[1]!;
 
 /** Elements of a tensor that a stage reads as a whole: all, or a piece. `undefined`: chosen rows, batch by batch. */
-function span(
+export function span(
   access: Access,
   shape: readonly number[],
 ): { readonly first: number; readonly count: number } | undefined {

@@ -226,7 +226,10 @@ describe('what is derived', () => {
     expect(inDoubles(jvp(still.build(), ['a']), { ...feeds, 'a.dot': one })['y.dot']).toEqual(Float64Array.of(0, 0));
   });
 
-  test.each([vjp, jvp])('%o refuses what has no derivative, by name', (derive) => {
+  test.each([
+    ['vjp', vjp],
+    ['jvp', jvp],
+  ])('%s refuses what has no derivative, by name', (_, derive) => {
     expect(() => derive(graph, ['v'])).toThrow('"wrt" expected f32 inputs of program "two", got "v"');
     const bytes = new GraphBuilder('bytes');
     const a = bytes.input('a', [2, 3]);

@@ -32,12 +32,12 @@ export async function fixture(name: string, kernels: Kernels, scratch?: number):
 }
 
 /** Two hundred weights: few enough to differentiate one by one. */
-export async function micro(kernels: Kernels): Promise<Small> {
+export async function micro(kernels: Kernels, vocabulary = 9): Promise<Small> {
   const config = {
     model_type: 'llama',
     architectures: ['LlamaForCausalLM'],
     hidden_act: 'silu',
-    vocab_size: 9,
+    vocab_size: vocabulary,
     hidden_size: 4,
     intermediate_size: 3,
     num_hidden_layers: 1,
@@ -50,7 +50,7 @@ export async function micro(kernels: Kernels): Promise<Small> {
   };
   const layer = 'model.layers.0.';
   const shapes: Record<string, number[]> = {
-    'model.embed_tokens.weight': [9, 4],
+    'model.embed_tokens.weight': [vocabulary, 4],
     'model.norm.weight': [4],
     [`${layer}input_layernorm.weight`]: [4],
     [`${layer}post_attention_layernorm.weight`]: [4],
