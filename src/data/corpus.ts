@@ -70,8 +70,6 @@ export function corpus(
     if (!held) tails.push(...someWindows(tokens.subarray(split), window, file.name, 'evaluation'));
     return repeated(someWindows(tokens.subarray(0, split), window, file.name, 'training'), times);
   });
-  const judged = held
-    ? someWindows(corpusTokens(encoder, held, column), window, held.name, 'evaluation')
-    : tails;
+  const judged = held ? someWindows(corpusTokens(encoder, held, column), window, held.name, 'evaluation') : tails;
   return { train, eval: judged, choices: new Int32Array(0), truncated: 0 };
 }

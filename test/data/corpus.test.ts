@@ -30,20 +30,29 @@ describe('an epoch', () => {
     [0.5, 8],
     [1.2, 18],
   ])('reads a file of 15 windows %d times in %d windows', (times, windows) => {
-    const parts = [{ file: plain, times }, { file: other, times: 1 }];
+    const parts = [
+      { file: plain, times },
+      { file: other, times: 1 },
+    ];
     expect(count(parts, 'x')).toBe(windows);
     expect(count(parts, 'y')).toBe(7);
   });
 
   test('holds out the end of every file, or the file that is named', () => {
-    const parts = [{ file: plain, times: 2 }, { file: other, times: 1 }];
+    const parts = [
+      { file: plain, times: 2 },
+      { file: other, times: 1 },
+    ];
     expect(corpus(parts, options, letters).eval.map(({ tokens }) => tokens[0])).toEqual([
       ...Array.from({ length: 5 }, () => 120),
       ...Array.from({ length: 2 }, () => 121),
     ]);
     const held = file('held.txt', 'z'.repeat(9));
     const named = corpus(parts, { ...options, held }, letters);
-    expect(named.eval.map(({ tokens }) => [...tokens])).toEqual([[1, 122, 122, 122], [122, 122, 122, 122]]);
+    expect(named.eval.map(({ tokens }) => [...tokens])).toEqual([
+      [1, 122, 122, 122],
+      [122, 122, 122, 122],
+    ]);
     expect(named.train).toHaveLength(2 * 20 + 10);
   });
 });
