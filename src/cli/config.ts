@@ -8,6 +8,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { Fault } from '../faults.ts';
 import { RECIPES } from '../method/recipes.ts';
 import type { Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
+import { agreeAlone, aloneLearningRate } from './alone.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 
@@ -136,6 +137,7 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
   }
   if (run.workers !== undefined && run.threads !== undefined && run.workers > run.threads)
     refuse('workers', `is more than threads, ${run.threads}; lower it, or leave threads out`);
+  agreeAlone(run, given, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {
     refuse('peers', '0 starts none here; say with min_peers how many to wait for');
   }
@@ -157,7 +159,7 @@ function derive(run: RunFile): RunConfig {
     eval_steps: run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20)),
     save_steps: run.save_steps ?? run.max_steps,
   };
-  return { ...decided, learning_rate: run.learning_rate ?? defaultLearningRate(decided) };
+  return { ...decided, learning_rate: run.learning_rate ?? aloneLearningRate(run) ?? defaultLearningRate(decided) };
 }
 
 /**

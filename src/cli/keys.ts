@@ -31,6 +31,11 @@ export interface RunFile {
   readonly adam_beta1: number;
   readonly adam_beta2: number;
   readonly adam_epsilon: number;
+  readonly optim: 'adamw' | 'sgd';
+  readonly weight_decay: number;
+  readonly max_grad_norm: number;
+  readonly backprop_blocks: number;
+  readonly zo_learning_rate: number | undefined;
   readonly adapter: 'none' | 'lora' | 'prefix' | 'prompt';
   readonly lora_r: number;
   readonly lora_alpha: number;
@@ -83,6 +88,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   ],
   method: [
     ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
+    ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
     ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
@@ -158,10 +164,27 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .enum(['sgd', 'sign', 'normalised', 'momentum', 'scalar_adam', 'adam'])
     .default('sgd')
     .describe('From slopes to a step: as they are, their signs, over their spread, or with a memory of earlier ones.'),
-  momentum: z.number().min(0).lt(1).default(0.9).describe('optimizer momentum: what stays of the step before.'),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.9)
+    .describe('optimizer momentum, optim sgd: what stays of the step before.'),
   adam_beta1: z.number().min(0).lt(1).default(0.9).describe('Adam: decay of the mean.'),
   adam_beta2: z.number().min(0).lt(1).default(0.999).describe('Adam: decay of the mean square.'),
   adam_epsilon: z.number().gt(0).max(1).default(1e-8).describe('Adam: added to the root of the mean square.'),
+  optim: z
+    .enum(['adamw', 'sgd'])
+    .default('adamw')
+    .describe('backprop, hybrid: from a gradient to a step: AdamW with adam_*, or SGD with momentum.'),
+  weight_decay: z.number().min(0).max(1).default(0).describe('backprop, hybrid: decay of matrices, times the rate.'),
+  max_grad_norm: z.number().min(0).default(1).describe('backprop, hybrid: clips the norm of a gradient; 0: no limit.'),
+  backprop_blocks: count(1).default(1).describe('hybrid: blocks at the end that are trained by backpropagation.'),
+  zo_learning_rate: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe('hybrid: peak rate of what comes before these blocks. The default is that of onebyte.'),
   adapter: z
     .enum(['none', 'lora', 'prefix', 'prompt'])
     .default('none')

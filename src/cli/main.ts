@@ -27,6 +27,10 @@ export const VERBS: Readonly<Record<string, Entry>> = {
     summary: 'Fine-tune a model, alone or as the host of a run; prints a join link.',
     load: () => import('./train.ts'),
   },
+  pretrain: {
+    summary: 'Train a small model on text, from nothing or from another model.',
+    load: () => import('./pretrain.ts'),
+  },
   plan: {
     summary: 'Memory, time and bytes that a run will take on this machine.',
     load: () => import('./plan.ts'),

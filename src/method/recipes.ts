@@ -20,4 +20,25 @@ export const RECIPES: readonly Recipe[] = [
     algebra: 'sum',
     keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
   },
+  {
+    name: 'backprop',
+    summary: 'AdamW or SGD along the gradient, alone on this machine: what bytes are measured against.',
+    page: 'backprop.md',
+    algebra: 'local',
+    keys: {},
+  },
+  {
+    name: 'hybrid',
+    summary: 'The last blocks by backpropagation, what comes before by forward passes, alone on this machine.',
+    page: 'backprop.md',
+    algebra: 'local',
+    keys: {},
+  },
 ];
+
+/** @throws {RangeError} for a name that no recipe has */
+export function recipeOf(name: string): Recipe {
+  const found = RECIPES.find((recipe) => recipe.name === name);
+  if (!found) throw new RangeError(`"name" expected a method, got "${name}"`);
+  return found;
+}

@@ -15,12 +15,12 @@ import type { Part } from './scores.ts';
  */
 export function lossGradient(task: Task, batch: Batch, output: Float32Array, shares: Float64Array): Float32Array {
   const bar = new Float32Array(output.length);
-  const classes = task.kind === 'lm' ? 1 : task.labels.length;
+  const classes = task.kind === 'choice' ? task.labels.length : 1;
   for (const [p, weight] of batch.weights.entries()) {
     if (weight === 0) continue;
     const share = shares[Math.floor(p / batch.scored)]!;
-    if (task.kind === 'lm') {
-      bar[p] = share / task.window;
+    if (task.kind !== 'choice') {
+      bar[p] = share / ('window' in task ? task.window : 1);
       continue;
     }
     // Of -log softmax(scores)[target]: the softmax, less 1 at the target.

@@ -6,6 +6,7 @@
 
 import { checksum, root } from '../apply/digest.ts';
 import { batchExamples } from '../data/batch.ts';
+import type { Measurement } from '../estimator/spsa.ts';
 import { Fault } from '../faults.ts';
 import { applyCommitted, type Learner, measureRecords } from '../method/onebyte.ts';
 import type { Example } from '../nouns.ts';
@@ -21,7 +22,7 @@ import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
  * measures with, so that the figures of runs compare.
  */
 export async function evaluate(
-  { forward, task, choices, positions }: Learner,
+  { forward, task, choices, positions }: Measurement,
   examples: readonly Example[],
 ): Promise<Record<string, number>> {
   if (examples.length === 0)

@@ -64,8 +64,24 @@ export interface NodeReplica extends Replica {
 /** A round that no run reaches: its directions are free for calibration. */
 const CALIBRATION_ROUND = 0xffff_ffff;
 
+/** A learner with the base that it came from. */
+export interface Opened {
+  readonly learner: Learner;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  /** Examples to evaluate on. */
+  readonly held: readonly Example[];
+}
+
+/** Data in place of what the manifest names. */
+export type MakeData = (tokenizer: Tokenizer, positions: number) => Promise<Dataset>;
+
 /** @throws {Fault} FILE_MISSING, MODEL_*, TOKENIZER_MISMATCH, DATA_INVALID, LABEL_WORD, CONFIG_INVALID, TOO_LARGE */
-export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica & LocalReplica> {
+export async function openLearner(
+  spec: ReplicaSpec,
+  engine: Engine,
+  makeData: MakeData = (tokenizer, positions) => openData(spec, tokenizer, positions),
+): Promise<Opened> {
   const { manifest } = spec;
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];
@@ -78,7 +94,7 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     path(files.find((file) => file.path === name)!),
   );
   const view = viewOf(model, manifest.view);
-  const dataset = await openData(spec, tokenizer, model.positions);
+  const dataset = await makeData(tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
   const shelf = await shelfOf(spec, model, floats);
@@ -95,6 +111,13 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     positions: model.positions,
     precision: manifest.forward_precision,
   };
+  return { learner, model, tokenizer, held };
+}
+
+/** @throws {Fault} as `openLearner` */
+export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica & LocalReplica> {
+  const { learner, model, tokenizer, held } = await openLearner(spec, engine);
+  const { manifest, weights } = learner;
   const turn = inTurn();
   return {
     ...localReplica(learner, held, nodeCrypto, turn),
@@ -203,7 +226,7 @@ const calibrate = (
 };
 
 /** As `Kernels.materialise`, out of their memory. */
-const materialised = (weights: Weights, name: string): Promise<Float32Array> =>
+export const materialised = (weights: Weights, name: string): Promise<Float32Array> =>
   weights.visit(name, ({ tensor }) => {
     const { q, exponent } = tensor(name);
     const scale = powerOfTwo(exponent);
