@@ -51,4 +51,5 @@ const VERDICTS: Readonly<Record<Kind, Verdicts>> = {
   },
 };
 
-export const promisesOf = ({ optimizer }: Pick<Manifest, 'optimizer'>): Verdicts => VERDICTS[optimizer?.kind ?? 'sgd'];
+export const promisesOf = ({ optimizer }: { readonly optimizer?: Manifest['optimizer'] | undefined }): Verdicts =>
+  VERDICTS[optimizer?.kind ?? 'sgd'];

@@ -67,6 +67,11 @@ const CALIBRATION_ROUND = 0xffff_ffff;
 /** @throws {Fault} FILE_MISSING, MODEL_*, TOKENIZER_MISMATCH, DATA_INVALID, LABEL_WORD, CONFIG_INVALID, TOO_LARGE */
 export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica & LocalReplica> {
   const { manifest } = spec;
+  if (manifest.optimizer?.kind === 'adam' && spec.offloadFolder !== undefined)
+    throw new Fault(
+      'CONFIG_INVALID',
+      'offload_folder: optimizer adam keeps 16 bytes a weight in memory, which a model on disk has no room for; leave it out',
+    );
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];
     if (found === undefined)
