@@ -10,7 +10,7 @@ import { coefficient } from '../numeric/coefficient.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
-import { isMatrix } from '../numeric/noise.ts';
+import { isMatrix, roundingWord } from '../numeric/noise.ts';
 
 /** Largest |z| of binomial noise: 8 of 16 bits more or fewer than half. */
 const MAX_BINOMIAL = 8;
@@ -67,6 +67,7 @@ function rise({ exponent, shape }: Fixed, { kind, rank }: Direction, header: Hea
  * Only where a weight might leave its range is it added now, and looked at.
  *
  * @param kept which tensors the round updates: `maskOf` of a run that has a mask.
+ * @param age rounds since it was measured: an optimizer with momentum adds it again, rounded by words of its own.
  * @throws {Fault} RANGE naming the tensor. The weights are no use then: the run has ended.
  */
 export async function applyRound(
@@ -75,6 +76,7 @@ export async function applyRound(
   run: number,
   round: Round,
   kept: Kept = everything,
+  age = 0,
 ): Promise<void> {
   const { header } = round;
   const set = contributions(run, round);
@@ -84,10 +86,15 @@ export async function applyRound(
     kind,
     rank,
     terms(tensor, kernels) {
-      return kept(tensor.id) ? termsOf(tensor, header, set, kernels.roundingWords(tensor.id, set)) : [];
+      if (!kept(tensor.id)) return [];
+      const words =
+        age === 0
+          ? kernels.roundingWords(tensor.id, set)
+          : Uint32Array.from(set, ({ key }) => roundingWord(key, tensor.id, age));
+      return termsOf(tensor, header, set, words);
     },
   });
-  const codes = set.reduce((sum, { code }) => sum + Math.abs(code), 0);
+  const codes = set.reduce((sum, { code }) => sum + Math.min(header.clip, Math.abs(code)), 0);
   for (const tensor of weights.tensors) {
     const { id, name } = tensor;
     if (!kept(id)) continue;

@@ -8,6 +8,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { Fault } from '../faults.ts';
 import { RECIPES } from '../method/recipes.ts';
 import type { Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
+import { promisesOf } from '../optimizer/algebra.ts';
 import { agreeAlone, aloneLearningRate } from './alone.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
@@ -121,6 +122,21 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
       'forward_precision',
       `${run.forward_precision} is for direction lowrank, as rounding loses eps in ${run.direction} ones; take f32`,
     );
+  for (const [key, kinds] of OPTIMIZER_KEYS)
+    if (given(key) && !kinds.includes(run.optimizer))
+      refuse(key, `is for optimizer ${kinds.join(' and ')}, not ${run.optimizer}; leave it out`);
+  if (run.estimator === 'conservative') {
+    if (run.optimizer !== 'sgd')
+      refuse(
+        'optimizer',
+        `${run.optimizer} takes another step than the one that estimator conservative tries; take sgd`,
+      );
+    if (run.forward_precision !== 'f32')
+      refuse('forward_precision', 'int8 drowns the difference that estimator conservative looks for; take f32');
+  }
+  const { snapshots } = promisesOf({ optimizer: optimizerOf(run) });
+  if (given('save_steps') && !snapshots.holds)
+    refuse('save_steps', `has no use with optimizer ${run.optimizer}: ${snapshots.why}; leave it out`);
   if (run.direction !== 'lowrank' && run.lazy_rounds !== 1)
     refuse('lazy_rounds', `is for direction lowrank, not ${run.direction}; leave it out`);
   if (run.direction_pool !== undefined && run.shared_directions !== undefined)
@@ -142,6 +158,14 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
     refuse('peers', '0 starts none here; say with min_peers how many to wait for');
   }
 }
+
+/** Which optimizers have a use for a key. */
+const OPTIMIZER_KEYS: readonly (readonly [keyof RunFile, readonly RunFile['optimizer'][]])[] = [
+  ['momentum', ['momentum']],
+  ['adam_beta1', ['scalar_adam', 'adam']],
+  ['adam_beta2', ['scalar_adam', 'adam']],
+  ['adam_epsilon', ['scalar_adam', 'adam']],
+];
 
 const TASKS = ['lm', 'choice'] as const;
 
@@ -247,7 +271,7 @@ export function viewFrom(run: RunConfig): View {
 const windowOf = (beta: number): number =>
   beta === 0 ? 1 : Math.min(1024, Math.ceil(Math.log(1e-3) / Math.log(beta)));
 
-function optimizerOf(run: RunConfig): Manifest['optimizer'] {
+function optimizerOf(run: RunFile): Manifest['optimizer'] {
   const adam = { beta1: run.adam_beta1, beta2: run.adam_beta2, epsilon: run.adam_epsilon };
   switch (run.optimizer) {
     case 'sgd':

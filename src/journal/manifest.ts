@@ -122,10 +122,19 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   coordinator: hash,
 });
 
-const schema = keys.refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
-  path: ['forward_precision'],
-  error: 'expected f32 with a dense direction, which bytes would round away',
-});
+const schema = keys
+  .refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
+    path: ['forward_precision'],
+    error: 'expected f32 with a dense direction, which bytes would round away',
+  })
+  .refine((m) => m.estimator !== 'conservative' || m.optimizer === undefined, {
+    path: ['optimizer'],
+    error: 'expected none with estimator conservative, which tries the step of a record by itself',
+  })
+  .refine((m) => m.estimator !== 'conservative' || m.forward_precision === 'f32', {
+    path: ['forward_precision'],
+    error: 'expected f32 with estimator conservative: bytes would drown the difference that a step makes',
+  });
 
 /** The manifest, or in one line why it is none. */
 function check(value: unknown): { readonly manifest: Manifest } | { readonly wrong: string } {

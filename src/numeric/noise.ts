@@ -44,9 +44,9 @@ export const block = (
 
 const words = new Uint32Array(4);
 
-/** The word that rounds a record's coefficient on a tensor. */
-export const roundingWord = (key: DirectionKey, tensorId: number): number =>
-  block(key, ROUNDING_STREAM, 0, tensorId, 0, words)[0]!;
+/** The word that rounds a record's coefficient on a tensor. @param age rounds since it was measured: momentum adds it again. */
+export const roundingWord = (key: DirectionKey, tensorId: number, age = 0): number =>
+  block(key, ROUNDING_STREAM, 0, tensorId, age >>> 2, words)[age & 3]!;
 
 /** Low-rank directions have factors here; every other tensor gets dense noise. */
 export const isMatrix = (shape: readonly number[]): boolean => shape.length === 2 && shape[0]! > 1 && shape[1]! > 1;

@@ -83,6 +83,11 @@ export async function openLearner(
   makeData: MakeData = (tokenizer, positions) => openData(spec, tokenizer, positions),
 ): Promise<Opened> {
   const { manifest } = spec;
+  if (manifest.optimizer?.kind === 'adam' && spec.offloadFolder !== undefined)
+    throw new Fault(
+      'CONFIG_INVALID',
+      'offload_folder: optimizer adam keeps 16 bytes a weight in memory, which a model on disk has no room for; leave it out',
+    );
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];
     if (found === undefined)
