@@ -11,9 +11,10 @@ import type { Dataset } from '../data/dataset.ts';
 import { sampleIndices } from '../data/order.ts';
 import { type Measurement, spsa } from '../estimator/spsa.ts';
 import type { Weights } from '../model/weights.ts';
-import type { Header, Manifest, Round } from '../nouns.ts';
+import type { DirectionKey, Header, Manifest, Round } from '../nouns.ts';
 import { encodeSlope } from '../numeric/byte.ts';
 import { type Kept, maskOf } from '../numeric/mask.ts';
+import { directionKey } from '../numeric/names.ts';
 
 /** What a replica trains with. */
 export interface Learner extends Measurement {
@@ -23,13 +24,19 @@ export interface Learner extends Measurement {
   readonly weights: Weights;
   /** Ids of the tensors that the run may move: `viewOf`. */
   readonly view: readonly number[];
+  /** The view cut into windows, of which each round moves one, in turn: `windowsOf`. Absent: a round moves all of it. */
+  readonly windows?: readonly (readonly number[])[];
   readonly dataset: Dataset;
 }
 
 /** The tensors that a round perturbs and updates: one answer for both sides of the round. */
-export function keptIn({ manifest, view, run }: Learner, round: number): Kept {
-  return maskOf(manifest.tensor_mask, view, round, run);
+export function keptIn({ manifest, view, windows = [view], run }: Learner, round: number): Kept {
+  return maskOf(manifest.tensor_mask, windows[round % windows.length]!, round, run);
 }
+
+/** The direction that a record of a round measures. */
+export const directionOf = ({ manifest, run }: Learner, round: number, record: number): DirectionKey =>
+  directionKey(manifest, recordKey(run, round, record));
 
 /** Measures records `from` … `from + count - 1` of a round. @returns their codes, NO_LOSS where a loss was unusable. */
 export async function measureRecords(
@@ -40,12 +47,14 @@ export async function measureRecords(
 ): Promise<Int8Array> {
   const { manifest, run, dataset } = learner;
   const probes = Array.from({ length: count }, (_, i) => ({
-    key: recordKey(run, round, from + i),
+    key: directionOf(learner, round, from + i),
     examples: sampleIndices(manifest, run, dataset.train.length, round, from + i).map((n) => dataset.train[n]!),
   }));
   const slopes = await spsa(learner, manifest.direction, manifest.eps, probes, keptIn(learner, round));
   return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
 }
 
-export const applyCommitted = (learner: Learner, round: Round): Promise<void> =>
-  applyRound(learner.weights, learner.manifest.direction, learner.run, round, keptIn(learner, round.header.round));
+export function applyCommitted(learner: Learner, round: Round): Promise<void> {
+  const { weights, manifest, run } = learner;
+  return applyRound(weights, manifest.direction, run, round, keptIn(learner, round.header.round), manifest.directions);
+}

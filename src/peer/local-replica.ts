@@ -71,7 +71,10 @@ export function localReplica(
   crypto: Crypto,
   turn: InTurn = inTurn(),
 ): LocalReplica {
-  const { weights } = learner;
+  const { weights, manifest } = learner;
+  const { directions } = manifest;
+  /** Whether the run has so few directions that what is owed along each can be added up. */
+  const pooled = directions !== undefined && 'pool' in directions && directions.pool < MOST_OWED;
   let rounds = 0;
   let owed = 0;
 
@@ -79,7 +82,8 @@ export function localReplica(
   async function payDebts(records: number): Promise<void> {
     owed += records;
     if (owed <= MOST_OWED) return;
-    while (await weights.settleOne());
+    if (pooled) await weights.gather();
+    else while (await weights.settleOne());
     owed = 0;
   }
 

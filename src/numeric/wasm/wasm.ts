@@ -169,7 +169,10 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     n: number,
     visit: (from: number, count: number, mask: number) => void,
   ): void => {
-    if (!moved) return visit(first, n, 0);
+    if (!moved) {
+      visit(first, n, 0);
+      return;
+    }
     for (let from = first, end = first + n; from < end; ) {
       const group = Math.floor(from / GROUP);
       const to = Math.min(end, group * GROUP + partLength);
