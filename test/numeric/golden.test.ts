@@ -2,14 +2,25 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { DirectionKey, DirectionKind, Manifest, Round, TensorMask } from '../../src/nouns.ts';
+import type {
+  DirectionKey,
+  DirectionKind,
+  DirectionSet,
+  ElementMask,
+  Manifest,
+  Round,
+  TensorMask,
+} from '../../src/nouns.ts';
+import { recordKey } from '../../src/apply/apply.ts';
 import { encodeSlope } from '../../src/numeric/byte.ts';
 import { checksumKey } from '../../src/numeric/checksum.ts';
 import { coefficient } from '../../src/numeric/coefficient.ts';
+import { elementMask, isMoved } from '../../src/numeric/element-mask.ts';
 import { exponentOf, quantise } from '../../src/numeric/fixed.ts';
 import type { Kernels, TensorNoise, Term } from '../../src/numeric/kernels.ts';
 import { maskOf } from '../../src/numeric/mask.ts';
 import { merkleRoot } from '../../src/numeric/merkle.ts';
+import { type Drawing, directionKey } from '../../src/numeric/names.ts';
 import { block, roundingWord } from '../../src/numeric/noise.ts';
 import { permutation } from '../../src/numeric/permutation.ts';
 import { philox } from '../../src/numeric/philox.ts';
@@ -58,6 +69,25 @@ interface Vectors {
   checksumKey: { round: number; run: number; key: number }[];
   root: { lengths: number[]; root: string }[];
   mask: { mask: TensorMask; ids: number[]; round: number; run: number; kept: number[] }[];
+  lazy: Vectors['noise'];
+  keyOfRecord: {
+    lazy: number;
+    directions: DirectionSet | Record<string, never>;
+    round: number;
+    run: number;
+    record: number;
+    key: DirectionKey;
+  }[];
+  elementMask: {
+    mask: ElementMask;
+    tensor: TensorNoise;
+    run: number;
+    q: number[];
+    key: DirectionKey;
+    c: number;
+    moved: string;
+    applied: number[];
+  }[];
 }
 const golden = new URL('../golden/numbers/vectors.json', import.meta.url);
 const vectors: Vectors = JSON.parse(readFileSync(golden, 'utf8'));
@@ -77,7 +107,7 @@ const pattern = (n: number, salt: number): Int32Array =>
 test('random words, noise and rounding words', () => {
   for (const { key, counter, words } of vectors.philox)
     expect([...philox(...key, ...counter, new Uint32Array(4))]).toEqual(words);
-  for (const { tensor, kind, rank, key, z } of vectors.noise)
+  for (const { tensor, kind, rank, key, z } of [...vectors.noise, ...vectors.lazy])
     expect([...direction(tensor, kind, rank, key)]).toEqual(z);
   for (const { key, id, word } of vectors.rounding) expect(roundingWord(key, id)).toBe(word);
 });
@@ -124,6 +154,16 @@ test('masks', () => {
   for (const { mask, ids, round, run, kept } of vectors.mask) {
     for (const order of [ids, ids.toReversed()])
       expect(ids.filter(maskOf(mask, order, round, run))).toEqual(ids.filter((id) => kept.includes(id)));
+  }
+});
+
+test('which direction a record measures', () => {
+  for (const { lazy, directions, round, run, record, key } of vectors.keyOfRecord) {
+    const drawing: Drawing = {
+      direction: lazy ? { lazy } : {},
+      ...('pool' in directions || 'shared' in directions ? { directions: directions as DirectionSet } : {}),
+    };
+    expect(directionKey(drawing, recordKey(run, round, record))).toEqual(key);
   }
 });
 
@@ -213,6 +253,16 @@ describe.each(['reference', 'wasm'] as const)('%s kernels', (name) => {
       kernels.apply(q, tensor, kind, rank, terms);
       expect([...q.subarray(0, 4)]).toEqual(head);
       expect(hex(sha256(new Uint8Array(q.buffer, q.byteOffset, q.byteLength)))).toBe(expected);
+    }
+  });
+
+  test('masks of elements, and what is applied under them', () => {
+    for (const { mask, tensor, run, q, key, c, moved, applied } of vectors.elementMask) {
+      const weights = ours(Int32Array.from(q));
+      const bits = elementMask(mask, tensor, weights, run);
+      expect(q.map((_, i) => (isMoved(bits, i) ? 1 : 0)).join('')).toBe(moved);
+      kernels.apply(weights, { ...tensor, moved: bits }, 'binomial', 1, [{ key, c }]);
+      expect([...weights]).toEqual(applied);
     }
   });
 
