@@ -122,10 +122,19 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   coordinator: hash,
 });
 
-const schema = keys.refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
-  path: ['forward_precision'],
-  error: 'expected f32 with a dense direction, which bytes would round away',
-});
+const schema = keys
+  .refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
+    path: ['forward_precision'],
+    error: 'expected f32 with a dense direction, which bytes would round away',
+  })
+  .refine((m) => m.direction.lazy === undefined || m.direction.kind === 'lowrank', {
+    path: ['direction', 'lazy'],
+    error: 'expected none with a dense direction, which has no columns',
+  })
+  .refine((m) => m.element_mask === undefined || m.direction.kind !== 'lowrank', {
+    path: ['element_mask'],
+    error: 'expected none with a low-rank direction, which moves whole rows and columns',
+  });
 
 /** The manifest, or in one line why it is none. */
 function check(value: unknown): { readonly manifest: Manifest } | { readonly wrong: string } {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { recordKey } from '../../src/apply/apply.ts';
 import type {
   DirectionKey,
   DirectionKind,
@@ -11,7 +12,6 @@ import type {
   Round,
   TensorMask,
 } from '../../src/nouns.ts';
-import { recordKey } from '../../src/apply/apply.ts';
 import { encodeSlope } from '../../src/numeric/byte.ts';
 import { checksumKey } from '../../src/numeric/checksum.ts';
 import { coefficient } from '../../src/numeric/coefficient.ts';
