@@ -24,7 +24,7 @@ import { type Drawing, directionKey } from '../../src/numeric/names.ts';
 import { block, roundingWord } from '../../src/numeric/noise.ts';
 import { permutation } from '../../src/numeric/permutation.ts';
 import { philox } from '../../src/numeric/philox.ts';
-import { direction } from '../../src/numeric/reference/direction.ts';
+import { direction, rademacher } from '../../src/numeric/reference/direction.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { nextScale, scaleState } from '../../src/numeric/scale.ts';
 import { wasmKernels } from '../../src/numeric/wasm/wasm.ts';
@@ -192,6 +192,8 @@ test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => 
     direction: { kind: 'lowrank', rank: 2, scale: 1 },
     clip: 127,
   };
+  const pooled = directionKey({ direction: {}, directions: { pool: 4096 } }, recordKey(key.run, key.round, 9));
+  const half = elementMask({ by: 'random', kept: 1, of: 2 }, { id: 5, shape: [16] }, new Int32Array(16), key.run);
   const header = headerOf(rules, scaleState(2 ** 26), 41, 64);
   const word = roundingWord(key, 5);
   const c = coefficient(header, -77, -27, word);
@@ -212,6 +214,9 @@ test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => 
     ['checksum after round 1', `key ${u32(sumKey)}, low ${u32(low)}, high ${u32(high)}, peak ${peak}`],
     ['root of this tensor alone', hex(merkleRoot([q], sha256))],
     ['order of 10 samples, epoch 0', permutation(10, 0, key.run).join(' ')],
+    ['pool of 4096, record 9', `${pooled.sample}`],
+    ['lazy 3, columns', marks(rademacher({ ...key, columns: 3 }, 2, 0, 5, 16))],
+    ['random half of 0 … 15', Array.from({ length: 16 }, (_, i) => (isMoved(half, i) ? 1 : 0)).join('')],
     ['mask 1/4 of ids 0 … 8', nine.filter(maskOf({ kept: 1, of: 4 }, nine, key.round, key.run)).join(' ')],
   ] as const)
     expect(page).toContain(`    ${name.padEnd(28)} ${value}\n`);
