@@ -62,8 +62,10 @@ export interface DirectionKey {
   readonly run: number;
   /** Index of the record inside its slot and round. */
   readonly sample: number;
-  /** Peer slot, or SHARED_SLOT where the round's records are numbered over all peers. */
+  /** Peer slot, SHARED_SLOT where the round's records are numbered over all peers, or POOL_SLOT. */
   readonly slot: number;
+  /** Round that the column factors of a low-rank direction are of, where it is an earlier one (`Direction.lazy`). */
+  readonly columns?: number;
 }
 
 /** Each round perturbs and updates a `kept / of` part of the tensors, drawn anew (docs/NUMBERS.md 3). 1 <= kept < of. */
@@ -77,6 +79,8 @@ export type Precision = 'f32' | 'int8';
 
 /** The slot of directions that belong to the round and not to a peer (docs/NUMBERS.md 2). */
 export const SHARED_SLOT = 0xffff_fffe;
+/** The slot of directions that belong to the run: its pool. */
+export const POOL_SLOT = 0xffff_ffff;
 
 // -------------------------------------------------------------------------------------------------------- programs
 

@@ -7,7 +7,7 @@
  */
 import { size } from '../graph/shape.ts';
 import type { Weights } from '../model/weights.ts';
-import type { Direction, Round } from '../nouns.ts';
+import type { Direction, Manifest, Round } from '../nouns.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
@@ -75,15 +75,18 @@ export function adamStep(
  */
 export async function foldRound(
   weights: Weights,
-  { kind, rank }: Direction,
+  direction: Direction,
   run: number,
   round: Round,
   rules: AdamRules,
   moments: Map<number, Moments>,
   kept: Kept = everything,
+  directions?: Manifest['directions'],
 ): Promise<void> {
   const { header } = round;
-  const terms = contributions(run, round).map(
+  const { kind, rank } = direction;
+  const drawing = { direction, ...(directions ? { directions } : {}) };
+  const terms = contributions(run, round, drawing).map(
     ({ key, code }): Term => ({ key, c: Math.max(-header.clip, Math.min(header.clip, code)) }),
   );
   if (terms.length === 0) return;

@@ -139,6 +139,8 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
     refuse('save_steps', `has no use with optimizer ${run.optimizer}: ${snapshots.why}; leave it out`);
   if (run.direction !== 'lowrank' && run.lazy_rounds !== 1)
     refuse('lazy_rounds', `is for direction lowrank, not ${run.direction}; leave it out`);
+  if (run.lazy_rounds !== 1 && run.direction_pool !== undefined)
+    refuse('lazy_rounds', 'has no meaning beside direction_pool, as no round draws any; leave one of them out');
   if (run.direction_pool !== undefined && run.shared_directions !== undefined)
     refuse('shared_directions', 'and direction_pool are two answers to one question; leave one out');
   if (run.sparse !== 'none' && run.direction === 'lowrank')

@@ -134,6 +134,14 @@ const schema = keys
   .refine((m) => m.estimator !== 'conservative' || m.forward_precision === 'f32', {
     path: ['forward_precision'],
     error: 'expected f32 with estimator conservative: bytes would drown the difference that a step makes',
+  })
+  .refine((m) => m.direction.lazy === undefined || m.direction.kind === 'lowrank', {
+    path: ['direction', 'lazy'],
+    error: 'expected none with a dense direction, which has no columns',
+  })
+  .refine((m) => m.element_mask === undefined || m.direction.kind !== 'lowrank', {
+    path: ['element_mask'],
+    error: 'expected none with a low-rank direction, which moves whole rows and columns',
   });
 
 /** The manifest, or in one line why it is none. */

@@ -14,9 +14,10 @@ import { conservative } from '../estimator/conservative.ts';
 import { type Measurement, type Probe, spsa } from '../estimator/spsa.ts';
 import { Fault } from '../faults.ts';
 import type { Weights } from '../model/weights.ts';
-import type { Estimator, Header, Manifest, Round } from '../nouns.ts';
+import type { DirectionKey, Estimator, Header, Manifest, Round } from '../nouns.ts';
 import { encodeSlope, SCALE_UNIT } from '../numeric/byte.ts';
 import { type Kept, maskOf } from '../numeric/mask.ts';
+import { directionKey } from '../numeric/names.ts';
 import { DIVISOR } from '../optimizer/header.ts';
 import { learningRate } from '../optimizer/schedule.ts';
 import { recentOf, stepsOf } from '../optimizer/steps.ts';
@@ -29,13 +30,19 @@ export interface Learner extends Measurement {
   readonly weights: Weights;
   /** Ids of the tensors that the run may move: `viewOf`. */
   readonly view: readonly number[];
+  /** The view cut into windows, of which each round moves one, in turn: `windowsOf`. Absent: a round moves all of it. */
+  readonly windows?: readonly (readonly number[])[];
   readonly dataset: Dataset;
 }
 
 /** The tensors that a round perturbs and updates: one answer for both sides of the round. */
-export function keptIn({ manifest, view, run }: Learner, round: number): Kept {
-  return maskOf(manifest.tensor_mask, view, round, run);
+export function keptIn({ manifest, view, windows = [view], run }: Learner, round: number): Kept {
+  return maskOf(manifest.tensor_mask, windows[round % windows.length]!, round, run);
 }
+
+/** The direction that a record of a round measures. */
+export const directionOf = ({ manifest, run }: Learner, round: number, record: number): DirectionKey =>
+  directionKey(manifest, recordKey(run, round, record));
 
 /** What the codes of a round are measured for. */
 type Opened = Pick<Header, 'round' | 'scale' | 'clip'>;
@@ -69,7 +76,7 @@ export async function measureRecords(
   const measure = ESTIMATORS[estimator];
   if (!measure) throw new Fault('CONFIG_INVALID', `estimator: ${estimator} is not in this version of murmur`);
   const probes = Array.from({ length: count }, (_, i) => ({
-    key: recordKey(run, round, from + i),
+    key: directionOf(learner, round, from + i),
     examples: sampleIndices(manifest, run, dataset.train.length, round, from + i).map((n) => dataset.train[n]!),
   }));
   return measure(learner, opened, probes, keptIn(learner, round));
@@ -93,16 +100,24 @@ export const memoryOf = (recent: readonly Round[] = []): Memory => ({ recent, mo
  */
 export async function applyCommitted(learner: Learner, round: Round, memory: Memory = memoryOf()): Promise<void> {
   const { weights, manifest, run } = learner;
-  const { optimizer, direction, reduction } = manifest;
+  const { optimizer, direction, directions, reduction } = manifest;
   const { header } = round;
   if (optimizer?.kind === 'adam') {
     const unit = (direction.scale * (header.scale * SCALE_UNIT)) / DIVISOR[reduction](header.usable);
     const rules = { ...optimizer, unit };
-    await foldRound(weights, direction, run, round, rules, memory.moments, keptIn(learner, header.round));
+    await foldRound(weights, direction, run, round, rules, memory.moments, keptIn(learner, header.round), directions);
     return;
   }
   for (const step of stepsOf(manifest, round, memory.recent))
-    await applyRound(weights, direction, run, step.round, keptIn(learner, step.round.header.round), step.age);
+    await applyRound(
+      weights,
+      direction,
+      run,
+      step.round,
+      keptIn(learner, step.round.header.round),
+      step.age,
+      directions,
+    );
   const known = [...memory.recent, round];
   memory.recent = recentOf(manifest, known, known.length);
 }

@@ -76,6 +76,9 @@ export function localReplica(
 ): LocalReplica {
   const { weights, manifest } = learner;
   let memory = memoryOf();
+  const { directions } = manifest;
+  /** Whether the run has so few directions that what is owed along each can be added up. */
+  const pooled = directions !== undefined && 'pool' in directions && directions.pool < MOST_OWED;
   let rounds = 0;
   let owed = 0;
 
@@ -83,7 +86,8 @@ export function localReplica(
   async function payDebts(records: number): Promise<void> {
     owed += records;
     if (owed <= MOST_OWED) return;
-    while (await weights.settleOne());
+    if (pooled) await weights.gather();
+    else while (await weights.settleOne());
     owed = 0;
   }
 

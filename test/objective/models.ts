@@ -1,7 +1,7 @@
 /** Small models with fixed-point weights, and examples for them. */
 import { readConfig } from '../../src/model/config.ts';
 import { modelOf } from '../../src/model/model.ts';
-import type { Model } from '../../src/model/stage.ts';
+import type { Model, TensorSpec } from '../../src/model/stage.ts';
 import type { Weights } from '../../src/model/weights.ts';
 import type { DirectionKey, Example, Task } from '../../src/nouns.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
@@ -33,9 +33,14 @@ export const FIXTURES = [
 export const smallKernels = (): Promise<Kernels> => wasmKernels({ bytes: 2 ** 24 });
 
 /** A checkpoint of test/fixtures/models. */
-export async function fixture(name: string, kernels: Kernels, scratch?: number): Promise<Small> {
+export async function fixture(
+  name: string,
+  kernels: Kernels,
+  scratch?: number,
+  movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
+): Promise<Small> {
   const { model, weight } = await readFolder(`test/fixtures/models/${name}`);
-  return { model, weights: await weightsIn(kernels, model, weight, scratch) };
+  return { model, weights: await weightsIn(kernels, model, weight, scratch, movedIn) };
 }
 
 /** Two hundred weights: few enough to differentiate one by one. */

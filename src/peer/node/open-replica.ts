@@ -5,13 +5,12 @@
  * @module
  */
 import { readFile } from 'node:fs/promises';
-import { recordKey } from '../../apply/apply.ts';
 import { batchExamples, sequencesFor } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
-import { keptIn, type Learner } from '../../method/onebyte.ts';
+import { directionOf, keptIn, type Learner } from '../../method/onebyte.ts';
 import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
 import { type ModelConfig, readConfig } from '../../model/config.ts';
 import { modelOf } from '../../model/model.ts';
@@ -19,11 +18,12 @@ import { fileSource } from '../../model/node/files.ts';
 import { pageFile } from '../../model/node/page-file.ts';
 import { offloadedShelf } from '../../model/offloaded.ts';
 import { residentShelf } from '../../model/resident.ts';
-import type { Dims, Model } from '../../model/stage.ts';
+import type { Dims, Model, TensorSpec } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
-import { viewOf } from '../../model/view.ts';
+import { viewOf, windowsOf } from '../../model/view.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
 import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
+import { elementMask } from '../../numeric/element-mask.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
@@ -103,12 +103,13 @@ export async function openLearner(
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
   const shelf = await shelfOf(spec, model, floats);
-  const weights = await fixWeights(model, shelf, checkpoint.read);
+  const run = runWord(manifest);
+  const { element_mask: mask, blocks_per_round: blocks } = manifest;
+  const movedIn = mask && ((tensor: TensorSpec, q: Int32Array) => elementMask(mask, tensor, q, run));
+  const weights = await fixWeights(model, shelf, checkpoint.read, movedIn);
   const learner: Learner = {
-    manifest,
-    run: runWord(manifest),
-    weights,
-    view,
+    ...{ manifest, run, weights, view },
+    ...(blocks === undefined ? {} : { windows: windowsOf(model, view, blocks) }),
     dataset,
     forward: createForward(model, weights, engine),
     task: manifest.task,
@@ -219,9 +220,9 @@ const calibrate = (
   count: number,
   { eps, forward_precision: precision }: Measuring,
 ): Promise<Float64Array> => {
-  const { manifest, dataset, run } = learner;
+  const { manifest, dataset } = learner;
   const probes = Array.from({ length: count }, (_, sample) => ({
-    key: recordKey(run, CALIBRATION_ROUND, sample),
+    key: directionOf(learner, CALIBRATION_ROUND, sample),
     examples: Array.from(
       { length: manifest.samples_per_record },
       (_, k) => dataset.train[(sample * manifest.samples_per_record + k) % dataset.train.length]!,
