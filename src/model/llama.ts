@@ -7,6 +7,7 @@
  * @module
  */
 import type { Value } from '../nouns.ts';
+import { PREFIX_KEY, PREFIX_VALUE } from './adapter.ts';
 import { type Architecture, stage } from './architecture.ts';
 import { attend, causalMask, splitHeads } from './attention.ts';
 import type { LlamaConfig } from './config.ts';
@@ -25,7 +26,7 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
       (input) => at + input,
       (s) => {
         const x = s.rows('embed_tokens.weight', [vocabulary, hidden], { as: 'rows', of: 'tokens' });
-        s.g.output('y', s.together(x));
+        s.g.output('y', s.together(s.prompted(x)));
       },
     ),
     blocks: Array.from({ length: layers }, (_, layer) =>
@@ -34,9 +35,9 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
         settings,
         (input) => `${at}layers.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens }) => {
-          const { cos, sin } = ropeTables(rope, headDim, tokens);
-          return { cos, sin, mask: causalMask(tokens, window) };
+        ({ tokens, before }) => {
+          const { cos, sin } = ropeTables(rope, headDim, tokens, before);
+          return { cos, sin, mask: causalMask(tokens, window, before) };
         },
       ),
     ),
@@ -65,7 +66,7 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
   const cos = g.input('cos', [dims.tokens, headDim]);
   const sin = g.input('sin', [dims.tokens, headDim]);
-  const mask = g.input('mask', [dims.tokens, dims.tokens]);
+  const mask = g.input('mask', [dims.tokens, (dims.before ?? 0) + dims.tokens]);
   const linear = (from: Value, name: string, out: number, bias: boolean) =>
     s.linear(from, `${name}.weight`, out, bias ? `${name}.bias` : undefined);
   const rotate = (a: Value): Value => {
@@ -78,8 +79,8 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
 
   const a = norm(s, x, 'input_layernorm.weight', config);
   const q = rotate(project(a, 'q_proj', heads));
-  const k = rotate(project(a, 'k_proj', groups));
-  const v = project(a, 'v_proj', groups);
+  const k = s.prefixed(rotate(project(a, 'k_proj', groups)), `self_attn.${PREFIX_KEY}`);
+  const v = s.prefixed(project(a, 'v_proj', groups), `self_attn.${PREFIX_VALUE}`);
   const mixed = attend(g, q, k, v, mask, { heads, groups });
   const middle = g.add(x, linear(mixed, 'self_attn.o_proj', hidden, config.attentionBias));
 

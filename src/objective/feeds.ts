@@ -38,15 +38,21 @@ function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Arra
     case 'choices':
       return choices;
     case 'positions':
-      return Int32Array.from({ length: batch.tokens }, (_, t) => t + access.offset);
+      return Int32Array.from({ length: batch.tokens + (access.more ?? 0) }, (_, t) => t + access.offset);
   }
 }
 
 /** How many these are. */
-const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: number): number =>
-  of === 'tokens' ? sequences * tokens : of === 'choices' ? choices : tokens;
+const rowCount = (access: RowAccess, { sequences, tokens }: Dims, choices: number): number =>
+  access.of === 'positions' ? tokens + (access.more ?? 0) : access.of === 'tokens' ? sequences * tokens : choices;
 
 const width = (shape: readonly number[]): number => shape[1]!;
+
+/** What stands still is read as it is, and by both lanes. */
+const onBinding = <P extends PerturbationKind>({ still }: Binding, p: P): P | (PerturbationKind & { kind: 'none' }) =>
+  still ? { kind: 'none', precision: precisionOf(p) } : p;
+
+const shared = (lanes: readonly Feeds[]): Feeds[] => lanes.map((lane) => ({ ...lanes[0], ...lane }));
 
 /** Elements of a tensor that a stage reads as a whole: all, or a piece. `undefined`: chosen rows, batch by batch. */
 function span(
@@ -78,10 +84,12 @@ function perturbed(
  * Feeds of a stage that all batches share, once a lane.
  * @param key of the direction that a dense perturbation measures now.
  */
-export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: DirectionKey | undefined): Feeds[] {
+export function stageFeeds(stage: Stage, page: Page, on: Perturbation, key: DirectionKey | undefined): Feeds[] {
   const { kernels, scratch } = page;
-  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
-  for (const { input, tensor: name, access } of stage.bindings) {
+  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({}));
+  for (const binding of stage.bindings) {
+    const { input, tensor: name, access } = binding;
+    const p = onBinding(binding, on);
     const tensor = page.tensor(name);
     const whole = span(access, tensor.shape);
     if (whole === undefined || (p.kind === 'sided' && access.as === 'vector')) continue;
@@ -95,7 +103,7 @@ export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: Direc
     if (asBytes(access, p)) Object.assign(lanes[0]!, bytesOf(input, q, tensor, page));
     else kernels.materialise(q, tensor.exponent, (lanes[0]![input] = scratch.take(count)));
   }
-  return lanes;
+  return shared(lanes);
 }
 
 /** Rows q of a tensor as bytes, with the scale of each. */
@@ -111,13 +119,14 @@ function bytesOf(input: string, q: Int32Array, { shape, exponent }: Tensor, { ke
 export function batchFeeds(
   stage: Stage,
   page: Page,
-  p: Perturbation,
+  on: Perturbation,
   batch: Batch,
   choices: Int32Array,
   keys: readonly DirectionKey[],
 ): Feeds[] {
-  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
+  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({}));
   for (const binding of stage.bindings) {
+    const p = onBinding(binding, on);
     const tensor = page.tensor(binding.tensor);
     const { access, input } = binding;
     if (access.as === 'rows') {
@@ -129,7 +138,7 @@ export function batchFeeds(
     }
     if (p.kind === 'sided') Object.assign(lanes[0]!, sides(binding, tensor, page, p, keys, batch, choices));
   }
-  return lanes;
+  return shared(lanes);
 }
 
 /** Rows straight from the masters. */
@@ -231,21 +240,25 @@ export function stageScratch(
   stage: Stage,
   shapeOf: (tensor: string) => readonly number[],
   dims: Dims,
-  p: PerturbationKind,
+  on: PerturbationKind,
   choices: number,
 ): number {
   const { sequences } = dims;
-  const lanes = lanesOf(p);
   let floats = 0;
   /** Tables that are there for a moment, on top of what was taken before. */
   let most = 0;
-  for (const { tensor, access } of stage.bindings) {
+  for (const binding of stage.bindings) {
+    const { tensor, access } = binding;
+    const p = onBinding(binding, on);
     const shape = shapeOf(tensor);
     const whole = span(access, shape);
     if (whole === undefined || (p.kind === 'sided' && access.as === 'vector')) continue;
-    floats += asBytes(access, p) ? bytesScratch(whole.count, width(shape)) : lanes * padded(whole.count);
+    floats += asBytes(access, p) ? bytesScratch(whole.count, width(shape)) : lanesOf(p) * padded(whole.count);
   }
-  for (const { tensor, access } of stage.bindings) {
+  for (const binding of stage.bindings) {
+    const { tensor, access } = binding;
+    const p = onBinding(binding, on);
+    const lanes = lanesOf(p);
     const shape = shapeOf(tensor);
     const wide = shape[1] ?? 0;
     const rows = access.as === 'rows' ? rowCount(access, dims, choices) : 0;
