@@ -6,24 +6,14 @@
  */
 import { Fault } from '../faults.ts';
 import { type Header, type Manifest, NO_LOSS, type Round } from '../nouns.ts';
+import { root16 } from '../numeric/isqrt.ts';
 import type { ScaleState } from '../numeric/scale.ts';
 import { learningRate } from './schedule.ts';
-
-/** floor(sqrt(n)) by Newton's iteration from above. */
-export function isqrt(n: bigint): bigint {
-  if (n < 2n) return n;
-  let x = 1n << (BigInt(n.toString(2).length + 1) >> 1n); // at least sqrt(n)
-  for (;;) {
-    const next = (x + n / x) >> 1n;
-    if (next >= x) return x;
-    x = next;
-  }
-}
 
 /** What the summed steps of n usable records are divided by. `sqrt` has 16 fractional bits. */
 const DIVISOR: Readonly<Record<Manifest['reduction'], (n: number) => number>> = {
   mean: (n) => n,
-  sqrt: (n) => Number(isqrt(BigInt(n) << 32n)) / 65536,
+  sqrt: root16,
   sum: () => 1,
 };
 
