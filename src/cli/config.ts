@@ -7,6 +7,7 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { Fault } from '../faults.ts';
 import { RECIPES } from '../method/recipes.ts';
+import { QUERIES_AND_VALUES } from '../model/adapter.ts';
 import type { Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { agreeAlone, aloneLearningRate } from './alone.ts';
@@ -147,6 +148,8 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
     refuse('sparse', 'is for dense directions; add --direction rademacher');
   if (run.adapter !== 'none' && run.last_blocks !== undefined)
     refuse('last_blocks', `has no meaning beside adapter ${run.adapter}; leave one of them out`);
+  if (run.adapter === 'none' && run.adapter_folder !== undefined)
+    refuse('adapter_folder', 'needs to be told what kind it is; add --adapter lora, prefix or prompt');
   const mask = tensorMaskOf(run);
   if (mask && mask.kept >= mask.of) refuse('tensor_mask', 'keeps everything; take a part below 1, or leave it out');
   if (run.warmup_steps > run.max_steps) refuse('warmup_steps', `is more than max_steps, ${run.max_steps}; lower it`);
@@ -244,9 +247,6 @@ const partOf = (text: string): TensorMask => {
 /** The tensor mask of the manifest: `1/4` keeps one tensor of four. */
 export const tensorMaskOf = ({ tensor_mask }: Pick<RunFile, 'tensor_mask'>): TensorMask | undefined =>
   tensor_mask === undefined ? undefined : partOf(tensor_mask);
-
-/** Ends of names that queries and values have in the architectures we know. */
-const QUERIES_AND_VALUES = ['q_proj', 'v_proj', 'query', 'value', 'c_attn'];
 
 /** The view of the manifest. */
 export function viewFrom(run: RunConfig): View {

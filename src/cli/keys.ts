@@ -41,6 +41,7 @@ export interface RunFile {
   readonly lora_alpha: number;
   readonly target_modules: string | undefined;
   readonly num_virtual_tokens: number;
+  readonly adapter_folder: string | undefined;
   readonly lazy_rounds: number;
   readonly direction_pool: number | undefined;
   readonly shared_directions: number | undefined;
@@ -89,7 +90,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   method: [
     ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
     ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
-    ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens'] as const),
+    ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
       'direction',
@@ -196,6 +197,9 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .meta({ examples: ['q_proj,v_proj'] })
     .describe('lora: ends of the names of the matrices, with commas. Default: those of queries and values.'),
   num_virtual_tokens: count(1).default(5).describe('prefix, prompt: length of what is added before every text.'),
+  adapter_folder: text()
+    .optional()
+    .describe('Folder of an adapter in the layout of PEFT to start from. The keys above must agree with it.'),
   lazy_rounds: count(1).default(1).describe('lowrank: rounds that the column factors of directions last (LOZO).'),
   direction_pool: count(1)
     .max(65_536)

@@ -59,7 +59,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     ...(config.eval_data === undefined ? {} : { eval: unread(config.eval_data) }),
   };
   const manifest = manifestOf(config, '', { name: base.name, files: [] }, data);
-  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!);
+  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!, manifest);
   const { model } = opened;
   const dataset = buildDataset(manifest.task, manifest.data, bytes, opened.tokenizer, model.positions);
   const held = dataset.eval.slice(0, config.max_eval_samples);

@@ -15,6 +15,7 @@ import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
 import type { ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { adapterFiles } from './adapter.ts';
 import { directionOf, manifestTask, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
 import type { Output } from './output.ts';
 import { admitPrecision } from './precision.ts';
@@ -55,7 +56,10 @@ export async function draftManifest(
   const files: BlobRef[] = [];
   for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
   const data = { train, ...(held ? { eval: held } : {}) };
-  return { paths, manifest: manifestOf(config, coordinator, { name: model.name, files }, data) };
+  const manifest = manifestOf(config, coordinator, { name: model.name, files }, data);
+  for (const [name, path] of await adapterFiles(manifest, paths, config.adapter_folder, cacheOf(env)))
+    files.push(await add(path, name));
+  return { paths, manifest };
 }
 
 const NETWORK: Pick<ResolveOptions, 'fetch' | 'sleep'> = {
