@@ -120,6 +120,27 @@ describe('what a run moves', () => {
     expect(two.every((name) => /layers\.1\./.test(name))).toBe(true);
   });
 
+  test('a mask and a pool, gathered past what may be owed, on disk as in memory', async () => {
+    const { manifest: plain } = await quill(dense);
+    const manifest: Manifest = {
+      ...plain,
+      directions: { pool: 3 },
+      element_mask: { by: 'random', kept: 1, of: 3 },
+    };
+    const roots: Uint8Array[] = [];
+    for (const where of [{}, { offloadFolder: scratchFolder() }]) {
+      const { replica } = await opened({ manifest, ...where });
+      // More than 16,384 records at a time are added up along their three directions.
+      for (let round = 0; round < 9; round++) {
+        const codes = Int8Array.from({ length: 2048 }, (_, i) => ((i * 37 + round) % 255) - 127);
+        await replica.apply([committed(manifest, round, codes)]);
+      }
+      roots.push(await replica.root());
+      await replica.close();
+    }
+    expect(roots[1]).toEqual(roots[0]);
+  });
+
   test('more blocks in turn than there are is refused', async () => {
     const { manifest } = await quill();
     await expect(opened({ manifest: { ...manifest, blocks_per_round: 99 } })).rejects.toThrow(
