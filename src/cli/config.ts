@@ -150,6 +150,9 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
     refuse('last_blocks', `has no meaning beside adapter ${run.adapter}; leave one of them out`);
   if (run.adapter === 'none' && run.adapter_folder !== undefined)
     refuse('adapter_folder', 'needs to be told what kind it is; add --adapter lora, prefix or prompt');
+  const sparse = partOf(run.sparse_kept);
+  if (run.sparse !== 'none' && sparse.kept >= sparse.of)
+    refuse('sparse_kept', 'keeps everything; take a part below 1, or leave sparse out');
   const mask = tensorMaskOf(run);
   if (mask && mask.kept >= mask.of) refuse('tensor_mask', 'keeps everything; take a part below 1, or leave it out');
   if (run.warmup_steps > run.max_steps) refuse('warmup_steps', `is more than max_steps, ${run.max_steps}; lower it`);

@@ -25,6 +25,22 @@ describe('the manifest', () => {
     expect(new TextDecoder().decode(encodeManifest(MANIFEST))).not.toContain('mask');
   });
 
+  test('may say which directions a run has, and what of the model they move', () => {
+    const lazy: Manifest = {
+      ...MANIFEST,
+      direction: { kind: 'lowrank', rank: 2, scale: Math.SQRT1_2, lazy: 50 },
+      directions: { shared: 5 },
+      blocks_per_round: 2,
+    };
+    const sparse: Manifest = {
+      ...MANIFEST,
+      direction: { kind: 'binomial', rank: 1, scale: 0.5 },
+      directions: { pool: 4096 },
+      element_mask: { by: 'magnitude', kept: 1, of: 5 },
+    };
+    for (const manifest of [lazy, sparse]) expect(decodeManifest(encodeManifest(manifest))).toEqual({ manifest });
+  });
+
   test('may ask for bytes where directions are low-rank', () => {
     const direction = { kind: 'lowrank', rank: 2, scale: Math.SQRT1_2 } as const;
     const int8: Manifest = { ...MANIFEST, direction, forward_precision: 'int8' };
@@ -49,6 +65,16 @@ describe('the manifest', () => {
       'bytes where a direction is dense',
       { forward_precision: 'int8', direction: { kind: 'binomial', rank: 1, scale: 0.5 } },
       /^forward_precision: expected f32 with a dense direction/,
+    ],
+    [
+      'columns that last where a direction has none',
+      { direction: { kind: 'binomial', rank: 1, scale: 0.5, lazy: 50 } },
+      /^direction\.lazy: expected none with a dense direction/,
+    ],
+    [
+      'a mask of elements where rows and columns move',
+      { direction: { kind: 'lowrank', rank: 1, scale: 1 }, element_mask: { by: 'random', kept: 1, of: 5 } },
+      /^element_mask: expected none with a low-rank direction/,
     ],
     ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
     ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],
