@@ -29,4 +29,4 @@ export function uniformWeights(seed: number, id: number, width: number, first: n
 
 /** Random tokens of a vocabulary, for what starts from real ones. */
 export const firstTokens = (seed: number, vocabulary: number, count: number): Int32Array =>
-  Int32Array.from(wordsOf(seed, 0, 0, count), (word) => Math.floor((word * vocabulary) / 2 ** 32));
+  Int32Array.from(wordsOf(seed, 0, 0, count), (word) => Number((BigInt(word) * BigInt(vocabulary)) >> 32n));

@@ -50,17 +50,21 @@ export async function withAdapter(base: string, view: AdapterView, folder?: stri
 
 /** What a run would be told to fit an adapter of test/fixtures/adapters. */
 export function viewOfFolder(folder: string): AdapterView {
-  const keys = readJson(join(folder, ADAPTER_CONFIG)) as Readonly<Record<string, never>> & {
+  const keys = readJson(join(folder, ADAPTER_CONFIG)) as {
     readonly peft_type: string;
+    readonly num_virtual_tokens: number;
+    readonly r: number;
+    readonly lora_alpha: number;
+    readonly target_modules: readonly string[];
   };
-  const tokens = keys['num_virtual_tokens'];
+  const { num_virtual_tokens: tokens } = keys;
   switch (keys.peft_type) {
     case 'LORA':
-      return { lora: { rank: keys['r']!, alpha: keys['lora_alpha']!, targets: keys['target_modules']! } };
+      return { lora: { rank: keys.r, alpha: keys.lora_alpha, targets: keys.target_modules } };
     case 'PREFIX_TUNING':
-      return { prefix: { tokens: tokens! } };
+      return { prefix: { tokens } };
     default:
-      return { prompt: { tokens: tokens! } };
+      return { prompt: { tokens } };
   }
 }
 

@@ -4,8 +4,14 @@ import { describe, expect, test } from 'vitest';
 import { batchExamples } from '../../src/data/batch.ts';
 import { nodeEngine } from '../../src/engine/node.ts';
 import { interpreter } from '../../src/graph/interpreter.ts';
+import { PREFIX_KEY } from '../../src/model/adapter.ts';
+import { capturing } from '../../src/model/model.ts';
+import { keysAndValues } from '../../src/model/prefix.ts';
+import type { Model } from '../../src/model/stage.ts';
 import { viewOf } from '../../src/model/view.ts';
+import { fixWeights, type Weights } from '../../src/model/weights.ts';
 import type { Batch, Example } from '../../src/nouns.ts';
+import { firstTokens } from '../../src/numeric/first.ts';
 import type { Kept } from '../../src/numeric/mask.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { ALIGN } from '../../src/numeric/scratch.ts';
@@ -13,7 +19,8 @@ import { createForward, headOf, scratchLength } from '../../src/objective/forwar
 import type { Perturbation } from '../../src/objective/perturbation.ts';
 import { ADAPTERS, CASES, type Opened, openCase, withAdapter } from '../model/adapters.ts';
 import { readReference } from '../model/folder.ts';
-import { key, LM, windowOf } from './models.ts';
+import { shelfIn } from '../model/shelf.ts';
+import { FIXTURES, fixture, key, LM, windowOf } from './models.ts';
 
 const ort = nodeEngine({ threads: 1 });
 
@@ -45,7 +52,7 @@ describe.each([interpreter, ort])("PEFT's own logits, by $name", (engine) => {
   });
 });
 
-const keptOf = ({ model }: Opened): Kept => {
+const keptOf = ({ model }: Pick<Opened, 'model'>): Kept => {
   const ids = new Set(viewOf(model, model.adapter!.view));
   return (id) => ids.has(id);
 };
@@ -132,25 +139,92 @@ describe('what stands still costs nothing', () => {
   });
 });
 
-test('LoRA starts as the base, a prompt as the tokens it is made of', async () => {
-  const plain = await withAdapter('opt-tied', { lora: { rank: 2, alpha: 4, targets: ['q_proj'] } });
-  const example = windowOf(3, 64);
-  const nll = async ({ model, weights }: Opened, of: Example): Promise<number[]> => {
-    const [lane] = await createForward(model, await weights(referenceKernels()), interpreter).run(
-      batchExamples([of]),
-      headOf(LM),
-      { kind: 'none' },
+/** Logits behind the last token. */
+async function ends(model: Model, weights: Weights, ids: readonly number[]): Promise<number[]> {
+  const forward = createForward(model, weights, interpreter);
+  const [lane] = await forward.run([batchOf(ids, [ids.length - 1], [0])], { kind: 'logits' }, { kind: 'none' });
+  return [...lane![0]!];
+}
+
+const SEED = 42;
+const TEXT = [5, 60, 7, 7, 31];
+
+describe.each(FIXTURES)('%s: what an adapter starts as', (name) => {
+  test('LoRA as the base, and its A is noise', async () => {
+    const lora = { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'] };
+    const { model, weights } = await withAdapter(name, { lora });
+    const base = await fixture(name, referenceKernels());
+    const own = await weights(referenceKernels());
+    expect(await ends(model, own, TEXT)).toEqual(await ends(base.model, base.weights, TEXT));
+    for (const tensor of model.adapter!.tensors) {
+      const q = await own.visit(tensor, (page) => page.tensor(tensor).q.slice());
+      expect(new Set(q).size === 1, tensor).toBe(tensor.endsWith('lora_B.weight'));
+    }
+  });
+
+  test('a prefix and a prompt as the same text behind their tokens', async () => {
+    const base = await fixture(name, referenceKernels());
+    const tokens = firstTokens(SEED, base.model.vocabulary, 3);
+    const expected = await ends(base.model, base.weights, [...tokens, ...TEXT]);
+    const prompt = await withAdapter(name, { prompt: { tokens: 3 } }, undefined, SEED);
+    expect(worst(await ends(prompt.model, await prompt.weights(referenceKernels()), TEXT), expected)).toBeLessThan(
+      1e-5,
     );
-    return [...lane![0]!];
-  };
-  const { model, weights } = plain;
-  const base = { ...plain, model: { ...model, embed: model.embed } };
-  const start = await nll(base, example);
-  const { fixture } = await import('./models.ts');
-  const bare = await fixture('opt-tied', referenceKernels());
-  expect(start).toEqual(await nll({ ...plain, model: bare.model, weights: async () => bare.weights }, example));
-  const q = await (await weights(referenceKernels())).visit(model.adapter!.tensors[0]!, (page) =>
-    page.tensor(model.adapter!.tensors[0]!).q.slice(),
-  );
-  expect(new Set(q).size).toBeGreaterThan(20);
+
+    const { model, config, read } = await withAdapter(name, { prefix: { tokens: 3 } }, undefined, SEED);
+    const added = new Set(model.adapter!.tensors);
+    const rows = async (tensor: string, first = 0, count?: number) =>
+      (await read(tensor)).subarray(first, count === undefined ? undefined : first + count);
+    const shapes = new Map(model.tensors.flatMap((of) => (added.has(of.name) ? [] : [[of.name, of] as const])));
+    const all = await keysAndValues(capturing(config, shapes), model.hidden, rows, interpreter, tokens);
+    const first = new Map(
+      model.blocks.flatMap(({ bindings }, i) =>
+        bindings.flatMap(({ input, tensor }) => {
+          const { keys, values } = all[i]!;
+          return added.has(tensor) ? [[tensor, input.endsWith(PREFIX_KEY) ? keys : values] as const] : [];
+        }),
+      ),
+    );
+    expect([...first.keys()].sort()).toEqual([...added].sort());
+    const weights = await fixWeights(model, shelfIn(referenceKernels(), model), async (tensor, from, count) =>
+      (first.get(tensor) ?? (await read(tensor))).subarray(from, from + count),
+    );
+    expect(worst(await ends(model, weights, TEXT), expected)).toBeLessThan(1e-5);
+    await expect(read(model.adapter!.tensors[0]!)).rejects.toThrow(/^MODEL_INVALID: .*adapter_model.safetensors/);
+  });
+});
+
+test('an adapter that finds no place is refused', async () => {
+  const lora = (...targets: string[]) => withAdapter('opt-tied', { lora: { rank: 1, alpha: 1, targets } });
+  await expect(lora('q_proj', 'qproj')).rejects.toThrow(/^CONFIG_INVALID: target_modules: .* ends in "qproj"/);
+  await expect(lora('proj')).rejects.toThrow(/"proj"/);
+  await expect(lora('c_attn')).rejects.toThrow(/^CONFIG_INVALID: adapter: lora finds no place in this opt model/);
+  await expect(lora('embed_tokens')).rejects.toThrow(/finds no place/);
+  for (const kind of ['prefix', 'prompt'] as const)
+    await expect(withAdapter('opt-tied', { [kind]: { tokens: 48 } } as never)).rejects.toThrow(
+      /^CONFIG_INVALID: num_virtual_tokens: 48 leave no text of the 48 positions/,
+    );
+  const { model } = await withAdapter('opt-tied', { prompt: { tokens: 40 } });
+  expect(model.positions).toBe(8);
+});
+
+test('in int8 the base is bytes and the adapter is not', async () => {
+  for (const name of CASES) {
+    const { model, weights } = await openCase(name);
+    const forward = createForward(model, await weights(referenceKernels()), ort);
+    const batches = batchExamples(pairs(EXAMPLES));
+    const kept = keptOf({ model });
+    const slopes = async (precision: 'f32' | 'int8'): Promise<number[]> => {
+      const keys = [EXAMPLES.map((_, i) => key(i))];
+      const p: Perturbation = { kind: 'sided', rank: 1, delta: 0.3, keys, kept, precision };
+      const [lane] = await forward.run(batches, headOf(LM), p);
+      const sum = (s: number) => lane![0]!.subarray(s * LM.window, (s + 1) * LM.window).reduce((a, b) => a + b, 0);
+      return EXAMPLES.map((_, i) => sum(2 * i) - sum(2 * i + 1));
+    };
+    const [exact, rounded] = [await slopes('f32'), await slopes('int8')];
+    const norm = (x: readonly number[]) => Math.hypot(...x);
+    expect(norm(exact.map((x, i) => x - rounded[i]!)) / norm(exact), name).toBeLessThan(0.35);
+    expect(rounded, name).not.toEqual(exact);
+    await forward.release();
+  }
 });
