@@ -34,6 +34,24 @@ export interface Direction {
    * 1/2 for binomial, 1/sqrt(rank) for low rank. Written in the manifest, hence never recomputed.
    */
   readonly scale: number;
+  /** `lowrank`: v stays for so many rounds, u is new in each (LOZO's ν). Absent: 1. */
+  readonly lazy?: number;
+}
+
+/**
+ * Which directions a run has, where it is not one for each record. `pool`: so many for the whole run, drawn anew for
+ * every record (FedKSeed). `shared`: so many a round, each measured by several records (DeComFL).
+ */
+export type DirectionSet = { readonly pool: number } | { readonly shared: number };
+
+/**
+ * Dense directions that are 0 on most elements: a `kept / of` part of them moves. `random`: drawn once for the run.
+ * `magnitude`: those whose weight is at most the quantile kept / of of |w| of their tensor's base (Sparse-MeZO).
+ */
+export interface ElementMask {
+  readonly by: 'random' | 'magnitude';
+  readonly kept: number;
+  readonly of: number;
 }
 
 /** The name of one direction: everything that its noise depends on, except the tensor. All are u32. */
@@ -44,8 +62,10 @@ export interface DirectionKey {
   readonly run: number;
   /** Index of the record inside its slot and round. */
   readonly sample: number;
-  /** Peer slot, or SHARED_SLOT where the round's records are numbered over all peers. */
+  /** Peer slot, SHARED_SLOT where the round's records are numbered over all peers, or POOL_SLOT. */
   readonly slot: number;
+  /** Round that the column factors of a low-rank direction are of, where it is an earlier one (`Direction.lazy`). */
+  readonly columns?: number;
 }
 
 /** Each round perturbs and updates a `kept / of` part of the tensors, drawn anew (docs/NUMBERS.md 3). 1 <= kept < of. */
@@ -59,6 +79,8 @@ export type Precision = 'f32' | 'int8';
 
 /** The slot of directions that belong to the round and not to a peer (docs/NUMBERS.md 2). */
 export const SHARED_SLOT = 0xffff_fffe;
+/** The slot of directions that belong to the run: its pool. */
+export const POOL_SLOT = 0xffff_ffff;
 
 // -------------------------------------------------------------------------------------------------------- programs
 
@@ -81,15 +103,19 @@ export type Op =
   | { readonly op: 'linear8' } // q u8 (n,i), scale (n), w i8 (i,o), its scale (o) -> (q - 128) w · both scales (n,o)
   | { readonly op: 'matmul' } // (…,n,k), (…,k,m) -> (…,n,m); leading axes broadcast
   | { readonly op: 'add' | 'sub' | 'mul' } // broadcast
-  | { readonly op: 'sigmoid' | 'relu' | 'tanh' | 'erf' } // element by element
+  | { readonly op: 'sigmoid' | 'relu' | 'tanh' | 'erf' | 'exp' } // element by element
+  | { readonly op: 'step' } // 1 where an element is above 0, else 0
+  | { readonly op: 'rsqrt' } // 1 / sqrt(x), element by element
   | { readonly op: 'softmax' | 'logSoftmax' } // over the last axis
   | { readonly op: 'rmsNorm' | 'layerNorm'; readonly epsilon: number } // over the last axis, no gain, no bias
+  | { readonly op: 'sum'; readonly axes: Shape } // over these axes, which stay with length 1
   | { readonly op: 'reshape'; readonly shape: Shape }
   | { readonly op: 'transpose'; readonly perm: Shape }
   | { readonly op: 'concat'; readonly axis: number }
   | { readonly op: 'slice'; readonly axis: number; readonly start: number; readonly end: number }
   | { readonly op: 'gather' } // table (r,…), i32 index (n) -> rows (n,…)
-  | { readonly op: 'pick' }; // x (n,v), i32 index (n) -> x[i, index[i]] (n)
+  | { readonly op: 'pick' } // x (n,v), i32 index (n) -> x[i, index[i]] (n)
+  | { readonly op: 'oneHot'; readonly depth: number }; // i32 index (n) -> (n,depth), 1 at [i, index[i]], else 0
 
 export interface Node {
   readonly op: Op;
@@ -109,6 +135,41 @@ export interface Graph {
 
 // -------------------------------------------------------------------------------------------------------- manifest
 
+/** Which tensors are trained. Those of an adapter are added to the model's; all others then stay the base's. */
+export type View =
+  | 'full'
+  /** The last blocks with what follows them. */
+  | { readonly last_blocks: number }
+  /** W + (alpha / rank) B A on the matrices whose names end in one of `targets` (Hu et al. 2021, arXiv:2106.09685). */
+  | { readonly lora: { readonly rank: number; readonly alpha: number; readonly targets: readonly string[] } }
+  /** So many keys and values before those of every block (Li & Liang 2021, arXiv:2101.00190). */
+  | { readonly prefix: { readonly tokens: number } }
+  /** So many embeddings before those of the tokens (Lester et al. 2021, arXiv:2104.08691). */
+  | { readonly prompt: { readonly tokens: number } };
+
+/** How a record's number is measured. Absent in a manifest: `spsa`. */
+export type Estimator = 'spsa' | 'conservative' | 'forward_gradient';
+
+/**
+ * From measured slopes to a step. Absent in a manifest: plain SGD. Which of them keep a round's records independent of
+ * each other and of the order of rounds is said in docs/NUMBERS.md 6.
+ */
+export type Optimizer =
+  | { readonly kind: 'sign' }
+  | { readonly kind: 'normalised' }
+  | { readonly kind: 'momentum'; readonly beta: number; readonly window: number }
+  | {
+      readonly kind: 'scalar_adam';
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly epsilon: number;
+      readonly window: number;
+    }
+  | { readonly kind: 'adam'; readonly beta1: number; readonly beta2: number; readonly epsilon: number };
+
+/** What is made small. Absent in a manifest: the task's loss. The others are of samples of a task, the larger the better. */
+export type Objective = 'accuracy' | 'f1' | { readonly reward: BlobRef };
+
 /** What a sample is and how it is scored. */
 export type Task =
   /** Language modelling over windows of `window` + 1 tokens: every token after the first is scored. */
@@ -120,6 +181,30 @@ export type Task =
       readonly label_column: string;
       /** Label value in the data → word that stands for it, in the order of the classes. */
       readonly labels: readonly { readonly value: string; readonly word: string }[];
+      readonly rows?: string;
+    }
+  /** Language modelling of masked tokens: a `masked` part of each window is hidden and scored (BERT, arXiv:1810.04805). */
+  | { readonly kind: 'masked_lm'; readonly window: number; readonly masked: number }
+  /**
+   * Multiple choice: each candidate follows the prompt. Trained on the tokens of the right one, judged by the highest mean
+   * log-likelihood (MeZO, App. E.2). Columns: a list of texts, and the index (or indices) of the right ones.
+   */
+  | {
+      readonly kind: 'candidates';
+      readonly prompt: string;
+      readonly candidates_column: string;
+      readonly answer_column: string;
+      /** Name of what makes the columns out of the rows of a data set (`data/tasks`). Absent: they are there. */
+      readonly rows?: string;
+    }
+  /** An answer in words. Trained on the tokens of the first of the accepted ones, judged by F1 of what is generated. */
+  | {
+      readonly kind: 'answer';
+      readonly prompt: string;
+      readonly answers_column: string;
+      readonly max_new_tokens: number;
+      readonly stop: readonly string[];
+      readonly rows?: string;
     };
 
 /** Everything that changes bits. Its canonical JSON is the first record of the journal; its SHA-256 is the run id. */
@@ -129,12 +214,19 @@ export interface Manifest {
   readonly numbers: 1;
   /** The base checkpoint: config.json, safetensors and tokenizer files, each by hash. */
   readonly base: { readonly name: string; readonly files: readonly BlobRef[] };
-  /** Which tensors are trained: all, or the last blocks with what follows them (`model/view.ts`). */
-  readonly view: 'full' | { readonly last_blocks: number };
+  /** Which tensors are trained (`model/view.ts`). */
+  readonly view: View;
   readonly method: 'onebyte';
+  readonly estimator?: Estimator;
+  readonly optimizer?: Optimizer;
+  readonly objective?: Objective;
   readonly direction: Direction;
+  readonly directions?: DirectionSet;
   /** Absent: every round perturbs and updates every tensor. */
   readonly tensor_mask?: TensorMask;
+  readonly element_mask?: ElementMask;
+  /** A round perturbs and updates the tensors of so many neighbouring blocks, in turn. Absent: all. */
+  readonly blocks_per_round?: number;
   /** Half the distance between the two measurements, in units of weights. */
   readonly eps: number;
   readonly learning_rate: number;

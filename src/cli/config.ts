@@ -6,7 +6,10 @@
  */
 import { LineCounter, parseDocument } from 'yaml';
 import { Fault } from '../faults.ts';
-import type { Direction, Task, TensorMask } from '../nouns.ts';
+import { RECIPES } from '../method/recipes.ts';
+import type { Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
+import { promisesOf } from '../optimizer/algebra.ts';
+import { agreeAlone, aloneLearningRate } from './alone.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 
@@ -20,7 +23,7 @@ export interface RunConfig extends RunFile {
   readonly save_steps: number;
 }
 
-export type Source = 'default' | 'environment' | 'file' | 'flag';
+export type Source = 'default' | 'method' | 'environment' | 'file' | 'flag';
 
 export interface Loaded {
   readonly config: RunConfig;
@@ -45,7 +48,9 @@ export function loadConfig(
 ): Loaded {
   const written = file ? readYaml(file.name, file.text) : { values: {}, lines: new Map<string, number>() };
   const environment = env['HF_TOKEN'] ? { hub_token: env['HF_TOKEN'] } : {};
+  const method = RECIPES.find(({ name }) => name === (flags['method'] ?? written.values['method']));
   const layers: readonly (readonly [Source, Readonly<Record<string, unknown>>])[] = [
+    ['method', method?.keys ?? {}],
     ['environment', environment],
     ['file', written.values],
     ['flag', flags],
@@ -55,6 +60,7 @@ export function loadConfig(
   const where = (key: string): string =>
     ({
       default: key,
+      method: `method ${method?.name}: ${key}`,
       environment: 'HF_TOKEN',
       file: `${file?.name}:${written.lines.get(key) ?? 1}: ${key}`,
       flag: `--${key}`,
@@ -116,6 +122,31 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
       'forward_precision',
       `${run.forward_precision} is for direction lowrank, as rounding loses eps in ${run.direction} ones; take f32`,
     );
+  for (const [key, kinds] of OPTIMIZER_KEYS)
+    if (given(key) && !kinds.includes(run.optimizer))
+      refuse(key, `is for optimizer ${kinds.join(' and ')}, not ${run.optimizer}; leave it out`);
+  if (run.estimator === 'conservative') {
+    if (run.optimizer !== 'sgd')
+      refuse(
+        'optimizer',
+        `${run.optimizer} takes another step than the one that estimator conservative tries; take sgd`,
+      );
+    if (run.forward_precision !== 'f32')
+      refuse('forward_precision', 'int8 drowns the difference that estimator conservative looks for; take f32');
+  }
+  const { snapshots } = promisesOf({ optimizer: optimizerOf(run) });
+  if (given('save_steps') && !snapshots.holds)
+    refuse('save_steps', `has no use with optimizer ${run.optimizer}: ${snapshots.why}; leave it out`);
+  if (run.direction !== 'lowrank' && run.lazy_rounds !== 1)
+    refuse('lazy_rounds', `is for direction lowrank, not ${run.direction}; leave it out`);
+  if (run.lazy_rounds !== 1 && run.direction_pool !== undefined)
+    refuse('lazy_rounds', 'has no meaning beside direction_pool, as no round draws any; leave one of them out');
+  if (run.direction_pool !== undefined && run.shared_directions !== undefined)
+    refuse('shared_directions', 'and direction_pool are two answers to one question; leave one out');
+  if (run.sparse !== 'none' && run.direction === 'lowrank')
+    refuse('sparse', 'is for dense directions; add --direction rademacher');
+  if (run.adapter !== 'none' && run.last_blocks !== undefined)
+    refuse('last_blocks', `has no meaning beside adapter ${run.adapter}; leave one of them out`);
   const mask = tensorMaskOf(run);
   if (mask && mask.kept >= mask.of) refuse('tensor_mask', 'keeps everything; take a part below 1, or leave it out');
   if (run.warmup_steps > run.max_steps) refuse('warmup_steps', `is more than max_steps, ${run.max_steps}; lower it`);
@@ -124,13 +155,24 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
   }
   if (run.workers !== undefined && run.threads !== undefined && run.workers > run.threads)
     refuse('workers', `is more than threads, ${run.threads}; lower it, or leave threads out`);
+  agreeAlone(run, given, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {
     refuse('peers', '0 starts none here; say with min_peers how many to wait for');
   }
 }
 
+/** Which optimizers have a use for a key. */
+const OPTIMIZER_KEYS: readonly (readonly [keyof RunFile, readonly RunFile['optimizer'][]])[] = [
+  ['momentum', ['momentum']],
+  ['adam_beta1', ['scalar_adam', 'adam']],
+  ['adam_beta2', ['scalar_adam', 'adam']],
+  ['adam_epsilon', ['scalar_adam', 'adam']],
+];
+
+const TASKS = ['lm', 'choice'] as const;
+
 const taskOf = (run: RunFile): 'lm' | 'choice' =>
-  run.task ?? (run.prompt === undefined && !run.labels ? 'lm' : 'choice');
+  TASKS.find((kind) => kind === run.task) ?? (run.prompt === undefined && !run.labels ? 'lm' : 'choice');
 
 function derive(run: RunFile): RunConfig {
   const min_peers = run.min_peers ?? run.peers;
@@ -143,7 +185,7 @@ function derive(run: RunFile): RunConfig {
     eval_steps: run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20)),
     save_steps: run.save_steps ?? run.max_steps,
   };
-  return { ...decided, learning_rate: run.learning_rate ?? defaultLearningRate(decided) };
+  return { ...decided, learning_rate: run.learning_rate ?? aloneLearningRate(run) ?? defaultLearningRate(decided) };
 }
 
 /**
@@ -186,17 +228,81 @@ export function defaultLearningRate(run: Omit<RunConfig, 'learning_rate'>): numb
 }
 
 /** The direction of the manifest: unit variance, see `Direction`. */
-export const directionOf = ({ direction: kind, rank }: RunConfig): Direction => ({
+export const directionOf = ({ direction: kind, rank, lazy_rounds: lazy }: RunConfig): Direction => ({
   kind,
   rank,
   scale: kind === 'lowrank' ? 1 / Math.sqrt(rank) : kind === 'binomial' ? 0.5 : 1,
+  ...(lazy > 1 ? { lazy } : {}),
 });
 
-/** The tensor mask of the manifest: `1/4` keeps one tensor of four. */
-export function tensorMaskOf({ tensor_mask }: Pick<RunFile, 'tensor_mask'>): TensorMask | undefined {
-  if (tensor_mask === undefined) return undefined;
-  const [kept, of] = tensor_mask.split('/').map(Number);
+/** `1/4` as numbers. */
+const partOf = (text: string): TensorMask => {
+  const [kept, of] = text.split('/').map(Number);
   return { kept: kept!, of: of! };
+};
+
+/** The tensor mask of the manifest: `1/4` keeps one tensor of four. */
+export const tensorMaskOf = ({ tensor_mask }: Pick<RunFile, 'tensor_mask'>): TensorMask | undefined =>
+  tensor_mask === undefined ? undefined : partOf(tensor_mask);
+
+/** Ends of names that queries and values have in the architectures we know. */
+const QUERIES_AND_VALUES = ['q_proj', 'v_proj', 'query', 'value', 'c_attn'];
+
+/** The view of the manifest. */
+export function viewFrom(run: RunConfig): View {
+  const tokens = run.num_virtual_tokens;
+  switch (run.adapter) {
+    case 'lora':
+      return {
+        lora: {
+          rank: run.lora_r,
+          alpha: run.lora_alpha,
+          targets: run.target_modules?.split(',').map((name) => name.trim()) ?? QUERIES_AND_VALUES,
+        },
+      };
+    case 'prefix':
+      return { prefix: { tokens } };
+    case 'prompt':
+      return { prompt: { tokens } };
+    case 'none':
+      return run.last_blocks === undefined ? 'full' : { last_blocks: run.last_blocks };
+  }
+}
+
+/** Rounds after which less than a thousandth is left of a step's momentum. */
+const windowOf = (beta: number): number =>
+  beta === 0 ? 1 : Math.min(1024, Math.ceil(Math.log(1e-3) / Math.log(beta)));
+
+function optimizerOf(run: RunFile): Manifest['optimizer'] {
+  const adam = { beta1: run.adam_beta1, beta2: run.adam_beta2, epsilon: run.adam_epsilon };
+  switch (run.optimizer) {
+    case 'sgd':
+      return undefined;
+    case 'momentum':
+      return { kind: 'momentum', beta: run.momentum, window: windowOf(run.momentum) };
+    case 'scalar_adam':
+      return { kind: 'scalar_adam', ...adam, window: windowOf(adam.beta1) };
+    case 'adam':
+      return { kind: 'adam', ...adam };
+    default:
+      return { kind: run.optimizer };
+  }
+}
+
+const directionsOf = ({ direction_pool: pool, shared_directions: shared }: RunConfig): Manifest['directions'] =>
+  pool !== undefined ? { pool } : shared !== undefined ? { shared } : undefined;
+
+/** Keys of the manifest that stand there only where they say something. */
+export function optionalKeys(run: RunConfig): Partial<Manifest> {
+  const keys = {
+    estimator: run.estimator === 'spsa' ? undefined : run.estimator,
+    optimizer: optimizerOf(run),
+    directions: directionsOf(run),
+    tensor_mask: tensorMaskOf(run),
+    element_mask: run.sparse === 'none' ? undefined : { by: run.sparse, ...partOf(run.sparse_kept) },
+    blocks_per_round: run.blocks_per_round,
+  };
+  return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined));
 }
 
 /** The task of the manifest. */

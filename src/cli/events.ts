@@ -100,6 +100,8 @@ const RENDER: Readonly<Record<string, Render>> = {
   round: (e) => ({
     text: join([
       `round ${show(e['round'])}${of(e)}`,
+      e['loss'] === undefined ? undefined : `loss ${show(e['loss'])}`,
+      e['grad_norm'] === undefined ? undefined : `gradient ${show(e['grad_norm'])}`,
       e['records'] === undefined ? undefined : plural(e['records'], 'record'),
       e['peers'] === undefined ? undefined : plural(e['peers'], 'peer'),
       metrics(e),

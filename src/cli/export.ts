@@ -37,11 +37,14 @@ export const flags: z.ZodObject = own;
 /** Files of a base that are not made anew. */
 const COPIED = /^(tokenizer.*|generation_config|special_tokens_map)\.json$/;
 
+/** A run whose weights are to be written: what it is of, and where the files of that lie. */
+export type Trained = Pick<RunFolder, 'manifest' | 'paths'>;
+
 /** The base of a run, its weights unread. The files must be on this machine: see `requireBase`. */
 export async function openBase({
   manifest,
   paths,
-}: RunFolder): Promise<{ config: string; model: Model; checkpoint: Checkpoint }> {
+}: Trained): Promise<{ config: string; model: Model; checkpoint: Checkpoint }> {
   const pathOf = ({ sha256 }: BlobRef): string => paths[sha256]!;
   const { files } = manifest.base;
   const shards = files.filter(({ path }) => path.endsWith('.safetensors'));
@@ -57,7 +60,7 @@ export async function requireNew(folder: string): Promise<void> {
 }
 
 /** Writes the replica's weights to `folder`, whole or not at all. @throws {Fault} OUTPUT_EXISTS */
-export async function exportModel(run: RunFolder, replica: NodeReplica, folder: string): Promise<void> {
+export async function exportModel(run: Trained, replica: Pick<NodeReplica, 'tensor'>, folder: string): Promise<void> {
   const { config, model, checkpoint } = await openBase(run);
   const copied = new Map<string, Uint8Array>();
   for (const { path, sha256 } of run.manifest.base.files)

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { type Entry, HOST_SLOT } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { promisesOf } from '../optimizer/algebra.ts';
 import { roundsOf } from '../peer/ledger.ts';
 import { openRun } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
@@ -39,17 +40,21 @@ const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const { records: list } = flagsOf(own, argv);
   const { manifest, records, ledger, bytes } = await openRun(oneRun('inspect', argv));
-  const { base, data, direction, task, view, tensor_mask: mask, ...scalars } = manifest;
-  const rows = Object.entries(scalars).map(([key, value]) => [key, String(value)]);
+  const { base, data, ...rest } = manifest;
+  const rows = Object.entries(rest).map(([key, value]) => [
+    key,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
   output.table('Manifest', [
     ['key', 'value'],
     ['base', `${base.name} (${base.files.map(({ path }) => path).join(', ')})`],
     ['data', data.train.path],
-    ['task', JSON.stringify(task)],
-    ['direction', JSON.stringify(direction)],
-    ['view', view === 'full' ? view : `the last ${view.last_blocks} blocks`],
-    ...(mask ? [['tensor_mask', `${mask.kept}/${mask.of}`]] : []),
     ...rows,
+  ]);
+  const promises = promisesOf(manifest);
+  output.table('Promises', [
+    ['promise', 'kept', 'why'],
+    ...Object.entries(promises).map(([name, { holds, why }]) => [name, holds ? 'yes' : 'no', why]),
   ]);
   const rounds = roundsOf(records.map(({ entry }) => entry));
   const sent = new Map<number, number>();
@@ -96,6 +101,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     'journal/bytes': bytes,
     'journal/bytes_per_gradient': gradients === 0 ? 0 : bytes / gradients,
     manifest,
+    promises: Object.fromEntries(Object.entries(promises).map(([name, { holds }]) => [name, holds])),
     evaluations: Object.fromEntries(ledger.evaluated),
   };
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { z } from 'zod';
+import { RECIPES } from '../method/recipes.ts';
 import { MAX_RANK } from '../numeric/noise.ts';
 
 /** A run file with its defaults filled in. Keys without a value of their own are derived in `config.ts`. */
@@ -17,12 +18,35 @@ export interface RunFile {
   readonly eval_data: string | undefined;
   readonly eval_fraction: number;
   readonly max_eval_samples: number | undefined;
-  readonly task: 'lm' | 'choice' | undefined;
+  readonly task: string | undefined;
   readonly block_size: number;
   readonly prompt: string | undefined;
   readonly label_column: string;
   readonly labels: Readonly<Record<string, string>> | undefined;
 
+  readonly method: string;
+  readonly estimator: 'spsa' | 'conservative' | 'forward_gradient';
+  readonly optimizer: 'sgd' | 'sign' | 'normalised' | 'momentum' | 'scalar_adam' | 'adam';
+  readonly momentum: number;
+  readonly adam_beta1: number;
+  readonly adam_beta2: number;
+  readonly adam_epsilon: number;
+  readonly optim: 'adamw' | 'sgd';
+  readonly weight_decay: number;
+  readonly max_grad_norm: number;
+  readonly backprop_blocks: number;
+  readonly zo_learning_rate: number | undefined;
+  readonly adapter: 'none' | 'lora' | 'prefix' | 'prompt';
+  readonly lora_r: number;
+  readonly lora_alpha: number;
+  readonly target_modules: string | undefined;
+  readonly num_virtual_tokens: number;
+  readonly lazy_rounds: number;
+  readonly direction_pool: number | undefined;
+  readonly shared_directions: number | undefined;
+  readonly sparse: 'none' | 'random' | 'magnitude';
+  readonly sparse_kept: string;
+  readonly blocks_per_round: number | undefined;
   readonly direction: 'lowrank' | 'rademacher' | 'binomial';
   readonly rank: number;
   readonly last_blocks: number | undefined;
@@ -45,6 +69,7 @@ export interface RunFile {
   readonly eval_steps: number | undefined;
   readonly save_steps: number | undefined;
   readonly logging_steps: number;
+  readonly guard: boolean;
   readonly host: string;
   readonly port: number;
   readonly code: string | undefined;
@@ -62,6 +87,10 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ...(['block_size', 'prompt', 'label_column', 'labels'] as const),
   ],
   method: [
+    ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
+    ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
+    ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens'] as const),
+    ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
       'direction',
       'rank',
@@ -83,7 +112,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ] as const),
   ],
   run: [
-    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps'] as const),
+    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard'] as const),
     ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
@@ -104,8 +133,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   eval_data: text().optional().describe('Held-out data of the same form. Without it the end of `data` is held out.'),
   eval_fraction: z.number().gt(0).lt(1).default(0.1).describe('Part of `data` held out at its end, without eval_data.'),
   max_eval_samples: count(1).optional().describe('Evaluate on the first so many held-out samples only.'),
-  task: z
-    .enum(['lm', 'choice'])
+  task: text()
     .optional()
     .describe(
       'lm: predict the next token of text. choice: tell classes apart by label words; the default with a prompt.',
@@ -122,6 +150,72 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .optional()
     .describe('choice: word for each value of the label column. As a flag: --labels "0= terrible,1= great".'),
 
+  method: z
+    .enum(RECIPES.map(({ name }) => name))
+    .default('onebyte')
+    .describe('What sets the keys below as its paper has them; "murmur methods" lists all. Keys that are given win.'),
+  estimator: z
+    .enum(['spsa', 'conservative', 'forward_gradient'])
+    .default('spsa')
+    .describe(
+      'spsa: two losses. conservative: and the step is kept, turned or dropped by three more. Or a derivative.',
+    ),
+  optimizer: z
+    .enum(['sgd', 'sign', 'normalised', 'momentum', 'scalar_adam', 'adam'])
+    .default('sgd')
+    .describe('From slopes to a step: as they are, their signs, over their spread, or with a memory of earlier ones.'),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.9)
+    .describe('optimizer momentum, optim sgd: what stays of the step before.'),
+  adam_beta1: z.number().min(0).lt(1).default(0.9).describe('Adam: decay of the mean.'),
+  adam_beta2: z.number().min(0).lt(1).default(0.999).describe('Adam: decay of the mean square.'),
+  adam_epsilon: z.number().gt(0).max(1).default(1e-8).describe('Adam: added to the root of the mean square.'),
+  optim: z
+    .enum(['adamw', 'sgd'])
+    .default('adamw')
+    .describe('backprop, hybrid: from a gradient to a step: AdamW with adam_*, or SGD with momentum.'),
+  weight_decay: z.number().min(0).max(1).default(0).describe('backprop, hybrid: decay of matrices, times the rate.'),
+  max_grad_norm: z.number().min(0).default(1).describe('backprop, hybrid: clips the norm of a gradient; 0: no limit.'),
+  backprop_blocks: count(1).default(1).describe('hybrid: blocks at the end that are trained by backpropagation.'),
+  zo_learning_rate: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe('hybrid: peak rate of what comes before these blocks. The default is that of onebyte.'),
+  adapter: z
+    .enum(['none', 'lora', 'prefix', 'prompt'])
+    .default('none')
+    .describe('Train what is added to the model instead of the model: low-rank matrices, keys and values, embeddings.'),
+  lora_r: z.int().min(1).max(MAX_RANK).default(8).describe('lora: rank of the added matrices.'),
+  lora_alpha: z.number().gt(0).max(1e6).default(16).describe('lora: what is added is scaled by lora_alpha / lora_r.'),
+  target_modules: text()
+    .optional()
+    .meta({ examples: ['q_proj,v_proj'] })
+    .describe('lora: ends of the names of the matrices, with commas. Default: those of queries and values.'),
+  num_virtual_tokens: count(1).default(5).describe('prefix, prompt: length of what is added before every text.'),
+  lazy_rounds: count(1).default(1).describe('lowrank: rounds that the column factors of directions last (LOZO).'),
+  direction_pool: count(1)
+    .max(65_536)
+    .optional()
+    .describe('Directions of the whole run, drawn again and again (FedKSeed).'),
+  shared_directions: count(1)
+    .max(65_536)
+    .optional()
+    .describe('Directions of a round that all peers measure, on their own samples (DeComFL). Default: one a record.'),
+  sparse: z
+    .enum(['none', 'random', 'magnitude'])
+    .default('none')
+    .describe('Dense directions move a part of the elements only: random ones, or those of small weights.'),
+  sparse_kept: z
+    .string()
+    .regex(/^[1-9]\d{0,5}\/[1-9]\d{0,5}$/)
+    .meta({ examples: ['1/5'] })
+    .default('1/5')
+    .describe('sparse: the part that moves.'),
+  blocks_per_round: count(1).optional().describe('A round moves so many neighbouring blocks, in turn. Default: all.'),
   direction: z
     .enum(['lowrank', 'rademacher', 'binomial'])
     .default('lowrank')
@@ -163,6 +257,10 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   eval_steps: count(1).optional().describe('Rounds between evaluations. Default: a twentieth of max_steps.'),
   save_steps: count(1).optional().describe('Rounds between checkpoints. Default: only at the end.'),
   logging_steps: count(1).default(1).describe('Rounds between lines of progress.'),
+  guard: z
+    .boolean()
+    .default(true)
+    .describe('Stop a run whose held-out loss climbs far above the base, or does not move.'),
   host: text().default('127.0.0.1').describe('Address to listen on. 0.0.0.0 lets other machines in.'),
   port: z.int().min(0).max(65_535).default(0).describe('Port to listen on; 0 takes a free one.'),
   code: text().optional().describe('Join code that peers must show. Default: a random one.'),

@@ -27,10 +27,17 @@ export const VERBS: Readonly<Record<string, Entry>> = {
     summary: 'Fine-tune a model, alone or as the host of a run; prints a join link.',
     load: () => import('./train.ts'),
   },
+  pretrain: {
+    summary: 'Train a small model on text, from nothing or from another model.',
+    load: () => import('./pretrain.ts'),
+  },
   plan: {
     summary: 'Memory, time and bytes that a run will take on this machine.',
     load: () => import('./plan.ts'),
   },
+  methods: { summary: 'List the methods a run can have, and what each sets.', load: () => import('./methods.ts') },
+  sweep: { summary: 'Train with other values of any keys, and compare.', load: () => import('./sweep.ts') },
+  bench: { summary: 'Compare methods at an equal budget.', load: () => import('./bench.ts') },
   join: { summary: 'Take part in a run.', load: () => import('./join.ts') },
   eval: { summary: 'Held-out loss and accuracy of a run, after any round.', load: () => import('./eval.ts') },
   generate: { summary: 'Continue a text with the weights of a run.', load: () => import('./generate.ts') },

@@ -14,6 +14,7 @@ import { batchesOf, stepTime } from '../peer/node/estimate.ts';
 import { fileRefusal } from '../peer/node/file-refusal.ts';
 import { openBase, plansOf } from '../peer/node/open-replica.ts';
 import { roundBytes } from '../peer/traffic.ts';
+import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
 import { formatBytes, formatSeconds } from './format.ts';
 import { runFile } from './keys.ts';
@@ -46,6 +47,8 @@ const read = (path: string): Promise<Uint8Array> =>
 
 export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Record<string, unknown>>> {
   const config = await configOf('plan', argv, env);
+  if (isAlone(config))
+    throw new Fault('CONFIG_INVALID', `method: ${config.method} is not planned for; plan is of rounds of bytes`);
   const bytes = {
     train: await read(config.data),
     eval: config.eval_data === undefined ? undefined : await read(config.eval_data),

@@ -15,7 +15,7 @@ import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
 import type { ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
-import { directionOf, manifestTask, type RunConfig, recordsOf, tensorMaskOf } from './config.ts';
+import { directionOf, manifestTask, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
 import type { Output } from './output.ts';
 import { admitPrecision } from './precision.ts';
 
@@ -106,15 +106,14 @@ export function manifestOf(
 ): Manifest {
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
   const { forward_precision } = config;
-  const tensor_mask = tensorMaskOf(config);
   return {
     format: 1,
     numbers: 1,
     base,
-    view: config.last_blocks === undefined ? 'full' : { last_blocks: config.last_blocks },
+    view: viewFrom(config),
     method: 'onebyte',
     direction: directionOf(config),
-    ...(tensor_mask ? { tensor_mask } : {}),
+    ...optionalKeys(config),
     ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
     ...recordsOf(config),
     initial_scale: 1,

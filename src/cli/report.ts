@@ -21,24 +21,27 @@ export interface HostReport {
 /** Rounds over which the time left is estimated. */
 const RECENT = 20;
 
-export function hostReport(manifest: Manifest, loggingSteps: number, output: Output): HostReport {
-  const { max_steps } = manifest;
+/** Seconds left, from the pace of the latest rounds: asked once a round. @param now milliseconds. */
+export function pacer(maxSteps: number, now: () => number): (round: number) => number | undefined {
   const times: number[] = [];
-  let served: Served | undefined;
-  let over = false;
-  const now = () => performance.now();
-  const counted = () => {
-    const traffic = served?.host.traffic();
-    return traffic ? { 'bytes/wire': traffic.wire, 'bytes/payload': traffic.payload } : {};
-  };
-  /** Seconds left, from the pace of the latest rounds. */
-  function eta(round: number): number | undefined {
+  return (round) => {
     times.push(now());
     if (times.length > RECENT + 1) times.shift();
     if (times.length < 2) return undefined;
     const perRound = (times.at(-1)! - times[0]!) / (times.length - 1);
-    return ((max_steps - round) * perRound) / 1000;
-  }
+    return ((maxSteps - round) * perRound) / 1000;
+  };
+}
+
+export function hostReport(manifest: Manifest, loggingSteps: number, output: Output): HostReport {
+  const { max_steps } = manifest;
+  const eta = pacer(max_steps, () => performance.now());
+  let served: Served | undefined;
+  let over = false;
+  const counted = () => {
+    const traffic = served?.host.traffic();
+    return traffic ? { 'bytes/wire': traffic.wire, 'bytes/payload': traffic.payload } : {};
+  };
   return {
     hear(event) {
       if (event.event === 'phase') over = event.phase === 'done';

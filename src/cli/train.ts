@@ -14,12 +14,14 @@ import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/loca
 import { beginIn, FILES_FILE, KEY_FILE, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
 import { serve } from '../peer/node/serve.ts';
 import { randomCode } from '../peer/node/system.ts';
+import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
 import { loadConfig, type RunConfig } from './config.ts';
 import { runFile } from './keys.ts';
 import { calibrated, checkSameRun, draftManifest } from './prepare.ts';
 import { hostReport, result } from './report.ts';
 import { onInterrupt } from './signals.ts';
+import { runAlone } from './train-alone.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `train [run.yaml] [flags]
@@ -28,7 +30,8 @@ Fine-tunes a model with one byte per gradient, and hosts the run: peers on this 
 the link it prints. A run that was interrupted goes on when the same command is given again.
   murmur train run.yaml
   murmur train --model my-model --data reviews.jsonl --prompt "{text} It was" --labels "0= terrible,1= great" --peers 2
-  murmur train run.yaml --host 0.0.0.0 --port 7777 --output_dir out`;
+  murmur train run.yaml --host 0.0.0.0 --port 7777 --output_dir out
+With --method backprop or hybrid it trains alone along the gradient, and leaves the model in output_dir/model.`;
 
 export const flags: typeof runFile = runFile;
 
@@ -53,6 +56,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const { output_dir: folder, peers, offload_folder: offloadFolder } = config;
   const began = performance.now();
   const threads = threadsOf(config);
+  if (isAlone(config)) return runAlone(config, threads, io);
 
   const begun = await storedManifest(folder);
   const key = join(folder, KEY_FILE);
@@ -86,6 +90,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       minPeers: config.min_peers,
       evalSteps: config.eval_steps,
       saveSteps: config.save_steps,
+      guarded: config.guard,
       maxEvalSamples: config.max_eval_samples,
       onEvent: (event) => report.hear(event),
     });

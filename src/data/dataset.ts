@@ -42,6 +42,8 @@ export function buildDataset(
     throw new TypeError('"bytes.eval" must come with data.eval');
   const train: DataFile = { name: data.train.path, bytes: bytes.train };
   const held = data.eval && bytes.eval ? { name: data.eval.path, bytes: bytes.eval } : undefined;
+  if (task.kind !== 'lm' && task.kind !== 'choice')
+    throw new Fault('CONFIG_INVALID', `task: ${task.kind} is not implemented`);
   return task.kind === 'lm'
     ? textDataset(task.window, train, held, data.eval_fraction, encoder, positions)
     : choiceDataset(task, train, held, data.eval_fraction, encoder, positions);

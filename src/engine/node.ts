@@ -70,7 +70,7 @@ export function nodeEngine(given: NodeEngineOptions): Engine {
     async compile(graph) {
       const [session, indexing] = await attempt(`program "${graph.name}" did not compile`, async () => [
         await ort.InferenceSession.create(toOnnx(graph), options(given)),
-        device === 'webgpu' ? indexingOf(graph) : [],
+        indexingOf(graph, device === 'webgpu' ? [] : ['gather', 'pick']),
       ]);
       return {
         async run(feeds, outputs) {

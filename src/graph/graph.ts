@@ -57,6 +57,8 @@ export class GraphBuilder {
     return value;
   }
 
+  zeros = (shape: Shape): Value => this.constant(new Float32Array(size(shape)), shape);
+
   scalar(x: number): Value {
     return this.constant(Float32Array.of(x), []);
   }
@@ -88,12 +90,17 @@ export class GraphBuilder {
   relu = (x: Value): Value => this.node({ op: 'relu' }, [x]);
   tanh = (x: Value): Value => this.node({ op: 'tanh' }, [x]);
   erf = (x: Value): Value => this.node({ op: 'erf' }, [x]);
+  exp = (x: Value): Value => this.node({ op: 'exp' }, [x]);
+  step = (x: Value): Value => this.node({ op: 'step' }, [x]);
+  rsqrt = (x: Value): Value => this.node({ op: 'rsqrt' }, [x]);
   softmax = (x: Value): Value => this.node({ op: 'softmax' }, [x]);
   logSoftmax = (x: Value): Value => this.node({ op: 'logSoftmax' }, [x]);
   /** x / sqrt(mean(x²) + epsilon) over the last axis. */
   rmsNorm = (x: Value, epsilon: number): Value => this.node({ op: 'rmsNorm', epsilon }, [x]);
   /** (x - mean) / sqrt(variance + epsilon) over the last axis. */
   layerNorm = (x: Value, epsilon: number): Value => this.node({ op: 'layerNorm', epsilon }, [x]);
+  /** Over these axes, which stay with length 1. */
+  sum = (x: Value, axes: Shape): Value => this.node({ op: 'sum', axes }, [x]);
   reshape = (x: Value, shape: Shape): Value => this.node({ op: 'reshape', shape }, [x]);
   transpose = (x: Value, perm: Shape): Value => this.node({ op: 'transpose', perm }, [x]);
   concat = (xs: readonly Value[], axis: number): Value => this.node({ op: 'concat', axis }, xs);
@@ -102,6 +109,8 @@ export class GraphBuilder {
   /** Rows of `table`; an index outside it is refused when the program runs (ONNX Runtime reads -1 as the last row). */
   gather = (table: Value, index: Value): Value => this.node({ op: 'gather' }, [table, index]);
   pick = (x: Value, index: Value): Value => this.node({ op: 'pick' }, [x, index]);
+  /** Rows of the unit matrix: what turns `gather` and `pick` round. */
+  oneHot = (index: Value, depth: number): Value => this.node({ op: 'oneHot', depth }, [index]);
 
   /** Makes a value an output called `name`, through a reshape to its own shape: an output needs a name of its own. */
   output(name: string, x: Value): void {

@@ -1,7 +1,7 @@
 /**
  * Runs programs in plain TypeScript: what every op means, and the oracle the other engines are tested against. Values
  * are kept in f32 while sums and functions are computed in f64, so the only error is one rounding per element of each
- * node. Slow on purpose.
+ * node. Slow on purpose. `inDoubles` keeps values in f64 as well.
  *
  * @module
  */
@@ -12,13 +12,16 @@ import { checkArrays } from './arrays.ts';
 import { LEVELS, SMALLEST_PEAK, ZERO_POINT } from './int8.ts';
 import { type OpOf, size } from './shape.ts';
 
+type Data = TypedArray | Float64Array;
+
 interface Tensor {
   readonly shape: Shape;
   /** Row-major. */
-  readonly data: TypedArray;
+  readonly data: Data;
 }
 
-function like(data: TypedArray, length: number): TypedArray {
+function like(data: Data, length: number): Data {
+  if (data instanceof Float64Array) return new Float64Array(length);
   if (data instanceof Float32Array) return new Float32Array(length);
   if (data instanceof Int32Array) return new Int32Array(length);
   return data instanceof Int8Array ? new Int8Array(length) : new Uint8Array(length);
@@ -28,7 +31,7 @@ function like(data: TypedArray, length: number): TypedArray {
 const stridesOf = (shape: Shape): number[] => shape.map((_, axis) => size(shape.slice(axis + 1)));
 
 /** Copies what strides and an offset see of `data` into a row-major array of `shape`. */
-function view(data: TypedArray, shape: Shape, strides: readonly number[], offset = 0): TypedArray {
+function view(data: Data, shape: Shape, strides: readonly number[], offset = 0): Data {
   const out = like(data, size(shape));
   const index = shape.map(() => 0);
   let from = offset;
@@ -45,7 +48,7 @@ function view(data: TypedArray, shape: Shape, strides: readonly number[], offset
 }
 
 /** Repeats `x` along the axes where it has length 1, or none, and `shape` has more. */
-function broadcastTo({ shape: from, data }: Tensor, shape: Shape): TypedArray {
+function broadcastTo({ shape: from, data }: Tensor, shape: Shape): Data {
   const missing = shape.length - from.length;
   const strides = stridesOf(from);
   return view(
@@ -56,8 +59,8 @@ function broadcastTo({ shape: from, data }: Tensor, shape: Shape): TypedArray {
 }
 
 /** out (n,m) += a (n,k) · b (k,m), summed in f64; `transposed`: b is (m,k). */
-function product(a: TypedArray, b: TypedArray, [n, k, m]: readonly [number, number, number], transposed: boolean) {
-  const out = new Float32Array(n * m);
+function product(a: Data, b: Data, [n, k, m]: readonly [number, number, number], transposed: boolean): Data {
+  const out = like(a, n * m);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < m; j++) {
       let sum = 0;
@@ -68,20 +71,16 @@ function product(a: TypedArray, b: TypedArray, [n, k, m]: readonly [number, numb
   return out;
 }
 
-function zip(f: (x: number, y: number) => number, [a, b]: readonly Tensor[], shape: Shape): TypedArray {
+function zip(f: (x: number, y: number) => number, [a, b]: readonly Tensor[], shape: Shape): Data {
   const x = broadcastTo(a!, shape);
   const y = broadcastTo(b!, shape);
   return x.map((_, i) => f(x[i]!, y[i]!));
 }
 
 /** Applies `f` to every row along the last axis; rows of the result have length `wide`. */
-function rows(
-  [x]: readonly Tensor[],
-  f: (row: Float64Array) => Float64Array,
-  wide: number = x!.shape.at(-1)!,
-): TypedArray {
+function rows([x]: readonly Tensor[], f: (row: Float64Array) => Float64Array, wide: number = x!.shape.at(-1)!): Data {
   const width = x!.shape.at(-1)!;
-  const out = new Float32Array((x!.data.length / width) * wide);
+  const out = like(x!.data, (x!.data.length / width) * wide);
   for (let at = 0, to = 0; to < out.length; at += width, to += wide)
     out.set(f(Float64Array.from(x!.data.subarray(at, at + width))), to);
   return out;
@@ -126,14 +125,14 @@ function rowScale(row: Float64Array): Float64Array {
   return Float64Array.of(Number.isFinite(peak) ? peak / LEVELS : Number.NaN);
 }
 
-function checked(index: TypedArray, limit: number, op: string): TypedArray {
+function checked(index: Data, limit: number, op: string): Data {
   const wrong = index.find((i) => i < 0 || i >= limit);
   if (wrong !== undefined) throw new RangeError(`"${op}" has no index ${wrong} among ${limit}`);
   return index;
 }
 
 /** Data of the result, whose shape is given. */
-type Rule<K extends Op['op']> = (op: OpOf<K>, x: readonly Tensor[], shape: Shape) => TypedArray;
+type Rule<K extends Op['op']> = (op: OpOf<K>, x: readonly Tensor[], shape: Shape) => Data;
 
 const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   linear: (_, [x, w, more], shape) => {
@@ -149,7 +148,7 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   },
   linear8: (_, [q, scale, w, wScale], [n, o]) => {
     const i = q!.shape[1]!;
-    const out = new Float32Array(n! * o!);
+    const out = like(scale!.data, n! * o!);
     for (let row = 0; row < n!; row++)
       for (let column = 0; column < o!; column++) {
         let sum = 0; // of integers: exact
@@ -162,7 +161,7 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
     const leading = shape.slice(0, -2);
     const [n, k, m] = [a!.shape.at(-2)!, a!.shape.at(-1)!, b!.shape.at(-1)!];
     const [as, bs] = [broadcastTo(a!, [...leading, n, k]), broadcastTo(b!, [...leading, k, m])];
-    const out = new Float32Array(size(shape));
+    const out = like(a!.data, size(shape));
     for (let s = 0; s < size(leading); s++) {
       const [aMatrix, bMatrix] = [as.subarray(s * n * k, (s + 1) * n * k), bs.subarray(s * k * m, (s + 1) * k * m)];
       out.set(product(aMatrix, bMatrix, [n, k, m], false), s * n * m);
@@ -176,10 +175,27 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   relu: (_, [x]) => x!.data.map((v) => Math.max(v, 0)),
   tanh: (_, [x]) => x!.data.map(Math.tanh),
   erf: (_, [x]) => x!.data.map(erf),
+  exp: (_, [x]) => x!.data.map(Math.exp),
+  step: (_, [x]) => x!.data.map((v) => (v > 0 ? 1 : 0)),
+  rsqrt: (_, [x]) => x!.data.map((v) => 1 / Math.sqrt(v)),
   softmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row)).map(Math.exp)),
   logSoftmax: (_, x) => rows(x, (row) => minus(row, logSumExp(row))),
   rmsNorm: ({ epsilon }, x) => rows(x, (row) => rmsNorm(row, epsilon)),
   layerNorm: ({ epsilon }, x) => rows(x, (row) => rmsNorm(minus(row, mean(row)), epsilon)),
+  sum: ({ axes }, [x], shape) => {
+    // Summed axes last: what is summed is then a row.
+    const kept = shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]));
+    const perm = [...kept, ...axes];
+    const strides = stridesOf(x!.shape);
+    const turned = perm.map((axis) => x!.shape[axis]!);
+    const data = view(
+      x!.data,
+      turned,
+      perm.map((axis) => strides[axis]!),
+    );
+    const flat = { shape: [size(shape), data.length / size(shape)], data };
+    return rows([flat], (row) => Float64Array.of(row.reduce((a, b) => a + b, 0)), 1);
+  },
   reshape: (_, [x]) => x!.data,
   transpose: ({ perm }, [x], shape) => {
     const strides = stridesOf(x!.shape);
@@ -221,22 +237,50 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
     });
     return out;
   },
+  oneHot: ({ depth }, [index], shape) => {
+    const out = new Float32Array(size(shape));
+    checked(index!.data, depth, 'oneHot').forEach((column, i) => {
+      out[i * depth + column] = 1;
+    });
+    return out;
+  },
 };
 
+const asIs = (data: Data): Data => data;
+const wide = (data: Data): Data => (data instanceof Float32Array ? Float64Array.from(data) : data);
+
+/** Runs the nodes in their order. @param given values of inputs and constants. @param kept how results are kept. */
 function evaluate(
-  graph: Graph,
-  feeds: Readonly<Record<string, TypedArray>>,
-  outputs: Readonly<Record<string, TypedArray>>,
-): void {
-  const values = new Map<string, Tensor>();
-  for (const { name, shape } of graph.inputs) values.set(name, { shape, data: feeds[name]! });
-  for (const { name, shape, data } of graph.constants) values.set(name, { shape, data });
-  for (const { op, inputs, output } of graph.nodes) {
+  { nodes }: Graph,
+  given: Iterable<readonly [string, Tensor]>,
+  kept: typeof asIs,
+): Map<string, Tensor> {
+  const values = new Map(given);
+  for (const { op, inputs, output } of nodes) {
     const rule = RULES[op.op] as Rule<never>;
     const x = inputs.map((name) => values.get(name)!);
-    values.set(output.name, { shape: output.shape, data: rule(op as never, x, output.shape) });
+    values.set(output.name, { shape: output.shape, data: kept(rule(op as never, x, output.shape)) });
   }
-  for (const { name } of graph.outputs) outputs[name]!.set(values.get(name)!.data);
+  return values;
+}
+
+/**
+ * The same definitions with every value in f64, so that differences of results are good for derivatives.
+ * @param feeds one array per input; f64 where a program run by an engine takes f32.
+ */
+export function inDoubles(
+  graph: Graph,
+  feeds: Readonly<Record<string, Float64Array | Int32Array>>,
+): Record<string, Float64Array> {
+  const values = evaluate(
+    graph,
+    [
+      ...graph.inputs.map(({ name, shape }) => [name, { shape, data: feeds[name]! }] as const),
+      ...graph.constants.map(({ name, shape, data }) => [name, { shape, data: wide(data) }] as const),
+    ],
+    wide,
+  );
+  return Object.fromEntries(graph.outputs.map(({ name }) => [name, Float64Array.from(values.get(name)!.data)]));
 }
 
 /** The oracle. @returns an engine whose programs run in this thread. */
@@ -249,7 +293,15 @@ export const interpreter: Engine = {
         checkArrays(graph, feeds, outputs);
         try {
           if (released) throw new RangeError('it was released');
-          evaluate(graph, feeds, outputs);
+          const values = evaluate(
+            graph,
+            [
+              ...graph.inputs.map(({ name, shape }) => [name, { shape, data: feeds[name]! }] as const),
+              ...graph.constants.map((constant) => [constant.name, constant] as const),
+            ],
+            asIs,
+          );
+          for (const { name } of graph.outputs) outputs[name]!.set(values.get(name)!.data);
         } catch (cause) {
           throw new Fault('ENGINE_FAILED', `program "${graph.name}" did not run: ${String(cause)}`, { cause });
         }

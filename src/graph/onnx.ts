@@ -138,10 +138,17 @@ const LOWERINGS: { readonly [K in Op['op']]: Lowering<K> } = {
   relu: same('Relu'),
   tanh: same('Tanh'),
   erf: same('Erf'),
+  exp: same('Exp'),
+  step: (g, _, [x], y) => {
+    const above = g.node('Greater', [x!.name, g.scalar(0)]);
+    g.node('Cast', [above], [intAttribute('to', DATA_TYPE.f32)], y.name);
+  },
+  rsqrt: (g, _, x, y) => g.node('Reciprocal', [g.node('Sqrt', names(x))], [], y.name),
   softmax: same('Softmax'),
   logSoftmax: same('LogSoftmax'),
   rmsNorm: norm('SimplifiedLayerNormalization'),
   layerNorm: norm('LayerNormalization'),
+  sum: (g, { axes }, [x], y) => g.node('ReduceSum', [x!.name, g.i64(...axes)], [intAttribute('keepdims', 1)], y.name),
   // ONNX Runtime removes an Identity but copies through a Reshape, and every output of a program ends in one.
   reshape: (g, { shape }, [x], y) =>
     String(x!.shape) === String(shape)
@@ -156,6 +163,15 @@ const LOWERINGS: { readonly [K in Op['op']]: Lowering<K> } = {
     const column = g.node('Unsqueeze', [index!.name, g.i64(1)]);
     const picked = g.node('GatherElements', [x!.name, column], [intAttribute('axis', 1)]);
     g.node('Squeeze', [picked, g.i64(1)], [], y.name);
+  },
+  oneHot: (g, { depth }, [index], y) => {
+    const values = g.initializer([2], Float32Array.of(0, 1));
+    g.node(
+      'OneHot',
+      [index!.name, g.initializer([], Int32Array.of(depth)), values],
+      [intAttribute('axis', -1)],
+      y.name,
+    );
   },
 };
 

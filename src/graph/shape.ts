@@ -43,7 +43,9 @@ interface Rule<K extends Op['op']> {
   readonly shape: (op: OpOf<K>, a: Shape, b: Shape, all: readonly Shape[]) => Shape | undefined;
 }
 
-const elementwise: Rule<'relu' | 'sigmoid' | 'tanh' | 'erf'> = { inputs: 1, takes: 'f32', shape: (_, a) => a };
+type Elementwise = 'sigmoid' | 'relu' | 'tanh' | 'erf' | 'exp' | 'step' | 'rsqrt';
+
+const elementwise: Rule<Elementwise> = { inputs: 1, takes: 'f32', shape: (_, a) => a };
 const broadcasting: Rule<'add' | 'sub' | 'mul'> = { inputs: 2, takes: 'f32', shape: (_, a, b) => broadcast(a, b) };
 const lastAxis = {
   inputs: 1,
@@ -93,10 +95,21 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
   relu: elementwise,
   tanh: elementwise,
   erf: elementwise,
+  exp: elementwise,
+  step: elementwise,
+  rsqrt: elementwise,
   softmax: lastAxis,
   logSoftmax: lastAxis,
   rmsNorm: lastAxis,
   layerNorm: lastAxis,
+  sum: {
+    inputs: 1,
+    takes: 'f32',
+    shape: ({ axes }, a) =>
+      axes.length > 0 && new Set(axes).size === axes.length && axes.every((axis) => isAxis(axis, a))
+        ? a.map((n, axis) => (axes.includes(axis) ? 1 : n))
+        : undefined,
+  },
   reshape: { inputs: 1, takes: 'any', shape: (op, a) => (size(op.shape) === size(a) ? op.shape : undefined) },
   transpose: {
     inputs: 1,
@@ -134,6 +147,12 @@ const RULES: { readonly [K in Op['op']]: Rule<K> } = {
     inputs: 2,
     takes: 'indexed',
     shape: (_, a, b) => (a.length === 2 && b.length === 1 && a[0] === b[0] ? [a[0]!] : undefined),
+  },
+  oneHot: {
+    inputs: 1,
+    takes: ['i32'],
+    gives: 'f32',
+    shape: ({ depth }, a) => (a.length === 1 && Number.isInteger(depth) && depth > 0 ? [a[0]!, depth] : undefined),
   },
 };
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { z } from 'zod';
-import { MAX_RECORDS_PER_ROUND, type Manifest } from '../nouns.ts';
+import { MAX_RECORDS_PER_ROUND, type Manifest, type Optimizer, type Task } from '../nouns.ts';
 import type { Codec } from '../numeric/codec.ts';
 import { MAX_RANK, MAX_TENSORS } from '../numeric/noise.ts';
 import { fromUtf8, toUtf8 } from '../numeric/text.ts';
@@ -26,23 +26,85 @@ const path = z
     error: 'expected a path below its folder',
   });
 
+/** Rounds that a step looks back on, and directions of a pool: what a replica keeps of them stays small. */
+const MAX_WINDOW = 1024;
+const MAX_POOL = 65_536;
+
 const blob = z.strictObject({ path, bytes: z.int().min(0), sha256: hash });
+
+const part = { kept: count, of: u32.min(2).max(MAX_TENSORS) };
+const belowWhole = ({ kept, of }: { readonly kept: number; readonly of: number }): boolean => kept < of;
+const WHOLE = { error: 'expected kept below of; leave the key out to keep everything' };
+
+const names = z.array(z.string().min(1)).min(1);
+const belowOne = nonNegative.lt(1);
+const view: z.ZodType<Manifest['view']> = z.union([
+  z.literal('full'),
+  z.strictObject({ last_blocks: count }),
+  z.strictObject({ lora: z.strictObject({ rank: count.max(MAX_RANK), alpha: positive, targets: names }) }),
+  z.strictObject({ prefix: z.strictObject({ tokens: count }) }),
+  z.strictObject({ prompt: z.strictObject({ tokens: count }) }),
+]);
+
+const optimizer: z.ZodType<Optimizer> = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('sign') }),
+  z.strictObject({ kind: z.literal('normalised') }),
+  z.strictObject({ kind: z.literal('momentum'), beta: belowOne, window: count.max(MAX_WINDOW) }),
+  z.strictObject({
+    ...{ kind: z.literal('scalar_adam'), beta1: belowOne, beta2: belowOne, epsilon: positive },
+    window: count.max(MAX_WINDOW),
+  }),
+  z.strictObject({ kind: z.literal('adam'), beta1: belowOne, beta2: belowOne, epsilon: positive }),
+]);
+
+const rows = z.string().exactOptional();
+const task: z.ZodType<Task> = z.union([
+  z.strictObject({ kind: z.literal('lm'), window: count }),
+  z.strictObject({ kind: z.literal('masked_lm'), window: count, masked: positive.lt(1) }),
+  z.strictObject({
+    kind: z.literal('choice'),
+    prompt: z.string(),
+    label_column: z.string(),
+    labels: z.array(z.strictObject({ value: z.string(), word: z.string() })).min(2),
+    rows,
+  }),
+  z.strictObject({
+    ...{ kind: z.literal('candidates'), prompt: z.string(), candidates_column: z.string() },
+    ...{ answer_column: z.string(), rows },
+  }),
+  z.strictObject({
+    ...{ kind: z.literal('answer'), prompt: z.string(), answers_column: z.string(), max_new_tokens: count },
+    ...{ stop: z.array(z.string().min(1)), rows },
+  }),
+]);
 
 const keys: z.ZodType<Manifest> = z.strictObject({
   format: z.literal(1),
   numbers: z.literal(1),
   base: z.strictObject({ name: z.string(), files: z.array(blob).min(1) }),
-  view: z.union([z.literal('full'), z.strictObject({ last_blocks: count })]),
+  view,
   method: z.literal('onebyte'),
+  estimator: z.enum(['spsa', 'conservative', 'forward_gradient']).exactOptional(),
+  optimizer: optimizer.exactOptional(),
+  objective: z.union([z.enum(['accuracy', 'f1']), z.strictObject({ reward: blob })]).exactOptional(),
   direction: z.strictObject({
     kind: z.enum(['lowrank', 'rademacher', 'binomial']),
     rank: z.int().min(1).max(MAX_RANK), // the component of an outer product is one byte of the noise counter
     scale: positive,
+    lazy: u32.min(2).exactOptional(),
   }),
-  tensor_mask: z
-    .strictObject({ kept: count, of: u32.min(2).max(MAX_TENSORS) })
-    .refine(({ kept, of }) => kept < of, { error: 'expected kept below of; leave the key out to keep everything' })
+  directions: z
+    .union([
+      z.strictObject({ pool: count.max(MAX_POOL) }),
+      z.strictObject({ shared: count.max(MAX_RECORDS_PER_ROUND) }),
+    ])
     .exactOptional(),
+  tensor_mask: z.strictObject(part).refine(belowWhole, WHOLE).exactOptional(),
+  element_mask: z
+    .strictObject({ by: z.enum(['random', 'magnitude']), ...part })
+    .refine(belowWhole, WHOLE)
+    .exactOptional(),
+  blocks_per_round: count.exactOptional(),
   eps: positive,
   learning_rate: nonNegative,
   lr_scheduler_type: z.enum(['constant', 'linear', 'cosine']),
@@ -53,25 +115,34 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   samples_per_record: count,
   initial_scale: z.int().min(1),
   clip: z.int().min(1).max(127),
-  task: z.union([
-    z.strictObject({ kind: z.literal('lm'), window: count }),
-    z.strictObject({
-      kind: z.literal('choice'),
-      prompt: z.string(),
-      label_column: z.string(),
-      labels: z.array(z.strictObject({ value: z.string(), word: z.string() })).min(2),
-    }),
-  ]),
+  task,
   data: z.strictObject({ train: blob, eval: blob.exactOptional(), eval_fraction: nonNegative.lt(1) }),
   seed: z.int().min(0),
   forward_precision: z.enum(['f32', 'int8']),
   coordinator: hash,
 });
 
-const schema = keys.refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
-  path: ['forward_precision'],
-  error: 'expected f32 with a dense direction, which bytes would round away',
-});
+const schema = keys
+  .refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
+    path: ['forward_precision'],
+    error: 'expected f32 with a dense direction, which bytes would round away',
+  })
+  .refine((m) => m.estimator !== 'conservative' || m.optimizer === undefined, {
+    path: ['optimizer'],
+    error: 'expected none with estimator conservative, which tries the step of a record by itself',
+  })
+  .refine((m) => m.estimator !== 'conservative' || m.forward_precision === 'f32', {
+    path: ['forward_precision'],
+    error: 'expected f32 with estimator conservative: bytes would drown the difference that a step makes',
+  })
+  .refine((m) => m.direction.lazy === undefined || m.direction.kind === 'lowrank', {
+    path: ['direction', 'lazy'],
+    error: 'expected none with a dense direction, which has no columns',
+  })
+  .refine((m) => m.element_mask === undefined || m.direction.kind !== 'lowrank', {
+    path: ['element_mask'],
+    error: 'expected none with a low-rank direction, which moves whole rows and columns',
+  });
 
 /** The manifest, or in one line why it is none. */
 function check(value: unknown): { readonly manifest: Manifest } | { readonly wrong: string } {

@@ -127,3 +127,13 @@ export function modelOf(config: ModelConfig, tensors: TensorShapes): Model {
       (kind.kind === 'choice' ? [first!] : pieces).map((rows) => ({ ...rows, stage: piece(kind, rows).stage })),
   };
 }
+
+/** Names and shapes of the tensors of a model that no checkpoint holds yet. */
+export function freshTensors(config: ModelConfig): TensorShapes {
+  const { starts, embedding, head } = NAMES[config.architecture];
+  const at = starts[0]!;
+  const matrix = config.tied ? at + embedding : head;
+  const { embed, blocks, final, piece } = architecture(config, at, matrix, new Map());
+  const written = [embed, ...blocks, final, piece({ kind: 'logits' }, piecesOf(config.vocabulary)[0]!)];
+  return new Map(written.flatMap(({ shapes }) => [...shapes].map(([name, shape]) => [name, { shape }] as const)));
+}

@@ -55,6 +55,45 @@ function maskOf(engine: Engine, named: string | undefined): number {
   return engine.token_to_id(text)!;
 }
 
+/** @throws {Fault} TOKENIZER_MISMATCH */
+function openEngine(json: string, config: Readonly<Record<string, unknown>>): Engine {
+  // transformers cleans up only where it is told to; the library's default is the opposite.
+  const settings = { ...config, clean_up_tokenization_spaces: config['clean_up_tokenization_spaces'] === true };
+  try {
+    return new Engine(parseObject('tokenizer.json', json), settings);
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Fault('TOKENIZER_MISMATCH', `tokenizer.json cannot be used: ${why}`, { cause });
+  }
+}
+
+function largestId(engine: Engine): number {
+  let largest = -1;
+  for (const id of engine.get_vocab().values()) largest = Math.max(largest, id);
+  return largest;
+}
+
+/** What the configuration of a model says of its tokenizer. */
+export interface Vocabulary {
+  /** Rows of an embedding. */
+  readonly size: number;
+  /** Ids of the tokens that begin and end a text, where the tokenizer names any. */
+  readonly begin: number | undefined;
+  readonly end: number | undefined;
+}
+
+/** For a model that is not there yet. @throws {Fault} TOKENIZER_MISMATCH */
+export function vocabularyOf(json: string, configJson: string): Vocabulary {
+  const config = parseObject('tokenizer_config.json', configJson);
+  const engine = openEngine(json, config);
+  const idOf = (key: string): number | undefined => {
+    const text = tokenText(config[key]);
+    return text === undefined ? undefined : engine.token_to_id(text);
+  };
+  return { size: largestId(engine) + 1, begin: idOf('bos_token'), end: idOf('eos_token') };
+}
+
 /**
  * @param json text of `tokenizer.json`. @param configJson text of `tokenizer_config.json`, `{}` where there is none.
  * @throws {Fault} TOKENIZER_MISMATCH if it is unreadable, or has ids that the model has no embedding for
@@ -65,18 +104,8 @@ export function openTokenizer(
   { vocabulary, kind = 'causal' }: Pick<Model, 'vocabulary'> & Partial<Pick<Model, 'kind'>>,
 ): Tokenizer {
   const config = parseObject('tokenizer_config.json', configJson);
-  // transformers cleans up only where it is told to; the library's default is the opposite.
-  const settings = { ...config, clean_up_tokenization_spaces: config['clean_up_tokenization_spaces'] === true };
-  let engine: Engine;
-  try {
-    engine = new Engine(parseObject('tokenizer.json', json), settings);
-  } catch (cause) {
-    if (cause instanceof Fault) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault('TOKENIZER_MISMATCH', `tokenizer.json cannot be used: ${why}`, { cause });
-  }
-  let largest = -1;
-  for (const id of engine.get_vocab().values()) largest = Math.max(largest, id);
+  const engine = openEngine(json, config);
+  const largest = largestId(engine);
   if (largest >= vocabulary)
     throw new Fault(
       'TOKENIZER_MISMATCH',

@@ -32,10 +32,10 @@ const isMultiplied = (access: Access, shape: readonly number[]): boolean =>
 const asBytes = (access: Access, shape: readonly number[], p: PerturbationKind): boolean =>
   isMultiplied(access, shape) && precisionOf(p) === 'int8';
 
-type RowAccess = Access & { readonly as: 'rows' };
+export type RowAccess = Access & { readonly as: 'rows' };
 
 /** Rows of a stored matrix that a call reads. */
-function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Array {
+export function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Array {
   switch (access.of) {
     case 'tokens':
       return batch.ids;
@@ -62,7 +62,7 @@ interface Span {
 }
 
 /** Elements of a tensor that a stage reads as a whole: all, or a piece. `undefined`: chosen rows, batch by batch. */
-function span(access: Access, shape: readonly number[]): Span | undefined {
+export function span(access: Access, shape: readonly number[]): Span | undefined {
   if (access.as === 'rows') return undefined;
   if (access.as === 'piece') return { first: access.first * width(shape), count: access.count * width(shape) };
   return { first: 0, count: size(shape) };

@@ -36,7 +36,7 @@ export interface Plan {
 
 /** The head that scores a task. */
 export const headOf = (task: Task): Head =>
-  task.kind === 'lm' ? { kind: 'lm' } : { kind: 'choice', choices: task.labels.length };
+  task.kind === 'choice' ? { kind: 'choice', choices: task.labels.length } : { kind: 'lm' };
 
 /** Floats of scratch that the largest of the planned calls takes. */
 export function scratchLength(model: Model, plans: readonly Plan[]): number {
@@ -251,8 +251,14 @@ function copied(from: Float32Array, to: Float32Array): Float32Array {
   return to;
 }
 
+export interface ArrayPool {
+  /** What is in it is left from before. */
+  take(length: number): Float32Array;
+  give(array: Float32Array): void;
+}
+
 /** Activations for use again: what a call needs, the next one needs too. */
-function arrayPool(): { take(length: number): Float32Array; give(array: Float32Array): void } {
+export function arrayPool(): ArrayPool {
   const free = new Map<number, Float32Array[]>();
   return {
     take: (length) => free.get(length)?.pop() ?? new Float32Array(length),

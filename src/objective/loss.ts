@@ -17,7 +17,10 @@ export function sequenceLosses(task: Task, batch: Batch, output: Float32Array): 
     let sum = 0;
     for (let p = s * batch.scored; p < (s + 1) * batch.scored; p++) {
       if (batch.weights[p] === 0) continue;
-      sum += task.kind === 'lm' ? output[p]! / task.window : crossEntropy(scoresAt(task, output, p), batch.targets[p]!);
+      sum +=
+        task.kind === 'choice'
+          ? crossEntropy(scoresAt(task, output, p), batch.targets[p]!)
+          : output[p]! / ('window' in task ? task.window : 1);
     }
     return sum;
   });

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Dims, Form, Stage } from '../model/stage.ts';
+import type { Graph } from '../nouns.ts';
 import type { Engine, Program } from '../ports.ts';
 
 /** A compiled stage and its constant inputs. */
@@ -13,8 +14,15 @@ export interface Compiled {
   readonly constants: Readonly<Record<string, Float32Array>>;
 }
 
+/** A program made from a stage's own. */
+export interface Derivation {
+  /** Text that tells it apart. */
+  readonly name: string;
+  derive(graph: Graph): Graph;
+}
+
 export interface Programs {
-  of(stage: Stage, dims: Dims, form: Form): Promise<Compiled>;
+  of(stage: Stage, dims: Dims, form: Form, derivation?: Derivation): Promise<Compiled>;
   release(): Promise<void>;
 }
 
@@ -30,21 +38,29 @@ export function programStore(engine: Engine): Programs {
   /** Program texts are long; their numbers make short keys. */
   const numbers = new Map<string, number>();
 
-  function keyOf({ program }: Stage, dims: Dims, form: Form): string {
-    const number = numbers.get(program) ?? numbers.size;
-    numbers.set(program, number);
+  function keyOf({ program }: Stage, dims: Dims, form: Form, derivation: Derivation | undefined): string {
+    const text = derivation ? `${derivation.name} of ${program}` : program;
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
     return `${number} ${shapeOf(dims, form)}`;
   }
 
-  async function compile(stage: Stage, { sequences, tokens, scored }: Dims, form: Form): Promise<Compiled> {
+  async function compile(
+    stage: Stage,
+    { sequences, tokens, scored }: Dims,
+    form: Form,
+    derivation: Derivation | undefined,
+  ): Promise<Compiled> {
     const dims = { sequences, tokens, scored };
-    return { program: await engine.compile(stage.build(dims, form)), constants: stage.constants(dims) };
+    const own = stage.build(dims, form);
+    const program = await engine.compile(derivation ? derivation.derive(own) : own);
+    return { program, constants: stage.constants(dims) };
   }
 
   return {
-    async of(stage, dims, form) {
-      const key = keyOf(stage, dims, form);
-      const found = compiled.get(key) ?? (await compile(stage, dims, form));
+    async of(stage, dims, form, derivation) {
+      const key = keyOf(stage, dims, form, derivation);
+      const found = compiled.get(key) ?? (await compile(stage, dims, form, derivation));
       compiled.delete(key);
       compiled.set(key, found);
       if (compiled.size > MOST) {

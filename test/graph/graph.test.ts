@@ -22,6 +22,10 @@ describe('types of ops', () => {
     [{ op: 'relu' }, [f32(2, 3)], [2, 3]],
     [{ op: 'tanh' }, [f32(2, 3)], [2, 3]],
     [{ op: 'erf' }, [f32(2, 3)], [2, 3]],
+    [{ op: 'exp' }, [f32(2, 3)], [2, 3]],
+    [{ op: 'step' }, [f32(2, 3)], [2, 3]],
+    [{ op: 'rsqrt' }, [f32(2, 3)], [2, 3]],
+    [{ op: 'sum', axes: [2, 0] }, [f32(2, 3, 4)], [1, 3, 1]],
     [{ op: 'softmax' }, [f32(2, 3)], [2, 3]],
     [{ op: 'logSoftmax' }, [f32(3)], [3]],
     [{ op: 'rmsNorm', epsilon: 1e-5 }, [f32(2, 3)], [2, 3]],
@@ -45,6 +49,7 @@ describe('types of ops', () => {
     [{ op: 'quantise' }, [f32(5, 3), f32(5)], u8(5, 3)],
     [{ op: 'linear8' }, [u8(5, 3), f32(5), i8(3, 7), f32(7)], f32(5, 7)],
     [{ op: 'reshape', shape: [6] }, [i8(2, 3)], i8(6)],
+    [{ op: 'oneHot', depth: 4 }, [i32(3)], f32(3, 4)],
   ];
   test.each(changed)('%j of %j gives %j', (op, inputs, output) => {
     expect(infer(op, inputs)).toEqual(output);
@@ -95,6 +100,12 @@ describe('types of ops', () => {
     ['an index of two axes', { op: 'gather' }, [f32(9, 4), i32(3, 1)]],
     ['a scalar table', { op: 'gather' }, [f32(), i32(3)]],
     ['another number of rows', { op: 'pick' }, [f32(3, 9), i32(4)]],
+    ['a sum over nothing', { op: 'sum', axes: [] }, [f32(2, 3)]],
+    ['an axis twice', { op: 'sum', axes: [0, 0] }, [f32(2, 3)]],
+    ['no such axis', { op: 'sum', axes: [2] }, [f32(2, 3)]],
+    ['an index of two axes', { op: 'oneHot', depth: 4 }, [i32(3, 1)]],
+    ['an index of f32', { op: 'oneHot', depth: 4 }, [f32(3)]],
+    ['no columns', { op: 'oneHot', depth: 0 }, [i32(3)]],
     ['a vector', { op: 'pick' }, [f32(3), i32(3)]],
   ];
   test.each(refused)('%s: %j refuses %j', (_, op, inputs) => {

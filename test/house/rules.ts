@@ -32,6 +32,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   'onnxruntime-web': /^engine\/web/,
   '@huggingface/tokenizers': /^model\//,
   'csv-parse': /^data\//,
+  'd3-scale': /^cli\//,
   ws: /^peer\//,
   yaml: /^cli\//,
   zod: /^(journal|cli|model)\//,
@@ -54,8 +55,9 @@ const BANS: readonly Ban[] = [
   { uses: /^(fetch\(\)|new (WebSocket|EventSource|XMLHttpRequest))$/, except: WORLD, why: 'sockets are injected' },
   { uses: /^(process|Buffer)\./, except: NODE, why: 'only Node has it' },
   { uses: /^(new Error|Error\(\))$/, except: /^$/, why: 'a refusal is a Fault, a TypeError or a RangeError' },
+  // A square root is not among these: IEEE 754 rounds it correctly, and every engine has the processor do it.
   {
-    uses: /^Math\.(a?(cos|sin|tan)h?|atan2|cbrt|exp|expm1|hypot|log|log10|log1p|log2|pow|round|sqrt)$/,
+    uses: /^Math\.(a?(cos|sin|tan)h?|atan2|cbrt|exp|expm1|hypot|log|log10|log1p|log2|pow|round)$/,
     except: /^(?!(numeric|optimizer|wire|journal|apply)\/)/,
     why: 'languages and engines differ in it, and here bits matter',
   },

@@ -1,7 +1,7 @@
 /** Small models with fixed-point weights, and examples for them. */
 import { readConfig } from '../../src/model/config.ts';
 import { modelOf } from '../../src/model/model.ts';
-import type { Model } from '../../src/model/stage.ts';
+import type { Model, TensorSpec } from '../../src/model/stage.ts';
 import type { Weights } from '../../src/model/weights.ts';
 import type { DirectionKey, Example, Task } from '../../src/nouns.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
@@ -33,18 +33,23 @@ export const FIXTURES = [
 export const smallKernels = (): Promise<Kernels> => wasmKernels({ bytes: 2 ** 24 });
 
 /** A checkpoint of test/fixtures/models. */
-export async function fixture(name: string, kernels: Kernels, scratch?: number): Promise<Small> {
+export async function fixture(
+  name: string,
+  kernels: Kernels,
+  scratch?: number,
+  movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
+): Promise<Small> {
   const { model, weight } = await readFolder(`test/fixtures/models/${name}`);
-  return { model, weights: await weightsIn(kernels, model, weight, scratch) };
+  return { model, weights: await weightsIn(kernels, model, weight, scratch, movedIn) };
 }
 
 /** Two hundred weights: few enough to differentiate one by one. */
-export async function micro(kernels: Kernels): Promise<Small> {
+export async function micro(kernels: Kernels, vocabulary = 9): Promise<Small> {
   const config = {
     model_type: 'llama',
     architectures: ['LlamaForCausalLM'],
     hidden_act: 'silu',
-    vocab_size: 9,
+    vocab_size: vocabulary,
     hidden_size: 4,
     intermediate_size: 3,
     num_hidden_layers: 1,
@@ -57,7 +62,7 @@ export async function micro(kernels: Kernels): Promise<Small> {
   };
   const layer = 'model.layers.0.';
   const shapes: Record<string, number[]> = {
-    'model.embed_tokens.weight': [9, 4],
+    'model.embed_tokens.weight': [vocabulary, 4],
     'model.norm.weight': [4],
     [`${layer}input_layernorm.weight`]: [4],
     [`${layer}post_attention_layernorm.weight`]: [4],

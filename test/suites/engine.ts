@@ -85,6 +85,9 @@ export const cases: readonly Case[] = [
   { op: { op: 'relu' }, inputs: [f([3], -1, 0, 2)], y: [0, 0, 2] },
   { op: { op: 'tanh' }, inputs: [f([4], 0, LN2, -LN2, 100)], y: [0, 0.6, -0.6, 1] },
   { op: { op: 'erf' }, inputs: [f([4], 0, 1, -1, 100)], y: [0, 0.8427007929, -0.8427007929, 1] },
+  { op: { op: 'exp' }, inputs: [f([3], 0, LN2, -200)], y: [1, 2, 0] },
+  { op: { op: 'step' }, inputs: [f([4], -1, 0, 1e-30, 2)], y: [0, 0, 1, 1] },
+  { op: { op: 'rsqrt' }, inputs: [f([2], 4, 0.0625)], y: [0.5, 4] },
   {
     op: { op: 'softmax' },
     inputs: [f([3, 2], 0, LN2, 1000, 1000, -1e9, 0)],
@@ -95,6 +98,8 @@ export const cases: readonly Case[] = [
   { op: { op: 'rmsNorm', epsilon: 3 }, inputs: [f([1, 2], 1, 1)], y: [0.5, 0.5] },
   { op: { op: 'layerNorm', epsilon: 0 }, inputs: [f([2, 2], 1, 7, 5, 1)], y: [-1, 1, 1, -1] },
   { op: { op: 'layerNorm', epsilon: 3 }, inputs: [f([1, 2], 4, 6)], y: [-0.5, 0.5] },
+  { op: { op: 'sum', axes: [1] }, inputs: [f([2, 3], 1, 2, 3, 4, 5, 6)], y: [6, 15] },
+  { op: { op: 'sum', axes: [2, 0] }, inputs: [f([2, 2, 2], 1, 2, 3, 4, 5, 6, 7, 8)], y: [14, 22] },
   { op: { op: 'reshape', shape: [3, 2] }, inputs: [f([2, 3], 1, 2, 3, 4, 5, 6)], y: [1, 2, 3, 4, 5, 6] },
   { op: { op: 'transpose', perm: [1, 0] }, inputs: [f([2, 3], 1, 2, 3, 4, 5, 6)], y: [1, 4, 2, 5, 3, 6] },
   {
@@ -109,6 +114,7 @@ export const cases: readonly Case[] = [
   { op: { op: 'gather' }, inputs: [f([3, 2], 1, 2, 3, 4, 5, 6), i(2, 0, 2)], y: [5, 6, 1, 2, 5, 6] },
   { op: { op: 'gather' }, inputs: [f([3], 1, 2, 3), i(1)], y: [2] },
   { op: { op: 'pick' }, inputs: [f([2, 3], 1, 2, 3, 4, 5, 6), i(2, 0)], y: [3, 4] },
+  { op: { op: 'oneHot', depth: 3 }, inputs: [i(2, 0)], y: [0, 0, 1, 1, 0, 0] },
 ];
 
 const letters = <T>(values: readonly T[]): Record<string, T> =>

@@ -149,7 +149,8 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   const moved = mask ? mask.kept / mask.of : 1;
   const blocks = model.blocks.length;
   // A block before the trained ones is computed once, for both sides.
-  const still = manifest.view === 'full' ? 0 : blocks - manifest.view.last_blocks;
+  const { view } = manifest;
+  const still = typeof view === 'object' && 'last_blocks' in view ? blocks - view.last_blocks : 0;
   return {
     measure: (records / call) * (one + (blocks - 1 - still / 2) * block + (pieces - 1) * piece),
     apply: Math.min(...apply) * moved * (elementsOf(model.tensors) / elementsOf(small.tensors)),

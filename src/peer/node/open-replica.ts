@@ -5,13 +5,12 @@
  * @module
  */
 import { readFile } from 'node:fs/promises';
-import { recordKey } from '../../apply/apply.ts';
 import { batchExamples, sequencesFor } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
-import { keptIn, type Learner } from '../../method/onebyte.ts';
+import { directionOf, keptIn, type Learner } from '../../method/onebyte.ts';
 import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
 import { type ModelConfig, readConfig } from '../../model/config.ts';
 import { modelOf } from '../../model/model.ts';
@@ -19,11 +18,12 @@ import { fileSource } from '../../model/node/files.ts';
 import { pageFile } from '../../model/node/page-file.ts';
 import { offloadedShelf } from '../../model/offloaded.ts';
 import { residentShelf } from '../../model/resident.ts';
-import type { Dims, Model } from '../../model/stage.ts';
+import type { Dims, Model, TensorSpec } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
-import { viewOf } from '../../model/view.ts';
+import { viewOf, windowsOf } from '../../model/view.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
 import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
+import { elementMask } from '../../numeric/element-mask.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
@@ -64,9 +64,30 @@ export interface NodeReplica extends Replica {
 /** A round that no run reaches: its directions are free for calibration. */
 const CALIBRATION_ROUND = 0xffff_ffff;
 
+/** A learner with the base that it came from. */
+export interface Opened {
+  readonly learner: Learner;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  /** Examples to evaluate on. */
+  readonly held: readonly Example[];
+}
+
+/** Data in place of what the manifest names. */
+export type MakeData = (tokenizer: Tokenizer, positions: number) => Promise<Dataset>;
+
 /** @throws {Fault} FILE_MISSING, MODEL_*, TOKENIZER_MISMATCH, DATA_INVALID, LABEL_WORD, CONFIG_INVALID, TOO_LARGE */
-export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica & LocalReplica> {
+export async function openLearner(
+  spec: ReplicaSpec,
+  engine: Engine,
+  makeData: MakeData = (tokenizer, positions) => openData(spec, tokenizer, positions),
+): Promise<Opened> {
   const { manifest } = spec;
+  if (manifest.optimizer?.kind === 'adam' && spec.offloadFolder !== undefined)
+    throw new Fault(
+      'CONFIG_INVALID',
+      'offload_folder: optimizer adam keeps 16 bytes a weight in memory, which a model on disk has no room for; leave it out',
+    );
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];
     if (found === undefined)
@@ -78,16 +99,17 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     path(files.find((file) => file.path === name)!),
   );
   const view = viewOf(model, manifest.view);
-  const dataset = await openData(spec, tokenizer, model.positions);
+  const dataset = await makeData(tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
   const shelf = await shelfOf(spec, model, floats);
-  const weights = await fixWeights(model, shelf, checkpoint.read);
+  const run = runWord(manifest);
+  const { element_mask: mask, blocks_per_round: blocks } = manifest;
+  const movedIn = mask && ((tensor: TensorSpec, q: Int32Array) => elementMask(mask, tensor, q, run));
+  const weights = await fixWeights(model, shelf, checkpoint.read, movedIn);
   const learner: Learner = {
-    manifest,
-    run: runWord(manifest),
-    weights,
-    view,
+    ...{ manifest, run, weights, view },
+    ...(blocks === undefined ? {} : { windows: windowsOf(model, view, blocks) }),
     dataset,
     forward: createForward(model, weights, engine),
     task: manifest.task,
@@ -95,6 +117,13 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     positions: model.positions,
     precision: manifest.forward_precision,
   };
+  return { learner, model, tokenizer, held };
+}
+
+/** @throws {Fault} as `openLearner` */
+export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica & LocalReplica> {
+  const { learner, model, tokenizer, held } = await openLearner(spec, engine);
+  const { manifest, weights } = learner;
   const turn = inTurn();
   return {
     ...localReplica(learner, held, nodeCrypto, turn),
@@ -191,9 +220,9 @@ const calibrate = (
   count: number,
   { eps, forward_precision: precision }: Measuring,
 ): Promise<Float64Array> => {
-  const { manifest, dataset, run } = learner;
+  const { manifest, dataset } = learner;
   const probes = Array.from({ length: count }, (_, sample) => ({
-    key: recordKey(run, CALIBRATION_ROUND, sample),
+    key: directionOf(learner, CALIBRATION_ROUND, sample),
     examples: Array.from(
       { length: manifest.samples_per_record },
       (_, k) => dataset.train[(sample * manifest.samples_per_record + k) % dataset.train.length]!,
@@ -203,7 +232,7 @@ const calibrate = (
 };
 
 /** As `Kernels.materialise`, out of their memory. */
-const materialised = (weights: Weights, name: string): Promise<Float32Array> =>
+export const materialised = (weights: Weights, name: string): Promise<Float32Array> =>
   weights.visit(name, ({ tensor }) => {
     const { q, exponent } = tensor(name);
     const scale = powerOfTwo(exponent);
