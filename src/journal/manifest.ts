@@ -127,10 +127,15 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   coordinator: hash,
 });
 
-const schema = keys.refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
-  path: ['forward_precision'],
-  error: 'expected f32 with a dense direction, which bytes would round away',
-});
+const schema = keys
+  .refine((m) => m.data.sample === undefined || (m.task.kind !== 'lm' && m.task.kind !== 'masked_lm'), {
+    path: ['data', 'sample'],
+    error: 'expected none with text, which has no rows to draw',
+  })
+  .refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
+    path: ['forward_precision'],
+    error: 'expected f32 with a dense direction, which bytes would round away',
+  });
 
 /** The manifest, or in one line why it is none. */
 function check(value: unknown): { readonly manifest: Manifest } | { readonly wrong: string } {

@@ -4,14 +4,22 @@
  *
  * @module
  */
-import type { Task } from '../../nouns.ts';
 import type { Row } from '../rows.ts';
-import { type Columns, type NamedTask, type RowsOf, recordOf, recordsOf, textIn, textsOf } from './task.ts';
+import {
+  type Columns,
+  type NamedTask,
+  type RowsOf,
+  type RowTask,
+  recordOf,
+  recordsOf,
+  textIn,
+  textsOf,
+} from './task.ts';
 
 /** Most tokens of an answer (`large_models/run.py`, max_new_tokens). */
 const MAX_NEW_TOKENS = 50;
 
-const answer = (rows: string, prompt: string): Task => ({
+const answer = (rows: string, prompt: string): RowTask => ({
   kind: 'answer',
   prompt,
   answers_column: 'answers',

@@ -7,11 +7,19 @@
  *
  * @module
  */
-import type { Task } from '../../nouns.ts';
 import { dataFault } from '../rows.ts';
-import { type Columns, type NamedTask, type RowsOf, recordOf, recordsOf, textIn, textsOf } from './task.ts';
+import {
+  type Columns,
+  type NamedTask,
+  type RowsOf,
+  type RowTask,
+  recordOf,
+  recordsOf,
+  textIn,
+  textsOf,
+} from './task.ts';
 
-const candidates = (rows: string, prompt: string): Task => ({
+const candidates = (rows: string, prompt: string): RowTask => ({
   kind: 'candidates',
   prompt,
   candidates_column: 'candidates',

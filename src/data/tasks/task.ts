@@ -17,6 +17,8 @@ export type Columns = Row['columns'];
  */
 export type RowsOf = (row: Row, file: string) => readonly Columns[];
 
+/** Tasks whose samples are rows. */
+export type RowTask = Extract<Task, { readonly kind: 'choice' | 'candidates' | 'answer' }>;
 type Choice = Extract<Task, { readonly kind: 'choice' }>;
 
 /** A prompt, and a word for each class in the order of `classes`. */
@@ -39,9 +41,9 @@ export interface NamedTask {
   /** As papers write it. */
   readonly title: string;
   /** For models that read from left to right. */
-  readonly causal: Task;
+  readonly causal: RowTask;
   /** For masked models: `{mask}` is where the word goes. */
-  readonly masked?: Task;
+  readonly masked?: RowTask;
   readonly rows: RowsOf;
   /** Layouts that `rows` reads. */
   readonly layouts: readonly string[];
