@@ -13,7 +13,7 @@ import { openTokenizer } from '../../src/model/tokenizer.ts';
 import type { Manifest } from '../../src/nouns.ts';
 import { refusal } from '../data/fake.ts';
 import { MANIFEST } from '../journal/fixture.ts';
-import { capture } from './capture.ts';
+import { murmur } from './capture.ts';
 
 const named = (name: string) => TASKS.find((task) => task.name === name)!;
 const load = (text: string, files: Readonly<Record<string, string>> = {}) =>
@@ -187,13 +187,13 @@ describe('what is drawn, and from where', () => {
 
 describe('murmur tasks', () => {
   test('lists every task, prints one, and says what it does not know', async () => {
-    const list = await capture(['tasks', '--json']);
+    const list = await murmur('tasks', '--json');
     const { tasks: listed } = JSON.parse(list.out.trim().split('\n').at(-1)!) as { tasks: { name: string }[] };
     expect(listed.map(({ name }) => name)).toEqual(TASKS.map(({ name }) => name));
-    const one = await capture(['tasks', 'rte']);
+    const one = await murmur('tasks', 'rte');
     expect(readTask('rte.yaml', one.out)).toEqual(named('rte').causal);
-    expect((await capture(['tasks', 'rt'])).err).toMatch(/none is called "rt"; did you mean "rte"\?/);
-    expect((await capture(['tasks', 'copa', '--masked'])).err).toMatch(/copa has no prompt for masked models/);
+    expect((await murmur('tasks', 'rt')).err).toMatch(/none is called "rt"; did you mean "rte"\?/);
+    expect((await murmur('tasks', 'copa', '--masked')).err).toMatch(/copa has no prompt for masked models/);
   });
 });
 
