@@ -97,13 +97,13 @@ export async function cachedFiles(
 
 /** How files are looked for: in the cache, and on the Hub if they must be. */
 export const resolving = (
-  { hub_token }: Pick<RunConfig, 'hub_token'>,
+  { hub_token }: { readonly hub_token?: string | undefined },
   output: Output,
   env: Readonly<Record<string, string | undefined>>,
   network: Pick<ResolveOptions, 'fetch' | 'sleep'> = NETWORK,
 ): ResolveOptions => ({
   cache: cacheOf(env),
-  token: hub_token,
+  token: hub_token ?? env['HF_TOKEN'],
   ...network,
   progress: ({ file, bytes, total }) => output.progress({ task: `downloading ${file}`, done: bytes, total, unit: 'B' }),
 });

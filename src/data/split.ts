@@ -40,18 +40,24 @@ export function splitRows(
     throw new Fault('DATA_INVALID', `${train.name}: ${detail}`);
   }
   const learnt = rows.slice(0, split);
-  return { train: sample ? first(learnt, train.name, sample) : learnt, eval: judge ?? rows.slice(split) };
+  return { train: sample ? firstDrawn(learnt, train.name, sample) : learnt, eval: judge ?? rows.slice(split) };
 }
 
 /** The rows in the order in which a seed draws them. */
 const drawn = (rows: readonly Row[], seed: number): Row[] =>
   Array.from(permutation(rows.length, SAMPLING_EPOCH, seed), (i) => rows[i]!);
 
-function first(rows: readonly Row[], file: string, sample: { first: number; seed: number }): readonly Row[] {
-  if (rows.length >= sample.first) return drawn(rows, sample.seed).slice(0, sample.first);
+/** @param key that asks for so many, for messages. @throws {Fault} DATA_INVALID where there are fewer */
+export function firstDrawn(
+  rows: readonly Row[],
+  file: string,
+  { first, seed }: { readonly first: number; readonly seed: number },
+  key = 'max_train_samples',
+): readonly Row[] {
+  if (rows.length >= first) return drawn(rows, seed).slice(0, first);
   throw new Fault(
     'DATA_INVALID',
-    `${file}: has ${rows.length} rows to learn from, fewer than max_train_samples ${sample.first}; lower it`,
+    `${file}: has ${rows.length} rows to learn from, fewer than ${key} ${first}; lower it`,
   );
 }
 
