@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { directionOf, loadConfig, manifestTask, optionalKeys, recordsOf, tensorMaskOf } from '../../src/cli/config.ts';
+import { directionOf, loadConfig, optionalKeys, recordsOf, tensorMaskOf } from '../../src/cli/config.ts';
 import { GROUPS, keys } from '../../src/cli/keys.ts';
 
 const load = (text: string, flags: Record<string, unknown> = {}, env = {}) =>
@@ -30,8 +30,8 @@ describe('run files', () => {
   });
 
   test('without a prompt it is language modelling, with one a choice', () => {
-    expect(manifestTask(load(BASE).config)).toEqual({ kind: 'lm', window: 64 });
-    expect(manifestTask(load(CHOICE).config)).toEqual({
+    expect(load(BASE).config.tasks.causal).toEqual({ kind: 'lm', window: 64 });
+    expect(load(CHOICE).config.tasks.causal).toEqual({
       kind: 'choice',
       prompt: '{text} It was',
       label_column: 'label',
@@ -117,12 +117,9 @@ describe('run files', () => {
   test.each([
     ['an unknown key', `${BASE}learning_rat: 1\n`, 'run.yaml:3: learning_rat: unknown; did you mean "learning_rate"?'],
     ['a key of nowhere', `${BASE}\nzebra: 1\n`, 'run.yaml:4: zebra: unknown; "murmur schema" lists the keys'],
+    ['no data', 'model: m\n', 'data is missing; give --data or "data:" in a run file'],
     ['no model', 'data: d\n', 'model is missing; give --model or "model:" in a run file'],
-    [
-      'nothing',
-      '',
-      'model is missing; give --model or "model:" in a run file; data is missing; give --data or "data:" in a run file',
-    ],
+    ['nothing', '', 'model is missing; give --model or "model:" in a run file'],
     [
       'a word for a number',
       `${BASE}eps: small\n`,

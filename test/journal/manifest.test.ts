@@ -79,6 +79,19 @@ describe('the manifest', () => {
     ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
     ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],
     ['everything held out', { data: { ...MANIFEST.data, eval_fraction: 1 } }, /^data\.eval_fraction: /],
+    [
+      'a sample of no rows',
+      { data: { train: MANIFEST.data.train, eval_fraction: 0, sample: { per_class: 0, seed: 1 } } },
+      /^data\.sample/,
+    ],
+    [
+      'a sample of text',
+      {
+        task: { kind: 'lm', window: 4 },
+        data: { train: MANIFEST.data.train, eval_fraction: 0, sample: { first: 2, seed: 1 } },
+      },
+      /^data\.sample: expected none with text/,
+    ],
     ['one label', { task: { kind: 'choice', prompt: '', label_column: '', labels: [] } }, /^task/],
   ])('a key that is %s is refused by name', (_, change, message) => {
     expect(changed(change)).toEqual({ wrong: expect.stringMatching(message) });
