@@ -390,4 +390,8 @@ export interface Batch {
   readonly weights: Float32Array;
   /** (S) index of each sequence's example in the list that was batched. */
   readonly members: Int32Array;
+  /** With `starts`, of a text that is written: see `Dims.past`. */
+  readonly past?: number;
+  /** (S) position of the first of each sequence's tokens. */
+  readonly starts?: Int32Array;
 }

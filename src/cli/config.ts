@@ -141,6 +141,10 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
   }
 }
 
+/** `a|b` as a list, `\\n` in it as the end of a line. */
+export const wordsOf = (text: string | undefined): string[] =>
+  text === undefined || text === '' ? [] : text.split('|').map((word) => word.replaceAll('\\n', '\n'));
+
 const TASKS = ['lm', 'choice'] as const;
 
 const taskOf = (run: RunFile): 'lm' | 'choice' =>

@@ -6,7 +6,7 @@
  */
 import type { Graph } from '../nouns.ts';
 import { Sketch } from './sided.ts';
-import type { Binding, Dims, Form, Head, Stage } from './stage.ts';
+import type { Binding, CacheShape, Dims, Form, Head, Stage } from './stage.ts';
 
 /** A stage, and the stored shapes of the tensors it binds. */
 export interface Written {
@@ -28,6 +28,7 @@ const SMALLEST: Dims = { sequences: 1, tokens: 1, scored: 1 };
 /**
  * @param name of the program. @param settings everything else that `write` and `constants` depend on.
  * @param tensor input name → name of the tensor in the checkpoint.
+ * @param cache of a block whose attention is `causal`.
  */
 export function stage(
   name: string,
@@ -35,6 +36,7 @@ export function stage(
   tensor: (input: string) => string,
   write: (sketch: Sketch) => void,
   constants: Stage['constants'] = NO_CONSTANTS,
+  cache?: CacheShape,
 ): Written {
   const draw = (dims: Dims, form: Form): Sketch => {
     const sketch = new Sketch(name, dims, form);
@@ -45,5 +47,6 @@ export function stage(
   const bindings = uses.map(({ input, access }): Binding => ({ input, tensor: tensor(input), access }));
   const shapes = new Map(uses.map(({ input, shape }) => [tensor(input), shape]));
   const build = (dims: Dims, form: Form): Graph => draw(dims, form).g.build();
-  return { stage: { program: `${name} ${JSON.stringify(settings)}`, bindings, build, constants }, shapes };
+  const program = `${name} ${JSON.stringify(settings)}`;
+  return { stage: { program, bindings, build, constants, ...(cache ? { cache } : {}) }, shapes };
 }

@@ -8,7 +8,7 @@
  */
 import type { Value } from '../nouns.ts';
 import { type Architecture, stage } from './architecture.ts';
-import { attend, causalMask, splitHeads } from './attention.ts';
+import { causal, causalMasks, positionTable, splitHeads } from './attention.ts';
 import type { LlamaConfig } from './config.ts';
 import { headName, writeFinal, writePiece } from './head.ts';
 import { ropeTables } from './rope.ts';
@@ -34,10 +34,11 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
         settings,
         (input) => `${at}layers.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens }) => {
-          const { cos, sin } = ropeTables(rope, headDim, tokens);
-          return { cos, sin, mask: causalMask(tokens, window) };
-        },
+        (dims, starts) => ({
+          ...ropeTables(rope, headDim, dims.tokens, starts),
+          mask: causalMasks(dims, starts, window),
+        }),
+        { groups: config.keyValueHeads, headDim },
       ),
     ),
     final: stage(
@@ -63,9 +64,8 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
   const { g, dims } = s;
   const { hidden, intermediate, heads, keyValueHeads: groups, headDim } = config;
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
-  const cos = g.input('cos', [dims.tokens, headDim]);
-  const sin = g.input('sin', [dims.tokens, headDim]);
-  const mask = g.input('mask', [dims.tokens, dims.tokens]);
+  const cos = positionTable(s, 'cos', headDim);
+  const sin = positionTable(s, 'sin', headDim);
   const linear = (from: Value, name: string, out: number, bias: boolean) =>
     s.linear(from, `${name}.weight`, out, bias ? `${name}.bias` : undefined);
   const rotate = (a: Value): Value => {
@@ -80,7 +80,7 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
   const q = rotate(project(a, 'q_proj', heads));
   const k = rotate(project(a, 'k_proj', groups));
   const v = project(a, 'v_proj', groups);
-  const mixed = attend(g, q, k, v, mask, { heads, groups });
+  const mixed = causal(s, q, k, v, { heads, groups });
   const middle = g.add(x, linear(mixed, 'self_attn.o_proj', hidden, config.attentionBias));
 
   const b = norm(s, middle, 'post_attention_layernorm.weight', config);

@@ -14,7 +14,7 @@
  */
 import { GraphBuilder } from '../graph/graph.ts';
 import type { Value } from '../nouns.ts';
-import type { Access, Dims, Form } from './stage.ts';
+import { type Access, type Dims, type Form, isContinued } from './stage.ts';
 
 /** One use of a tensor by a program. */
 export interface Use {
@@ -132,12 +132,12 @@ export class Sketch {
     return this.#product(x, input, choices);
   }
 
-  /** Rows of a stored (length, n) table: one a token (S,T,n), or one a position (1,T,n) unless a side moves them apart. */
+  /** Rows of a stored (length, n) table: one a token (S,T,n), or one a position (1,T,n) unless sides or starts differ. */
   rows(input: string, [length, n]: readonly [number, number], access: Access & { as: 'rows' }): Value {
     const { g, form } = this;
     const { sequences, tokens } = this.dims;
     this.uses.push({ input, access, shape: [length, n] });
-    const copies = access.of === 'positions' ? 1 : sequences;
+    const copies = access.of === 'positions' && !isContinued(this.dims) ? 1 : sequences;
     const rows = g.reshape(g.input(input, [copies * tokens, n]), [copies, tokens, n]);
     if (form.kind === 'plain') return rows;
     const u = this.#factor(input, 'u', tokens, form.rank);

@@ -16,6 +16,20 @@ export interface Dims {
   readonly tokens: number;
   /** P: scored positions of each, padding included. */
   readonly scored: number;
+  /**
+   * C: room for keys and values of earlier tokens, which the T tokens look at as well. Such a call also gives the keys and
+   * values of its own tokens; with 0 it does that alone, at the start of a text. Absent: tokens look at each other only.
+   */
+  readonly past?: number;
+}
+
+/** Whether tokens stand behind others, at positions that are each sequence's own. */
+export const isContinued = ({ past = 0 }: Pick<Dims, 'past'>): boolean => past > 0;
+
+/** What a block keeps of a token: keys and values of G heads of d numbers. */
+export interface CacheShape {
+  readonly groups: number;
+  readonly headDim: number;
 }
 
 /**
@@ -38,7 +52,7 @@ export type Form = ({ readonly kind: 'plain' } | { readonly kind: 'sided'; reado
  * | piece of a matrix, from (V,D) | `name` | (n,D) | `name.v` (S,r,D), `name.u` (S,r,n) |
  * | vector (n) | `name` | plain (n), sided (S,1,n) | |
  * | rows of tokens, from (V,D) | `name` | (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
- * | rows of positions, from (M,D) | `name` | (T,D), row t + offset | `name.u` (S,r,T), `name.v` (S,r,D) |
+ * | rows of positions, from (M,D) | `name` | (T,D), row t + offset; continued (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | rows of choices, from (V,D) | `name` | (C,D) | `name.v` (S,r,D), `name.u` (S,r,C) |
  *
  * In int8, `name` of a matrix is i8 (i,o) and of choices i8 (D,C), both transposed, with `name.scale` (o) or (C) beside
@@ -67,8 +81,16 @@ export interface Stage {
   readonly program: string;
   readonly bindings: readonly Binding[];
   build(dims: Dims, form: Form): Graph;
-  /** Constant inputs (RoPE tables, masks) by name. Must depend on `dims` only. */
-  constants(dims: Dims): Readonly<Record<string, Float32Array>>;
+  /**
+   * Constant inputs (RoPE tables, masks) by name. Must depend on `dims` only, and where a text is continued on `starts`
+   * (S), the position of the first of each sequence's tokens.
+   */
+  constants(dims: Dims, starts?: ArrayLike<number>): Readonly<Record<string, Float32Array>>;
+  /**
+   * Of a block that can be written with `Dims.past`: its program then has inputs `k.past`, `v.past` (S,G,C,d), if C is not
+   * 0, and outputs `k.new`, `v.new` (S,G,T,d).
+   */
+  readonly cache?: CacheShape;
 }
 
 /**

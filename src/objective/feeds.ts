@@ -6,7 +6,7 @@
  */
 import { Fault } from '../faults.ts';
 import { size } from '../graph/shape.ts';
-import type { Access, Binding, Dims, Stage } from '../model/stage.ts';
+import { type Access, type Binding, type Dims, isContinued, type Stage } from '../model/stage.ts';
 import type { Page, Tensor } from '../model/weights.ts';
 import type { Batch, DirectionKey } from '../nouns.ts';
 import { isMatrix, U_STREAM, V_STREAM } from '../numeric/noise.ts';
@@ -38,13 +38,20 @@ function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): Int32Arra
     case 'choices':
       return choices;
     case 'positions':
-      return Int32Array.from({ length: batch.tokens }, (_, t) => t + access.offset);
+      return Int32Array.from({ length: rowCount(access, batch, 0) }, (_, i) => {
+        const start = batch.starts?.[Math.floor(i / batch.tokens)] ?? 0;
+        return start + (i % batch.tokens) + access.offset;
+      });
   }
 }
 
+/** Whether each sequence of a call reads rows of its own. */
+const readsApart = ({ of }: RowAccess, dims: Pick<Dims, 'past'>): boolean =>
+  of === 'tokens' || (of === 'positions' && isContinued(dims));
+
 /** How many these are. */
-const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: number): number =>
-  of === 'tokens' ? sequences * tokens : of === 'choices' ? choices : tokens;
+const rowCount = (access: RowAccess, dims: Dims, choices: number): number =>
+  readsApart(access, dims) ? dims.sequences * dims.tokens : access.of === 'choices' ? choices : dims.tokens;
 
 const width = (shape: readonly number[]): number => shape[1]!;
 
@@ -206,7 +213,7 @@ function sides(
     const index = asInts(scratch.take(rows.length)); // where the kernels can read it
     index.set(rows);
     for (let s = 0; s < batch.sequences; s++) {
-      const own = access.of === 'tokens' ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
+      const own = readsApart(access, batch) ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
       for (let k = 0; k < rank; k++) {
         const uk = u.subarray((s * rank + k) * tall, (s * rank + k + 1) * tall);
         kernels.factorAt(U_STREAM, k, tensor.id, keys[s >> 1]!, s & 1 ? -delta : delta, own, uk);

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Dims, Form, Stage } from '../model/stage.ts';
+import { type Dims, type Form, isContinued, type Stage } from '../model/stage.ts';
 import type { Engine, Program } from '../ports.ts';
 
-/** A compiled stage and its constant inputs. */
+/** A compiled stage and its constant inputs: none where they depend on more than the shape. */
 export interface Compiled {
   readonly program: Program;
   readonly constants: Readonly<Record<string, Float32Array>>;
@@ -21,8 +21,8 @@ export interface Programs {
 /** A model has four or five programs; so many let a task's commonest shapes stay. */
 const MOST = 96;
 
-const shapeOf = ({ sequences, tokens, scored }: Dims, form: Form): string =>
-  `${sequences}x${tokens}x${scored} ${form.precision ?? 'f32'} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
+const shapeOf = ({ sequences, tokens, scored, past }: Dims, form: Form): string =>
+  `${sequences}x${tokens}x${scored}x${past} ${form.precision ?? 'f32'} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
 
 export function programStore(engine: Engine): Programs {
   /** Least recently used first. */
@@ -36,9 +36,10 @@ export function programStore(engine: Engine): Programs {
     return `${number} ${shapeOf(dims, form)}`;
   }
 
-  async function compile(stage: Stage, { sequences, tokens, scored }: Dims, form: Form): Promise<Compiled> {
-    const dims = { sequences, tokens, scored };
-    return { program: await engine.compile(stage.build(dims, form)), constants: stage.constants(dims) };
+  async function compile(stage: Stage, { sequences, tokens, scored, past }: Dims, form: Form): Promise<Compiled> {
+    const dims = { sequences, tokens, scored, ...(past === undefined ? {} : { past }) };
+    const constants = isContinued(dims) ? {} : stage.constants(dims);
+    return { program: await engine.compile(stage.build(dims, form)), constants };
   }
 
   return {

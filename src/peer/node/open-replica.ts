@@ -26,10 +26,11 @@ import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weigh
 import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
+import { longestText } from '../../objective/decode.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
 import type { PerturbationKind } from '../../objective/perturbation.ts';
 import type { Engine } from '../../ports.ts';
-import { type Generation, generate, longestText } from '../generate.ts';
+import { type Generation, generate } from '../generate.ts';
 import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
 import type { Replica } from '../replica.ts';
 import { nodeCrypto } from './crypto.ts';
@@ -56,7 +57,7 @@ export type Measuring = Pick<Manifest, 'eps' | 'forward_precision'>;
 export interface NodeReplica extends Replica {
   /** Slopes of `count` directions that no round uses, to calibrate a new run. @param measuring the manifest's, if absent. */
   slopes(count: number, measuring?: Measuring): Promise<readonly number[]>;
-  generate(prompt: string, options: Generation): Promise<string>;
+  generate(prompts: readonly string[], options: Generation): Promise<readonly string[]>;
   /** Weights of one tensor as f32, row-major. */
   tensor(name: string): Promise<Float32Array>;
 }
@@ -99,7 +100,7 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
   return {
     ...localReplica(learner, held, nodeCrypto, turn),
     slopes: (count, measuring = manifest) => turn(async () => [...(await calibrate(learner, count, measuring))]),
-    generate: (prompt, options) => turn(() => generate(learner.forward, model, tokenizer, prompt, options)),
+    generate: (prompts, options) => turn(() => generate(learner.forward, model, tokenizer, prompts, options)),
     tensor: (name) => turn(() => materialised(weights, name)),
   };
 }
@@ -178,13 +179,26 @@ export function plansOf(
     return kind === 'lowrank' ? { kind: 'sided', rank, precision } : { kind: 'dense' };
   });
   const none = { kind: 'none' } as const;
-  const longest = { sequences: 1, tokens: longestText(model), scored: 1 };
   return [
     ...shapes(train).flatMap((dims) => probes.map((perturbation): Plan => ({ dims, head, perturbation }))),
     ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: none })),
-    { dims: longest, head: { kind: 'logits' }, perturbation: none },
+    ...writingPlans(model, none),
   ];
 }
+
+/** Calls that write texts: the longest, and the one with the most of them. Every other takes less of everything. */
+function writingPlans(model: Model, perturbation: PerturbationKind): Plan[] {
+  const longest = longestText(model);
+  const most = Math.min(longest, FULL_CALL);
+  const head = { kind: 'logits' } as const;
+  return [longest, most].map((tokens): Plan => {
+    const dims = { sequences: sequencesFor(tokens), tokens, scored: 1, past: tokens };
+    return { dims, head, perturbation };
+  });
+}
+
+/** The longest sequence of which a call takes as many as of the shortest. */
+const FULL_CALL = 64;
 
 const calibrate = (
   learner: Learner,
