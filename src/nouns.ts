@@ -189,13 +189,18 @@ export type Task =
       /** Name of what makes the columns out of the rows of a data set (`data/tasks`). Absent: they are there. */
       readonly rows?: string;
     }
-  /** An answer in words. Trained on the tokens of the first of the accepted ones, judged by F1 of what is generated. */
+  /**
+   * An answer in words. Trained on the tokens of the first of the accepted ones, judged by F1 of what is generated. With
+   * an empty `answers_column` there are prompts alone, for an objective that is a reward.
+   */
   | {
       readonly kind: 'answer';
       readonly prompt: string;
       readonly answers_column: string;
       readonly max_new_tokens: number;
       readonly stop: readonly string[];
+      /** Of the texts that an objective is measured on. Absent: the likeliest token, as evaluations always take. */
+      readonly temperature?: number;
       readonly rows?: string;
     };
 
@@ -373,6 +378,16 @@ export interface Example {
   readonly at: Int32Array;
   /** (p,) the token expected there, or for a choice task the class (p = 1). */
   readonly targets: Int32Array;
+  /** Multiple choice: every candidate as an example of its own, and the indices of the right ones. */
+  readonly choice?: { readonly candidates: readonly Example[]; readonly right: readonly number[] };
+  /** A text to be written, and what it is judged by. */
+  readonly answer?: {
+    /** Token ids of the prompt. */
+    readonly ids: readonly number[];
+    readonly prompt: string;
+    readonly accepted: readonly string[];
+    readonly row: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** Examples in the fixed shape of one program call: S sequences of T tokens, P scored positions each, both padded. */

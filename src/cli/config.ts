@@ -7,13 +7,13 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { Fault } from '../faults.ts';
 import { RECIPES } from '../method/recipes.ts';
-import type { Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
+import type { BlobRef, Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 
 /** A run file with everything derived: nothing is left to guess. */
 export interface RunConfig extends RunFile {
-  readonly task: 'lm' | 'choice';
+  readonly task: TaskKind;
   readonly direction_per: 'sample' | 'batch';
   readonly learning_rate: number;
   readonly min_peers: number;
@@ -102,17 +102,19 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
   const refuse = (key: keyof RunFile, detail: string): never => {
     throw new Fault('CONFIG_INVALID', `${where(key)}: ${detail}`);
   };
-  if (task === 'lm') {
-    for (const key of ['labels', 'label_column', 'prompt'] as const) {
-      if (given(key)) refuse(key, 'is for task choice; give a prompt and no task: lm, or leave it out');
-    }
-  } else {
-    if (given('block_size')) refuse('block_size', 'is for task lm; leave it out');
-    if (!run.prompt) refuse('prompt', 'is missing; task choice needs one, such as "{text} It was"');
-    if (Object.keys(run.labels ?? {}).length < 2) {
-      refuse('labels', 'needs a word for each of two or more classes, such as {0: " terrible", 1: " great"}');
-    }
-  }
+  for (const [key, kinds] of TASK_KEYS)
+    if (given(key) && !kinds.includes(task))
+      refuse(key, `is for task ${kinds.join(' and ')}, and this is ${task}; leave it out, or say which task it is`);
+  if (task !== 'lm' && task !== 'masked_lm' && !run.prompt)
+    refuse('prompt', `is missing; task ${task} needs one, such as "{text} It was"`);
+  if (task === 'choice' && Object.keys(run.labels ?? {}).length < 2)
+    refuse('labels', 'needs a word for each of two or more classes, such as {0: " terrible", 1: " great"}');
+  const judged = OBJECTIVE_TASKS[run.objective];
+  if (!judged.includes(task)) refuse('objective', `${run.objective} is for task ${judged.join(' and ')}, not ${task}`);
+  if ((run.objective === 'reward') !== (run.reward !== undefined))
+    refuse('reward', 'and objective reward go together; give both or none');
+  if (given('temperature') && run.objective !== 'f1' && run.objective !== 'reward')
+    refuse('temperature', 'is for objective f1 and reward; leave it out');
   if (run.direction !== 'lowrank' && run.rank !== 1)
     refuse('rank', `is for direction lowrank, not ${run.direction}; leave it out`);
   if (run.direction !== 'lowrank' && run.forward_precision !== 'f32')
@@ -145,9 +147,32 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
 export const wordsOf = (text: string | undefined): string[] =>
   text === undefined || text === '' ? [] : text.split('|').map((word) => word.replaceAll('\\n', '\n'));
 
-const TASKS = ['lm', 'choice'] as const;
+type TaskKind = Task['kind'];
+const TASKS: readonly TaskKind[] = ['lm', 'choice', 'candidates', 'answer', 'masked_lm'];
 
-const taskOf = (run: RunFile): 'lm' | 'choice' =>
+/** Keys that have a meaning for some kinds of task only. */
+const TASK_KEYS: readonly (readonly [keyof RunFile, readonly TaskKind[]])[] = [
+  ['labels', ['choice']],
+  ['label_column', ['choice']],
+  ['prompt', ['choice', 'candidates', 'answer']],
+  ['block_size', ['lm', 'masked_lm']],
+  ['candidates_column', ['candidates']],
+  ['answer_column', ['candidates']],
+  ['answers_column', ['answer']],
+  ['max_new_tokens', ['answer']],
+  ['stop', ['answer']],
+  ['mlm_probability', ['masked_lm']],
+];
+
+/** Tasks whose samples an objective can judge. */
+const OBJECTIVE_TASKS: Readonly<Record<RunFile['objective'], readonly TaskKind[]>> = {
+  loss: TASKS,
+  accuracy: ['choice', 'candidates'],
+  f1: ['answer'],
+  reward: ['answer'],
+};
+
+const taskOf = (run: RunFile): TaskKind =>
   TASKS.find((kind) => kind === run.task) ?? (run.prompt === undefined && !run.labels ? 'lm' : 'choice');
 
 function derive(run: RunFile): RunConfig {
@@ -269,8 +294,9 @@ const directionsOf = ({ direction_pool: pool, shared_directions: shared }: RunCo
   pool !== undefined ? { pool } : shared !== undefined ? { shared } : undefined;
 
 /** Keys of the manifest that stand there only where they say something. */
-export function optionalKeys(run: RunConfig): Partial<Manifest> {
+export function optionalKeys(run: RunConfig, reward?: BlobRef): Partial<Manifest> {
   const keys = {
+    objective: run.objective === 'loss' ? undefined : run.objective === 'reward' ? reward && { reward } : run.objective,
     estimator: run.estimator === 'spsa' ? undefined : run.estimator,
     optimizer: optimizerOf(run),
     directions: directionsOf(run),
@@ -282,12 +308,30 @@ export function optionalKeys(run: RunConfig): Partial<Manifest> {
 }
 
 /** The task of the manifest. */
-export const manifestTask = (run: RunConfig): Task =>
-  run.task === 'lm'
-    ? { kind: 'lm', window: run.block_size }
-    : {
-        kind: 'choice',
-        prompt: run.prompt ?? '',
-        label_column: run.label_column,
+export function manifestTask(run: RunConfig): Task {
+  const prompt = run.prompt ?? '';
+  switch (run.task) {
+    case 'lm':
+      return { kind: 'lm', window: run.block_size };
+    case 'masked_lm':
+      return { kind: 'masked_lm', window: run.block_size, masked: run.mlm_probability };
+    case 'candidates':
+      return {
+        ...{ kind: 'candidates', prompt, candidates_column: run.candidates_column },
+        answer_column: run.answer_column,
+      };
+    case 'answer': {
+      const answers_column = run.answers_column ?? (run.objective === 'reward' ? '' : 'answers');
+      const { max_new_tokens, stop, temperature } = run;
+      return {
+        ...{ kind: 'answer', prompt, answers_column, max_new_tokens, stop: wordsOf(stop) },
+        ...(temperature > 0 ? { temperature } : {}),
+      };
+    }
+    case 'choice':
+      return {
+        ...{ kind: 'choice', prompt, label_column: run.label_column },
         labels: Object.entries(run.labels ?? {}).map(([value, word]) => ({ value, word })),
       };
+  }
+}

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { blobRef } from '../peer/node/blobs.ts';
+import { rewardPath } from '../peer/node/reward.ts';
 import { openRun, requireData } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { oneRun, pastFlags, rebuild, roundsWanted } from './past.ts';
@@ -19,6 +20,7 @@ Rebuilds the weights of a run and judges them on its held-out data, or on a file
 const own = z.strictObject({
   ...pastFlags,
   on: z.string().min(1).optional().describe('Data to judge on, of the same form as the training data.'),
+  reward: z.string().min(1).optional().describe('Your copy of the reward of the run, to judge by it too.'),
   rounds: z.int().min(0).optional().describe('Judge the weights after so many rounds; 0 is the base. Default: all.'),
   max_eval_samples: z.int().min(1).optional().describe('Judge on the first so many samples only.'),
 });
@@ -29,7 +31,9 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
   const past = await openRun(oneRun('eval', argv), given);
   const until = roundsWanted(past, given.rounds);
   const evalData = given.on === undefined ? undefined : await blobRef(given.on, given.on);
-  const paths = evalData ? { ...past.paths, [evalData.sha256]: given.on! } : past.paths;
+  // Only what is named here is run: the list of files came with the folder.
+  const reward = given.reward === undefined ? {} : await rewardPath(past.manifest, given.reward);
+  const paths = { ...past.paths, ...(evalData ? { [evalData.sha256]: given.on! } : {}), ...reward };
   requireData({ ...past, paths }, evalData);
   const judge = { evalData, maxEvalSamples: given.max_eval_samples };
   const replica = await rebuild({ ...past, paths }, given, output, { until, judge });

@@ -51,11 +51,12 @@ export async function draftManifest(
   // The data before the model: a path that is wrong shows before gigabytes are fetched.
   const train = await add(config.data, plainName(config.data));
   const held = config.eval_data === undefined ? undefined : await add(config.eval_data, plainName(config.eval_data));
+  const reward = config.reward === undefined ? undefined : await add(config.reward, plainName(config.reward));
   const model = await modelFilesOf(config, output, env);
   const files: BlobRef[] = [];
   for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
   const data = { train, ...(held ? { eval: held } : {}) };
-  return { paths, manifest: manifestOf(config, coordinator, { name: model.name, files }, data) };
+  return { paths, manifest: manifestOf(config, coordinator, { name: model.name, files }, data, reward) };
 }
 
 const NETWORK: Pick<ResolveOptions, 'fetch' | 'sleep'> = {
@@ -103,6 +104,7 @@ export function manifestOf(
   coordinator: string,
   base: Manifest['base'],
   data: Omit<Manifest['data'], 'eval_fraction'>,
+  reward?: BlobRef,
 ): Manifest {
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
   const { forward_precision } = config;
@@ -113,7 +115,7 @@ export function manifestOf(
     view: viewFrom(config),
     method: 'onebyte',
     direction: directionOf(config),
-    ...optionalKeys(config),
+    ...optionalKeys(config, reward),
     ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
     ...recordsOf(config),
     initial_scale: 1,
@@ -135,7 +137,9 @@ export async function calibrated(
 ): Promise<Manifest> {
   const replica = await threadedReplica({ manifest, paths, ...machine, maxEvalSamples: 1 });
   try {
-    const scale = initialScale(await replica.slopes(CALIBRATION_PROBES));
+    // One sample more that is right, of those that a record is the mean of, is the least that an objective tells apart.
+    const least = manifest.objective && 1 / (2 * manifest.eps * manifest.samples_per_record);
+    const scale = initialScale(await replica.slopes(CALIBRATION_PROBES), least);
     await admitPrecision(manifest, replica.slopes);
     return { ...manifest, initial_scale: scale };
   } finally {

@@ -7,6 +7,10 @@
 /** Text → token ids. `special` adds what the tokenizer puts around a text, such as a first token. */
 export interface Encoder {
   encode(text: string, options: { readonly special: boolean }): ArrayLike<number>;
+  /** The token that ends a text, if there is one. */
+  readonly end?: number | undefined;
+  /** The token that hides another, if there is one. */
+  readonly mask?: number | undefined;
 }
 
 /** Ids of the text alone. */
@@ -16,10 +20,13 @@ export const bare = (encoder: Encoder, text: string): number[] => Array.from(enc
  * What the tokenizer puts in front of every text: `<s>` for LLaMA, nothing for GPT-2. What it would put behind one is
  * left out, since a causal model is asked what comes next.
  */
-export function opening(encoder: Encoder): number[] {
+export const opening = (encoder: Encoder): number[] => around(encoder).opening;
+
+/** What it puts in front of every text and behind it: `[CLS]` and `[SEP]` for BERT. */
+export function around(encoder: Encoder): { readonly opening: number[]; readonly closing: number[] } {
   const probe = 'a';
   const text = bare(encoder, probe);
   const whole = Array.from(encoder.encode(probe, { special: true }));
   const starts = whole.findIndex((_, i) => text.every((id, j) => whole[i + j] === id));
-  return whole.slice(0, Math.max(starts, 0));
+  return { opening: whole.slice(0, Math.max(starts, 0)), closing: starts < 0 ? [] : whole.slice(starts + text.length) };
 }

@@ -13,6 +13,9 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** Whether a token ends a text. */
   isEnd(id: number): boolean;
+  readonly end?: number | undefined;
+  /** The token that stands for a hidden one, of models that have one. */
+  readonly mask?: number | undefined;
 }
 
 /** Of `tokenizer_config.json`: a token is given as text, or as the fields of an added token. */
@@ -63,8 +66,9 @@ export function openTokenizer(
       `tokenizer.json has ids up to ${largest}, the model knows ${vocabulary}; use the tokenizer the model came with`,
     );
 
-  const end = tokenText(config['eos_token']);
-  const endId = end === undefined ? undefined : engine.token_to_id(end);
+  const idOf = (token: string | undefined): number | undefined =>
+    token === undefined ? undefined : (engine.token_to_id(token) ?? undefined);
+  const [end, mask] = [idOf(tokenText(config['eos_token'])), idOf(tokenText(config['mask_token']))];
   return {
     encode(text, { special }) {
       const ids: number[] = engine.encode(text, { add_special_tokens: special }).ids;
@@ -76,6 +80,8 @@ export function openTokenizer(
       return ids;
     },
     decode: (ids) => (ids.length === 0 ? '' : engine.decode([...ids], { skip_special_tokens: true })),
-    isEnd: (id) => id === endId,
+    isEnd: (id) => id === end,
+    end,
+    mask,
   };
 }

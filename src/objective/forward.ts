@@ -40,7 +40,7 @@ export interface Plan {
   readonly perturbation: PerturbationKind;
 }
 
-/** The head that scores a task. */
+/** The head that scores a task: of tokens, or of label words. */
 export const headOf = (task: Task): Head =>
   task.kind === 'choice' ? { kind: 'choice', choices: task.labels.length } : { kind: 'lm' };
 

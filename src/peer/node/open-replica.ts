@@ -34,6 +34,7 @@ import { type Generation, generate } from '../generate.ts';
 import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
 import type { Replica } from '../replica.ts';
 import { nodeCrypto } from './crypto.ts';
+import { loadReward, rewardOf } from './reward.ts';
 
 /** What a replica is opened from. Plain data: it crosses to a worker thread. */
 export interface ReplicaSpec {
@@ -84,25 +85,36 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
   const shelf = await shelfOf(spec, model, floats);
   const weights = await fixWeights(model, shelf, checkpoint.read);
+  const forward = createForward(model, weights, engine);
   const learner: Learner = {
     manifest,
     run: runWord(manifest),
     weights,
     view,
     dataset,
-    forward: createForward(model, weights, engine),
+    forward,
     task: manifest.task,
     choices: dataset.choices,
     positions: model.positions,
     precision: manifest.forward_precision,
+    objective: manifest.objective,
+    reward: await rewardFrom(spec),
+    writer: { forward, model, tokenizer },
   };
   const turn = inTurn();
   return {
     ...localReplica(learner, held, nodeCrypto, turn),
     slopes: (count, measuring = manifest) => turn(async () => [...(await calibrate(learner, count, measuring))]),
-    generate: (prompts, options) => turn(() => generate(learner.forward, model, tokenizer, prompts, options)),
+    generate: (prompts, options) => turn(() => generate(forward, model, tokenizer, prompts, options)),
     tensor: (name) => turn(() => materialised(weights, name)),
   };
+}
+
+/** The user's copy of the run's reward, where one was named. */
+async function rewardFrom({ manifest, paths }: ReplicaSpec): Promise<Learner['reward']> {
+  const reward = rewardOf(manifest);
+  const path = reward && paths[reward.sha256];
+  return reward && path !== undefined ? loadReward(path, reward) : undefined;
 }
 
 /** The first word of the run id: what the noise is keyed with. */
@@ -131,7 +143,7 @@ async function openData(
   const [train, held] = [data.train, data.eval].map((file) => file && paths[file.sha256]);
   if (train === undefined || (data.eval && held === undefined)) return NO_DATA;
   const bytes = { train: await readFile(train), eval: held === undefined ? undefined : await readFile(held) };
-  return buildDataset(manifest.task, data, bytes, tokenizer, positions);
+  return buildDataset(manifest.task, data, bytes, tokenizer, positions, manifest.seed);
 }
 
 export interface Base {
@@ -161,15 +173,18 @@ export async function openBase(names: ReadonlySet<string>, path: (name: string) 
 
 /** One call of every shape that training, evaluation and generation may make. */
 export function plansOf(
-  { task, direction: { kind, rank }, forward_precision }: Pick<Manifest, 'task' | 'direction' | 'forward_precision'>,
+  manifest: Pick<Manifest, 'task' | 'direction' | 'forward_precision' | 'objective'>,
   model: Model,
   train: readonly Example[],
   held: readonly Example[],
 ): Plan[] {
+  const { task, objective, forward_precision } = manifest;
+  const { kind, rank } = manifest.direction;
   const head = headOf(task);
   // One example of each length, in the largest call that it may be part of.
   const shapes = (examples: readonly Example[]): Dims[] => {
-    const lengths = new Map(examples.map((example) => [`${example.tokens.length} ${example.at.length}`, example]));
+    const all = examples.flatMap((example) => [example, ...(example.choice?.candidates ?? [])]);
+    const lengths = new Map(all.map((example) => [`${example.tokens.length} ${example.at.length}`, example]));
     const batches = batchExamples([...lengths.values()], model.positions);
     return batches.map(({ tokens, scored }) => ({ sequences: sequencesFor(tokens), tokens, scored }));
   };
@@ -183,6 +198,8 @@ export function plansOf(
     ...shapes(train).flatMap((dims) => probes.map((perturbation): Plan => ({ dims, head, perturbation }))),
     ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: none })),
     ...writingPlans(model, none),
+    // What is written on both sides of a direction is written like any text.
+    ...(objective === undefined || objective === 'accuracy' ? [] : probes.flatMap((p) => writingPlans(model, p))),
   ];
 }
 
