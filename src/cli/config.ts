@@ -103,8 +103,7 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
     throw new Fault('CONFIG_INVALID', `${where(key)}: ${detail}`);
   };
   for (const [key, kinds] of TASK_KEYS)
-    if (given(key) && !kinds.includes(task))
-      refuse(key, `is for task ${kinds.join(' and ')}, and this is ${task}; leave it out, or say which task it is`);
+    if (given(key) && !kinds.includes(task)) refuse(key, `is for task ${kinds.join(' or ')}; leave it out`);
   if (task !== 'lm' && task !== 'masked_lm' && !run.prompt)
     refuse('prompt', `is missing; task ${task} needs one, such as "{text} It was"`);
   if (task === 'choice' && Object.keys(run.labels ?? {}).length < 2)

@@ -66,11 +66,11 @@ export function completedExamples(
         );
       const ids = [...start, ...fitted(bare(encoder, prompt), room)];
       if (ids.length === 0) throw refuse('the prompt is empty; give it some text');
-      const answer = { ids, prompt, accepted, row: row.columns };
+      const judged = { answer: { ids, prompt, accepted }, row: row.columns };
       const [first] = accepted;
       if (first === undefined)
-        return { tokens: Int32Array.from(ids), at: new Int32Array(0), targets: new Int32Array(0), answer };
-      return { ...taught(followed(first + (task.stop[0] ?? '')), task.stop.length > 0, encoder, positions), answer };
+        return { tokens: Int32Array.from(ids), at: new Int32Array(0), targets: new Int32Array(0), ...judged };
+      return { ...taught(followed(first + (task.stop[0] ?? '')), task.stop.length > 0, encoder, positions), ...judged };
     }
   });
   return { examples, truncated };

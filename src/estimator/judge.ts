@@ -132,8 +132,8 @@ export async function rewards(
   const copies = texts.length / samples.length;
   const all = new Float64Array(texts.length);
   for (const [i, completion] of texts.entries()) {
-    const { prompt, row } = samples[Math.floor(i / copies)]!.example.answer!;
-    all[i] = await reward({ prompt, completion, row });
+    const { answer, row = {} } = samples[Math.floor(i / copies)]!.example;
+    all[i] = await reward({ prompt: answer!.prompt, completion, row });
   }
   return all;
 }
