@@ -16,6 +16,7 @@ export const FAULTS = {
   MODEL_UNSUPPORTED: 'the architecture or a feature of it is not implemented',
   OUTPUT_EXISTS: 'the output folder already holds something else',
   PRECISION_LOW: 'measuring with bytes would drown the slopes in the noise of rounding',
+  REWARD_FAILED: 'a reward module cannot be loaded, throws, or gives no number',
   TOKENIZER_MISMATCH: 'the tokenizer does not belong to the model',
   TOO_LARGE: 'the model does not fit into memory',
   // the Hub and the network

@@ -185,10 +185,7 @@ export type Task =
     }
   /** Language modelling of masked tokens: a `masked` part of each window is hidden and scored (BERT, arXiv:1810.04805). */
   | { readonly kind: 'masked_lm'; readonly window: number; readonly masked: number }
-  /**
-   * Multiple choice: each candidate follows the prompt. Trained on the tokens of the right one, judged by the highest mean
-   * log-likelihood (MeZO, App. E.2). Columns: a list of texts, and the index (or indices) of the right ones.
-   */
+  /** Multiple choice: trained on the right candidate's tokens, judged by mean log-likelihood (MeZO, App. E.2). */
   | {
       readonly kind: 'candidates';
       readonly prompt: string;
@@ -197,13 +194,15 @@ export type Task =
       /** Name of what makes the columns out of the rows of a data set (`data/tasks`). Absent: they are there. */
       readonly rows?: string;
     }
-  /** An answer in words. Trained on the tokens of the first of the accepted ones, judged by F1 of what is generated. */
+  /** An answer in words. Trained on the first accepted one, judged by F1 of what is written. No column: prompts alone. */
   | {
       readonly kind: 'answer';
       readonly prompt: string;
       readonly answers_column: string;
       readonly max_new_tokens: number;
       readonly stop: readonly string[];
+      /** Of texts that an objective is measured on. Absent: the likeliest token, as in evaluations. */
+      readonly temperature?: number;
       readonly rows?: string;
     };
 
@@ -386,6 +385,11 @@ export interface Example {
   readonly at: Int32Array;
   /** (p,) the token expected there, or for a choice task the class (p = 1). */
   readonly targets: Int32Array;
+  /** Multiple choice: every candidate as an example of its own, and the indices of the right ones. */
+  readonly choice?: { readonly candidates: readonly Example[]; readonly right: readonly number[] };
+  /** A text to be written: its prompt, as tokens too, what is accepted, and the row that it was made of. */
+  readonly answer?: { readonly ids: readonly number[]; readonly prompt: string; readonly accepted: readonly string[] };
+  readonly row?: Readonly<Record<string, unknown>>;
 }
 
 /** Examples in the fixed shape of one program call: S sequences of T tokens, P scored positions each, both padded. */
@@ -405,4 +409,7 @@ export interface Batch {
   readonly lengths: Int32Array;
   /** (S) index of each sequence's example in the list that was batched. */
   readonly members: Int32Array;
+  /** Of a text that is written: `Dims.past`, and (S) the position of the first of each sequence's tokens. */
+  readonly past?: number;
+  readonly starts?: Int32Array;
 }

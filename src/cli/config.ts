@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { Fault } from '../faults.ts';
 import { RECIPES } from '../method/recipes.ts';
 import { QUERIES_AND_VALUES } from '../model/adapter.ts';
-import type { Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
+import type { BlobRef, Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { agreeAlone, aloneLearningRate } from './alone.ts';
 import { check } from './check.ts';
@@ -100,6 +100,13 @@ function agree(
     throw new Fault('CONFIG_INVALID', 'data is missing; give --data or "data:" in a run file');
   if (run.shots !== undefined && run.max_train_samples !== undefined)
     refuse('max_train_samples', 'and shots are two answers to one question; leave one out');
+  const judged = OBJECTIVE_TASKS[run.objective];
+  const { kind } = tasks.causal;
+  if (!judged.includes(kind)) refuse('objective', `${run.objective} is for task ${judged.join(' and ')}, not ${kind}`);
+  if ((run.objective === 'reward') !== (run.reward !== undefined))
+    refuse('reward', 'and objective reward go together; give both or none');
+  if (given('temperature') && run.objective !== 'f1' && run.objective !== 'reward')
+    refuse('temperature', 'is for objective f1 and reward; leave it out');
   if (run.direction !== 'lowrank' && run.rank !== 1)
     refuse('rank', `is for direction lowrank, not ${run.direction}; leave it out`);
   if (run.direction !== 'lowrank' && run.forward_precision !== 'f32')
@@ -158,6 +165,14 @@ const OPTIMIZER_KEYS: readonly (readonly [keyof RunFile, readonly RunFile['optim
   ['adam_beta2', ['scalar_adam', 'adam']],
   ['adam_epsilon', ['scalar_adam', 'adam']],
 ];
+
+/** Tasks whose samples an objective can judge. */
+const OBJECTIVE_TASKS: Readonly<Record<RunFile['objective'], readonly Task['kind'][]>> = {
+  loss: ['lm', 'masked_lm', 'choice', 'candidates', 'answer'],
+  accuracy: ['choice', 'candidates'],
+  f1: ['answer'],
+  reward: ['answer'],
+};
 
 function derive(run: RunFile, tasks: TaskChoice): RunConfig {
   const min_peers = run.min_peers ?? run.peers;
@@ -276,8 +291,9 @@ const directionsOf = ({ direction_pool: pool, shared_directions: shared }: RunCo
   pool !== undefined ? { pool } : shared !== undefined ? { shared } : undefined;
 
 /** Keys of the manifest that stand there only where they say something. */
-export function optionalKeys(run: RunConfig): Partial<Manifest> {
+export function optionalKeys(run: RunConfig, reward?: BlobRef): Partial<Manifest> {
   const keys = {
+    objective: run.objective === 'loss' ? undefined : run.objective === 'reward' ? reward && { reward } : run.objective,
     estimator: run.estimator === 'spsa' ? undefined : run.estimator,
     optimizer: optimizerOf(run),
     directions: directionsOf(run),

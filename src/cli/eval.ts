@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { Fault } from '../faults.ts';
 import { blobRef } from '../peer/node/blobs.ts';
+import { rewardPath } from '../peer/node/reward.ts';
 import { openRun, requireData } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { dataFile } from './data.ts';
@@ -25,6 +26,7 @@ judges a model as it is on a task: zero-shot, or with examples of --data in its 
 const own = z.strictObject({
   ...pastFlags,
   on: z.string().min(1).optional().describe('Data to judge on, of the same form as the training data.'),
+  reward: z.string().min(1).optional().describe('Your copy of the reward of the run, to judge by it too.'),
   rounds: z.int().min(0).optional().describe('Judge the weights after so many rounds; 0 is the base. Default: all.'),
   task: z.string().min(1).optional().describe('Without a run: a named task, or a .yaml file.'),
   shots_in_context: z.int().min(0).default(0).describe('Without a run: examples in front of every prompt.'),
@@ -44,7 +46,9 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const until = roundsWanted(past, given.rounds);
   const on = given.on === undefined ? undefined : await dataFile(given.on, 'validation', resolving({}, output, env));
   const evalData = on && (await blobRef(on.path, on.name));
-  const paths = on && evalData ? { ...past.paths, [evalData.sha256]: on.path } : past.paths;
+  // Only what is named here is run: the list of files came with the folder.
+  const reward = given.reward === undefined ? {} : await rewardPath(past.manifest, given.reward);
+  const paths = { ...past.paths, ...(on && evalData ? { [evalData.sha256]: on.path } : {}), ...reward };
   requireData({ ...past, paths }, evalData);
   const judge = { evalData, maxEvalSamples: given.max_eval_samples };
   const replica = await rebuild({ ...past, paths }, given, output, { until, judge });

@@ -16,6 +16,7 @@ import { downloadBlob, httpFetcher } from '../peer/node/fetcher.ts';
 import { freeIdentity, secretOf } from '../peer/node/identity.ts';
 import { parseJoinLink } from '../peer/node/link.ts';
 import { openPool } from '../peer/node/pool-replica.ts';
+import { rewardPath } from '../peer/node/reward.ts';
 import { parsePaths } from '../peer/node/run-folder.ts';
 import { systemClock, systemEntropy } from '../peer/node/system.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
@@ -38,6 +39,7 @@ const own = z.strictObject({
   name: z.string().min(1).max(64).optional().describe('What others see this machine as. Default: its host name.'),
   key: z.string().min(1).optional().describe('File of the key that this peer is known by. Default: one of this user.'),
   model: z.string().min(1).optional().describe('Folder with the base, to save its download.'),
+  reward: z.string().min(1).optional().describe('Your copy of the reward of the run, if it has one. It will be run.'),
   files: z
     .string()
     .min(1)
@@ -88,7 +90,9 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       checksumSteps: CHECKSUM_STEPS,
       patienceMs: given.patience * 1000,
       makeReplica: async (manifest) => {
-        const paths = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
+        const reward = await rewardPath(manifest, given.reward, known);
+        const fetched = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
+        const paths = { ...fetched, ...reward };
         return openPool(
           { manifest, paths, offloadFolder: given.offload_folder, maxEvalSamples: 1 },
           {

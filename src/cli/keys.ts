@@ -25,8 +25,17 @@ export interface RunFile {
   readonly prompt: string | undefined;
   readonly label_column: string;
   readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly candidates_column: string;
+  readonly answer_column: string;
+  readonly answers_column: string | undefined;
+  readonly max_new_tokens: number;
+  readonly stop: string;
+  readonly mlm_probability: number;
 
   readonly method: string;
+  readonly objective: 'loss' | 'accuracy' | 'f1' | 'reward';
+  readonly reward: string | undefined;
+  readonly temperature: number;
   readonly estimator: 'spsa' | 'conservative' | 'forward_gradient';
   readonly optimizer: 'sgd' | 'sign' | 'normalised' | 'momentum' | 'scalar_adam' | 'adam';
   readonly momentum: number;
@@ -87,9 +96,11 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   model: ['model', 'revision', 'hub_token'],
   data: [
     ...(['data', 'eval_data', 'eval_fraction', 'max_eval_samples', 'max_train_samples', 'shots', 'task'] as const),
-    ...(['block_size', 'prompt', 'label_column', 'labels'] as const),
+    ...(['block_size', 'prompt', 'label_column', 'labels', 'candidates_column', 'answer_column'] as const),
+    ...(['answers_column', 'max_new_tokens', 'stop', 'mlm_probability'] as const),
   ],
   method: [
+    ...(['objective', 'reward', 'temperature'] as const),
     ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
     ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
     ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
@@ -149,24 +160,48 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   task: text()
     .optional()
     .describe(
-      'lm: predict the next token of text. choice: tell classes apart by label words, with a prompt. Or a name out of "murmur tasks", or a .yaml file.',
+      'lm: predict the next token of text. choice: tell classes apart by label words; the default with a prompt. candidates: pick one of several texts. answer: write a text. masked_lm: fill in hidden tokens. Or a name out of "murmur tasks", or a .yaml file.',
     ),
-  block_size: count(1).default(64).describe('lm: tokens of a sample.'),
+  block_size: count(1).default(64).describe('lm, masked_lm: tokens of a sample.'),
   prompt: text()
     .optional()
     .describe(
-      'choice, or in place of a task\'s own: the text before the label word, such as "{text} It was"; for a masked model around it, such as "{text} It was {mask}.". {{ and }} are braces.',
+      'choice, or in place of a task\'s own: the text before the label word or answer, such as "{text} It was"; for a masked model around it, such as "{text} It was {mask}.". {{ and }} are braces.',
     ),
   label_column: text().default('label').describe('choice: column that holds the class.'),
   labels: z
     .record(z.string(), text())
     .optional()
     .describe('choice: word for each value of the label column. As a flag: --labels "0= terrible,1= great".'),
+  candidates_column: text().default('candidates').describe('candidates: column of the list of texts to choose from.'),
+  answer_column: text().default('answer').describe('candidates: column of the index of the right one, or of several.'),
+  answers_column: text()
+    .optional()
+    .describe('answer: column of the accepted answer, or of a list. Default: answers; with a reward, none is needed.'),
+  max_new_tokens: z.int().min(1).max(100_000).default(32).describe('answer: tokens to write at most.'),
+  stop: z
+    .string()
+    .default('\\n')
+    .describe('answer: texts to end before, with | between them; \\n is the end of a line.'),
+  mlm_probability: z.number().gt(0).lt(1).default(0.15).describe('masked_lm: part of the tokens that is hidden.'),
 
   method: z
     .enum(RECIPES.map(({ name }) => name))
     .default('onebyte')
     .describe('What sets the keys below as its paper has them; "murmur methods" lists all. Keys that are given win.'),
+  objective: z
+    .enum(['loss', 'accuracy', 'f1', 'reward'])
+    .default('loss')
+    .describe('What is made small, or large: loss, or share of right predictions, F1 of what is written, a reward.'),
+  reward: text()
+    .optional()
+    .describe('objective reward: module (.ts, .js) whose default export gives a number for {prompt, completion, row}.'),
+  temperature: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(0)
+    .describe('objective f1, reward: of the texts that are measured. 0 takes the likeliest token.'),
   estimator: z
     .enum(['spsa', 'conservative', 'forward_gradient'])
     .default('spsa')

@@ -18,7 +18,7 @@ import type { ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { adapterFiles } from './adapter.ts';
 import { directionOf, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
-import { type DataFiles, dataFilesOf } from './data.ts';
+import { type DataFiles, dataFilesOf, plainName } from './data.ts';
 import type { Output } from './output.ts';
 import { admitPrecision } from './precision.ts';
 import { taskFor } from './task.ts';
@@ -56,13 +56,15 @@ export async function draftManifest(
   const found = await dataFilesOf(config, resolving(config, output, env));
   const train = await add(found.train);
   const held = found.eval && (await add(found.eval));
+  const reward =
+    config.reward === undefined ? undefined : await add({ path: config.reward, name: plainName(config.reward) });
   const model = await modelFilesOf(config, output, env);
   const files: BlobRef[] = [];
   for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1)))
     files.push(await add({ path, name }));
   const data = { train, ...(held ? { eval: held } : {}) };
   const task = taskFor(config.tasks, await fillsGaps(model));
-  const manifest = manifestOf(config, coordinator, { name: model.name, files }, data, task);
+  const manifest = manifestOf(config, coordinator, { name: model.name, files }, data, task, reward);
   for (const [name, path] of await adapterFiles(manifest, paths, config.adapter_folder, cacheOf(env)))
     files.push(await add({ path, name }));
   return { paths, manifest };
@@ -135,6 +137,7 @@ export function manifestOf(
   base: Manifest['base'],
   data: Pick<Manifest['data'], 'train' | 'eval'>,
   task: Task,
+  reward?: BlobRef,
 ): Manifest {
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
   const { forward_precision } = config;
@@ -145,7 +148,7 @@ export function manifestOf(
     view: viewFrom(config),
     method: 'onebyte',
     direction: directionOf(config),
-    ...optionalKeys(config),
+    ...optionalKeys(config, reward),
     ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
     ...recordsOf(config),
     initial_scale: 1,
@@ -167,7 +170,9 @@ export async function calibrated(
 ): Promise<Manifest> {
   const replica = await threadedReplica({ manifest, paths, ...machine, maxEvalSamples: 1 });
   try {
-    const scale = initialScale(await replica.slopes(CALIBRATION_PROBES));
+    // One sample more that is right, of those that a record is the mean of, is the least that an objective tells apart.
+    const least = manifest.objective && 1 / (2 * manifest.eps * manifest.samples_per_record);
+    const scale = initialScale(await replica.slopes(CALIBRATION_PROBES), least);
     await admitPrecision(manifest, replica.slopes);
     return { ...manifest, initial_scale: scale };
   } finally {

@@ -25,12 +25,9 @@ export interface TaskChoice {
 
 type Refuse = (key: keyof RunFile, detail: string) => never;
 
-/** Part of the tokens that are hidden (Devlin et al. 2018, arXiv:1810.04805, section 3.1). */
-const MASKED = 0.15;
-
 const KINDS: Readonly<Record<string, (run: RunFile, refuse: Refuse) => Task>> = {
   lm: ({ block_size }) => ({ kind: 'lm', window: block_size }),
-  masked_lm: ({ block_size }) => ({ kind: 'masked_lm', window: block_size, masked: MASKED }),
+  masked_lm: ({ block_size, mlm_probability: masked }) => ({ kind: 'masked_lm', window: block_size, masked }),
   choice: ({ prompt, label_column, labels = {} }, refuse) => {
     if (!prompt) return refuse('prompt', 'is missing; task choice needs one, such as "{text} It was"');
     const words = Object.entries(labels).map(([value, word]) => ({ value, word }));
@@ -38,25 +35,43 @@ const KINDS: Readonly<Record<string, (run: RunFile, refuse: Refuse) => Task>> = 
       refuse('labels', 'needs a word for each of two or more classes, such as {0: " terrible", 1: " great"}');
     return { kind: 'choice', prompt, label_column, labels: words };
   },
-  candidates: (_, refuse) => refuse('task', 'candidates are described in a file: "murmur tasks copa" prints one'),
-  answer: (_, refuse) => refuse('task', 'answer is described in a file: "murmur tasks squad" prints one'),
+  candidates: ({ prompt, candidates_column, answer_column }, refuse) => {
+    if (!prompt) return refuse('prompt', 'is missing; task candidates needs one, such as "{premise} so"');
+    return { kind: 'candidates', prompt, candidates_column, answer_column };
+  },
+  answer: ({ prompt, objective, answers_column, max_new_tokens, stop }, refuse) => {
+    if (!prompt) return refuse('prompt', 'is missing; task answer needs one, such as "{question} Answer:"');
+    const column = answers_column ?? (objective === 'reward' ? '' : 'answers');
+    return { kind: 'answer', prompt, answers_column: column, max_new_tokens, stop: wordsOf(stop) };
+  },
 };
 
-/** Keys that only some kinds have, and what to do about them elsewhere. */
-const ONLY: Readonly<Record<'text' | 'rows' | 'named', readonly (readonly [keyof RunFile, string])[]>> = {
-  text: [
-    ['labels', 'is for task choice; give a prompt and no task: lm, or leave it out'],
-    ['label_column', 'is for task choice; give a prompt and no task: lm, or leave it out'],
-    ['prompt', 'is for task choice; give a prompt and no task: lm, or leave it out'],
-    ['shots', 'is for tasks whose samples are rows; leave it out'],
-    ['max_train_samples', 'is for tasks whose samples are rows; leave it out'],
-  ],
-  rows: [['block_size', 'is for task lm; leave it out']],
-  named: [
-    ['block_size', 'is for task lm; leave it out'],
-    ['label_column', 'is said by the task already; leave it out'],
-  ],
-};
+/** `a|b` as a list, `\\n` in it as the end of a line. */
+export const wordsOf = (text: string | undefined): string[] =>
+  text === undefined || text === '' ? [] : text.split('|').map((word) => word.replaceAll('\\n', '\n'));
+
+type TaskKind = Task['kind'];
+
+/** Keys that have a meaning for some kinds of task only. */
+const KIND_KEYS: readonly (readonly [keyof RunFile, readonly TaskKind[]])[] = [
+  ['labels', ['choice']],
+  ['label_column', ['choice']],
+  ['prompt', ['choice', 'candidates', 'answer']],
+  ['block_size', ['lm', 'masked_lm']],
+  ['candidates_column', ['candidates']],
+  ['answer_column', ['candidates']],
+  ['answers_column', ['answer']],
+  ['max_new_tokens', ['answer']],
+  ['stop', ['answer']],
+  ['mlm_probability', ['masked_lm']],
+  ['shots', ['choice', 'candidates', 'answer']],
+  ['max_train_samples', ['choice', 'candidates', 'answer']],
+];
+
+/** Keys that a named task or one in a file answers itself. */
+const SAID: readonly (keyof RunFile)[] = [
+  ...(['label_column', 'candidates_column', 'answer_column', 'answers_column', 'max_new_tokens', 'stop'] as const),
+];
 
 /**
  * @param given whether a key was written. @param readText the text of a file.
@@ -70,12 +85,15 @@ export function chooseTask(
 ): TaskChoice {
   const name = run.task ?? (run.prompt === undefined && !run.labels ? 'lm' : 'choice');
   const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
-  const only = ONLY[kind === undefined ? 'named' : name === 'lm' || name === 'masked_lm' ? 'text' : 'rows'];
-  for (const [key, detail] of only) if (given(key)) refuse(key, detail);
   if (kind) {
-    const task = kind(run, refuse);
+    for (const [key, kinds] of KIND_KEYS)
+      if (given(key) && !kinds.includes(name as TaskKind))
+        refuse(key, `is for task ${kinds.join(' or ')}; leave it out`);
+    const task = reworded(kind(run, refuse), run, refuse);
     return { name, causal: task, masked: task };
   }
+  if (given('block_size')) refuse('block_size', 'is for task lm or masked_lm; leave it out');
+  for (const key of SAID) if (given(key)) refuse(key, 'is said by the task already; leave it out');
   const named = TASKS.find((task) => task.name === name);
   if (named) {
     const { causal, masked, hub } = named;
@@ -96,9 +114,10 @@ function unknown(name: string): string {
   return `${JSON.stringify(name)} is neither a named task nor a .yaml file; ${near ? `did you mean "${near}"?` : '"murmur tasks" lists them'}`;
 }
 
-/** A task with the prompt and the label words that the run file has in their place. */
-function reworded(task: Task, { prompt, labels }: RunFile, refuse: Refuse): Task {
-  if (task.kind === 'lm' || task.kind === 'masked_lm') return task;
+/** A task with the prompt, the label words and the temperature that the run file has in their place. */
+function reworded(given: Task, { prompt, labels, temperature }: RunFile, refuse: Refuse): Task {
+  if (given.kind === 'lm' || given.kind === 'masked_lm') return given;
+  const task = given.kind === 'answer' && temperature > 0 ? { ...given, temperature } : given;
   const asked = prompt === undefined ? task : { ...task, prompt };
   if (!labels) return asked;
   if (asked.kind !== 'choice') return refuse('labels', `is for classes, and the task has none; leave it out`);

@@ -27,8 +27,9 @@ export function bucketOf({ tokens, at }: Example): number {
 export const sequencesFor = (tokens: number): number =>
   Math.max(2, Math.min(SEQUENCES, 2 * Math.floor(ROWS / tokens / 2)));
 
-/** P: one position, or any. */
-const scoredFor = ({ at }: Example, tokens: number): number => (at.length === 1 ? 1 : tokens);
+/** P: all positions of a window of text, else the next power of two up. */
+const scoredFor = ({ at, tokens: { length } }: Example, tokens: number): number =>
+  at.length === length ? tokens : Math.min(tokens, 2 ** Math.ceil(Math.log2(Math.max(1, at.length))));
 
 /**
  * Groups examples by shape, in the order they come. Neighbours of one shape stay neighbours: with every example given
@@ -81,8 +82,8 @@ function fill(examples: readonly Example[], members: readonly number[], tokens: 
     // A position that is padding reads the row of the last one scored, and weighs nothing.
     for (let p = 0; p < scored; p++) {
       const i = Math.min(p, example.at.length - 1);
-      batch.at[s * scored + p] = s * tokens + example.at[i]!;
-      batch.targets[s * scored + p] = example.targets[i]!;
+      batch.at[s * scored + p] = s * tokens + (example.at[i] ?? 0); // a prompt alone is scored nowhere
+      batch.targets[s * scored + p] = example.targets[i] ?? 0;
     }
     batch.weights.fill(1, s * scored, s * scored + example.at.length);
   }

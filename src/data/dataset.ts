@@ -4,10 +4,13 @@
  *
  * @module
  */
+
 import { Fault } from '../faults.ts';
 import type { Example, Manifest, Task } from '../nouns.ts';
+import { type Completed, completedExamples } from './candidates.ts';
 import { type ChoiceTask, choiceExamples, labelTokens } from './choice.ts';
-import { type DataFile, textOf } from './rows.ts';
+import { hiddenWindows } from './hidden.ts';
+import { type DataFile, type Row, textOf } from './rows.ts';
 import { splitRows } from './split.ts';
 import { someWindows, tailStart, textTokens } from './text.ts';
 import type { Encoder } from './tokens.ts';
@@ -29,8 +32,8 @@ export interface DataBytes {
 }
 
 /**
- * @param positions longest sequence of the model.
- * @throws {Fault} DATA_INVALID, LABEL_WORD, CONFIG_INVALID (prompt, labels, block_size)
+ * @param positions longest sequence of the model. @param seed of what is hidden, where something is.
+ * @throws {Fault} DATA_INVALID, LABEL_WORD, CONFIG_INVALID (prompt, labels, block_size, task)
  */
 export function buildDataset(
   task: Task,
@@ -38,17 +41,37 @@ export function buildDataset(
   bytes: DataBytes,
   encoder: Encoder,
   positions: number,
+  seed = 0,
 ): Dataset {
   if ((data.eval === undefined) !== (bytes.eval === undefined))
     throw new TypeError('"bytes.eval" must come with data.eval');
   const train: DataFile = { name: data.train.path, bytes: bytes.train };
   const held = data.eval && bytes.eval ? { name: data.eval.path, bytes: bytes.eval } : undefined;
-  if (task.kind !== 'lm' && task.kind !== 'choice')
-    throw new Fault('CONFIG_INVALID', `task: ${task.kind} is not implemented`);
-  return task.kind === 'lm'
-    ? textDataset(task.window, train, held, data.eval_fraction, encoder, positions)
-    : choiceDataset(task, data, train, held, encoder, positions);
+  const fraction = data.eval_fraction;
+  switch (task.kind) {
+    case 'lm':
+      if (encoder.mask !== undefined)
+        throw new Fault(
+          'CONFIG_INVALID',
+          'task: lm needs a causal model, this one fills in masks; take task masked_lm, or give labels and a prompt with {mask}',
+        );
+      return textDataset(task.window, train, held, fraction, encoder, positions, someWindows);
+    case 'masked_lm': {
+      const cut: Cut = (tokens, window, file, part) =>
+        hiddenWindows({ tokens, window, masked: task.masked, seed, part, file }, encoder);
+      return textDataset(task.window, train, held, fraction, encoder, positions, cut);
+    }
+    case 'choice':
+      return choiceDataset(task, data, train, held, encoder, positions);
+    default: {
+      const make = (file: DataFile, rows: readonly Row[]) => completedExamples(task, file, rows, encoder, positions);
+      return { ...rowsDataset(task, data, train, held, make), choices: new Int32Array(0) };
+    }
+  }
 }
+
+/** Tokens → examples of a part of the data. */
+type Cut = (tokens: Int32Array, window: number, file: string, part: 'training' | 'evaluation') => Example[];
 
 function textDataset(
   window: number,
@@ -57,12 +80,8 @@ function textDataset(
   fraction: number,
   encoder: Encoder,
   positions: number,
+  cut: Cut,
 ): Dataset {
-  if (encoder.mask !== undefined)
-    throw new Fault(
-      'CONFIG_INVALID',
-      'task: lm needs a causal model, this one fills in masks; give labels and a prompt with {mask}, as in "{text} It was {mask}."',
-    );
   if (window > positions) {
     throw new Fault(
       'CONFIG_INVALID',
@@ -73,8 +92,8 @@ function textDataset(
   const split = held ? tokens.length : tailStart(tokens.length, fraction);
   const tail = held ? textTokens(encoder, textOf(held)) : tokens.subarray(split);
   return {
-    train: someWindows(tokens.subarray(0, split), window, train.name, 'training'),
-    eval: someWindows(tail, window, held?.name ?? train.name, 'evaluation'),
+    train: cut(tokens.subarray(0, split), window, train.name, 'training'),
+    eval: cut(tail, window, held?.name ?? train.name, 'evaluation'),
     choices: new Int32Array(0),
     truncated: 0,
   };
@@ -88,14 +107,28 @@ function choiceDataset(
   encoder: Encoder,
   positions: number,
 ): Dataset {
+  let choices: Int32Array | undefined;
+  const make = (file: DataFile, rows: readonly Row[]) => {
+    choices ??= labelTokens(task, file, rows[0]!, encoder);
+    return choiceExamples(task, file, rows, encoder, positions);
+  };
+  return { ...rowsDataset(task, data, train, held, make), choices: choices! };
+}
+
+/** Rows of two files, or of the two ends of one. */
+function rowsDataset(
+  task: Exclude<Task, { readonly kind: 'lm' | 'masked_lm' }>,
+  data: Manifest['data'],
+  train: DataFile,
+  held: DataFile | undefined,
+  make: (file: DataFile, rows: readonly Row[]) => Completed,
+): Omit<Dataset, 'choices'> {
   const rows = splitRows(task, data, train, held);
-  const choices = labelTokens(task, train, rows.train[0]!, encoder);
-  const learnt = choiceExamples(task, train, rows.train, encoder, positions);
-  const judged = choiceExamples(task, held ?? train, rows.eval, encoder, positions);
+  const learnt = make(train, rows.train);
+  const judged = make(held ?? train, rows.eval);
   return {
     train: learnt.examples,
     eval: judged.examples,
-    choices,
     truncated: learnt.truncated + judged.truncated,
   };
 }

@@ -7,6 +7,8 @@
 /** Text → token ids. `special` adds what the tokenizer puts around a text, such as a first token. */
 export interface Encoder {
   encode(text: string, options: { readonly special: boolean }): ArrayLike<number>;
+  /** The token that ends a text, if there is one. */
+  readonly end?: number | undefined;
   /** Id of the token that a masked model fills in. Absent: the model is causal. */
   readonly mask?: number | undefined;
 }

@@ -9,11 +9,11 @@
  * @module
  */
 import { batchExamples } from '../data/batch.ts';
-import type { Direction, DirectionKey, Example, Precision, Task } from '../nouns.ts';
+import type { Direction, DirectionKey, Example, Precision } from '../nouns.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
 import { type Forward, headOf } from '../objective/forward.ts';
-import { sequenceLosses } from '../objective/loss.ts';
 import type { Perturbation } from '../objective/perturbation.ts';
+import { costs, type Judge, type Pass, type Read, type Sample } from './judge.ts';
 
 /** A direction and the samples it is measured on. */
 export interface Probe {
@@ -21,10 +21,9 @@ export interface Probe {
   readonly examples: readonly Example[];
 }
 
-/** What a loss is measured with: the forward pass of a model on a task. */
-export interface Measurement {
+/** What a loss is measured with: the forward pass of a model on a task, and what judges it. */
+export interface Measurement extends Judge {
   readonly forward: Forward;
-  readonly task: Task;
   /** Token ids of the label words, empty for language modelling. */
   readonly choices: Int32Array;
   /** Longest sequence of the model. */
@@ -54,7 +53,7 @@ export async function spsa(
   return differences.map((difference) => difference / (2 * eps));
 }
 
-/** Losses of the samples of all probes, one after the other, on both sides of the weights. */
+/** What the objective makes small, of the samples of all probes one after the other, on both sides of the weights. */
 export interface Sides {
   /** At θ + delta z. */
   readonly above: Float64Array;
@@ -63,7 +62,7 @@ export interface Sides {
 }
 
 /** @param delta length of one unit of noise, in units of weights. */
-export function sidesOf(
+export async function sidesOf(
   measurement: Measurement,
   direction: Direction,
   delta: number,
@@ -72,66 +71,85 @@ export function sidesOf(
 ): Promise<Sides> {
   if (direction.kind !== 'lowrank' && measurement.precision === 'int8')
     throw new RangeError(`"precision" expected f32 with direction ${direction.kind}, got int8`);
-  return (direction.kind === 'lowrank' ? sided : dense)(measurement, direction, delta, probes, kept);
+  const samples = probes.flatMap(({ key, examples }) => examples.map((example, place) => ({ key, example, place })));
+  const both = await costs(measurement, samples, bothSides(measurement, direction, delta, kept));
+  return {
+    above: Float64Array.from(samples, (_, i) => both[2 * i]!),
+    below: Float64Array.from(samples, (_, i) => both[2 * i + 1]!),
+  };
 }
+
+/** Samples at θ + delta z and θ - delta z. @param delta length of a unit of noise, in units of weights. */
+export function bothSides(m: Measurement, direction: Direction, delta: number, kept: Kept): Pass {
+  const { kind: noise, rank } = direction;
+  const sides =
+    noise === 'lowrank'
+      ? ({ kind: 'sided', rank, delta, kept, precision: m.precision ?? 'f32' } as const)
+      : ({ kind: 'dense', noise, rank, delta, kept } as const);
+  return {
+    copies: 2,
+    sides,
+    run: (samples, read) => (sides.kind === 'sided' ? sided(m, sides, samples, read) : dense(m, sides, samples, read)),
+  };
+}
+
+type SidesOf<K extends Perturbation['kind']> = Omit<Extract<Perturbation, { kind: K }>, 'keys'>;
 
 /** Both signs of every sample side by side. */
 async function sided(
   m: Measurement,
-  { rank }: Direction,
-  delta: number,
-  probes: readonly Probe[],
-  kept: Kept,
-): Promise<Sides> {
-  const samples = probes.flatMap(({ key, examples }) => examples.map((example) => ({ key, example })));
+  sides: SidesOf<'sided'>,
+  samples: readonly Sample[],
+  read: Read,
+): Promise<Float64Array> {
   const batches = batchExamples(
     samples.flatMap(({ example }) => [example, example]),
     m.positions,
   );
   const keys = batches.map(({ members }) =>
-    Array.from({ length: members.length / 2 }, (_, pair) => samples[members[2 * pair]! >> 1]!.key),
+    Array.from({ length: members.length / 2 }, (_, pair) => samples[members[2 * pair]! >> 1]!.key!),
   );
-  const perturbation: Perturbation = { kind: 'sided', rank, delta, keys, kept, precision: m.precision ?? 'f32' };
-  const [outputs] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
-  const sides = { above: new Float64Array(samples.length), below: new Float64Array(samples.length) };
+  const [outputs] = await m.forward.run(batches, headOf(m.task), { ...sides, keys }, m.choices);
+  const numbers = new Float64Array(2 * samples.length);
   for (const [i, batch] of batches.entries()) {
-    const losses = sequenceLosses(m.task, batch, outputs![i]!);
-    for (let s = 0; s < batch.sequences; s++) {
-      const side = s % 2 === 0 ? sides.above : sides.below;
-      side[batch.members[s]! >> 1] = losses[s]!;
-    }
+    const own = read(batch, outputs![i]!);
+    // The first of a pair is the plus side, wherever its example stands in the batch.
+    for (let s = 0; s < batch.sequences; s++) numbers[2 * (batch.members[s]! >> 1) + (s & 1)] = own[s]!;
   }
-  return sides;
+  return numbers;
 }
 
-/** The perturbed weights of each probe are made in scratch, both signs in one visit of a stage. */
+/** Perturbed weights are made in scratch, both signs in one visit of a stage. */
 async function dense(
   m: Measurement,
-  { kind, rank }: Direction,
-  delta: number,
-  probes: readonly Probe[],
-  kept: Kept,
-): Promise<Sides> {
-  let samples = 0;
-  const parts = probes.flatMap(({ key, examples }) => {
-    const first = samples;
-    samples += examples.length;
-    return batchExamples(examples, m.positions).map((batch) => ({ key, first, batch }));
-  });
+  sides: SidesOf<'dense'>,
+  samples: readonly Sample[],
+  read: Read,
+): Promise<Float64Array> {
+  const parts = runsOf(samples).flatMap(({ key, first, examples }) =>
+    batchExamples(examples, m.positions).map((batch) => ({ key, first, batch })),
+  );
   const batches = parts.map(({ batch }) => batch);
   const keys = parts.map(({ key }) => key);
-  const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, keys, kept };
-  const [plus, minus] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
-  const sides = { above: new Float64Array(samples), below: new Float64Array(samples) };
-  for (const [i, { batch, first }] of parts.entries()) {
-    const above = sequenceLosses(m.task, batch, plus![i]!);
-    const below = sequenceLosses(m.task, batch, minus![i]!);
-    for (const [s, member] of batch.members.entries()) {
-      sides.above[first + member] = above[s]!;
-      sides.below[first + member] = below[s]!;
+  const lanes = await m.forward.run(batches, headOf(m.task), { ...sides, keys }, m.choices);
+  const numbers = new Float64Array(2 * samples.length);
+  for (const [i, { batch, first }] of parts.entries())
+    for (const [lane, outputs] of lanes.entries()) {
+      const own = read(batch, outputs[i]!);
+      for (const [s, member] of batch.members.entries()) numbers[2 * (first + member) + lane] = own[s]!;
     }
+  return numbers;
+}
+
+/** Neighbours that share a direction. */
+function runsOf(samples: readonly Sample[]): { key: DirectionKey; first: number; examples: Example[] }[] {
+  const runs: { key: DirectionKey; first: number; examples: Example[] }[] = [];
+  for (const [first, { key, example }] of samples.entries()) {
+    const last = runs.at(-1);
+    if (last?.key === key) last!.examples.push(example);
+    else runs.push({ key: key!, first, examples: [example] });
   }
-  return sides;
+  return runs;
 }
 
 /**

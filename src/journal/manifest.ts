@@ -74,7 +74,7 @@ const task: z.ZodType<Task> = z.union([
   }),
   z.strictObject({
     ...{ kind: z.literal('answer'), prompt: z.string(), answers_column: z.string(), max_new_tokens: count },
-    ...{ stop: z.array(z.string().min(1)), rows },
+    ...{ stop: z.array(z.string().min(1)), temperature: positive.exactOptional(), rows },
   }),
 ]);
 

@@ -34,7 +34,7 @@ const SMALLEST: Dims = { sequences: 1, tokens: 1, scored: 1 };
 /**
  * @param name of the program. @param settings everything else that `write` and `constants` depend on.
  * @param tensor input name → name of the tensor in the checkpoint.
- * @param batchInputs inputs that depend on the batch: see `Stage`.
+ * @param more inputs that depend on the batch, and of a block whose attention is `causal` its cache: see `Stage`.
  */
 export function stage(
   name: string,
@@ -42,7 +42,7 @@ export function stage(
   tensor: (input: string) => string,
   write: (sketch: Sketch) => void,
   constants: Stage['constants'] = NO_CONSTANTS,
-  batchInputs?: Stage['batchInputs'],
+  more: Pick<Stage, 'batchInputs' | 'cache'> = {},
 ): Written {
   const written = (adapter: AdapterView | typeof CAPTURE | undefined): Written => {
     const addition: Addition | undefined =
@@ -64,8 +64,8 @@ export function stage(
         program: `${name} ${JSON.stringify(adapter ? [settings, adapter, added] : settings)}`,
         bindings,
         build: (dims, form): Graph => draw(dims, form).g.build(),
-        constants: (dims) => constants(placed(dims)),
-        ...(batchInputs ? { batchInputs } : {}),
+        constants: (dims, starts) => constants(placed(dims), starts),
+        ...more,
       },
       shapes: new Map(uses.map(({ input, shape }) => [tensor(input), shape])),
       adapted: written,

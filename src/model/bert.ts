@@ -62,7 +62,7 @@ export function bert(config: BertConfig, at: string, matrix: string, isLegacy: b
         (input) => spelled(`${at}encoder.layer.${layer}.${input}`),
         (s) => writeBlock(s, config),
         undefined,
-        (batch) => ({ mask: paddingMask(batch) }),
+        { batchInputs: (batch) => ({ mask: paddingMask(batch) }) },
       ),
     ),
     final: stage(

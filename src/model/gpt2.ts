@@ -8,9 +8,8 @@
  */
 import type { Value } from '../nouns.ts';
 import { activate } from './activation.ts';
-import { PREFIX_KEY, PREFIX_VALUE } from './adapter.ts';
 import { type Architecture, stage } from './architecture.ts';
-import { attend, causalMask, splitHeads } from './attention.ts';
+import { causal, causalMasks, splitHeads } from './attention.ts';
 import type { Gpt2Config } from './config-gpt2.ts';
 import { headName, writeFinal, writePiece } from './head.ts';
 import type { Sketch } from './sided.ts';
@@ -36,7 +35,8 @@ export function gpt2(config: Gpt2Config, at: string, matrix: string): Architectu
         settings,
         (input) => `${at}h.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens, before }) => ({ mask: causalMask(tokens, null, before) }),
+        (dims, starts) => ({ mask: causalMasks(dims, starts) }),
+        { cache: { groups: config.heads, headDim: hidden / config.heads } },
       ),
     ),
     final: stage(
@@ -62,14 +62,11 @@ function writeBlock(s: Sketch, config: Gpt2Config): void {
   const { g, dims } = s;
   const { hidden, intermediate, heads } = config;
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
-  const mask = g.input('mask', [dims.tokens, (dims.before ?? 0) + dims.tokens]);
   const conv1d = (from: Value, name: string, out: number) => s.conv1d(from, `${name}.weight`, out, `${name}.bias`);
 
   const fused = conv1d(norm(s, x, 'ln_1', config), 'attn.c_attn', 3 * hidden);
   const part = (i: number) => splitHeads(g, g.slice(fused, 1, i * hidden, (i + 1) * hidden), dims, heads);
-  const k = s.prefixed(part(1), `attn.${PREFIX_KEY}`);
-  const v = s.prefixed(part(2), `attn.${PREFIX_VALUE}`);
-  const mixed = attend(g, part(0), k, v, mask, { heads, groups: heads });
+  const mixed = causal(s, part(0), part(1), part(2), { heads, groups: heads }, 'attn.');
   const middle = g.add(x, conv1d(mixed, 'attn.c_proj', hidden));
 
   const inner = conv1d(norm(s, middle, 'ln_2', config), 'mlp.c_fc', intermediate);

@@ -9,9 +9,8 @@
  * @module
  */
 import type { Value } from '../nouns.ts';
-import { PREFIX_KEY, PREFIX_VALUE } from './adapter.ts';
 import { type Architecture, stage } from './architecture.ts';
-import { attend, causalMask, splitHeads } from './attention.ts';
+import { causal, causalMasks, positionTable, splitHeads } from './attention.ts';
 import type { LlamaConfig } from './config.ts';
 import { headName, writeFinal, writePiece } from './head.ts';
 import { ropeTables } from './rope.ts';
@@ -37,10 +36,11 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
         { ...settings, window: windows[layer] },
         (input) => `${at}layers.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens, before }) => {
-          const { cos, sin } = ropeTables(rope, headDim, tokens, before);
-          return { cos, sin, mask: causalMask(tokens, windows[layer], before) };
-        },
+        (dims, starts) => ({
+          ...ropeTables(rope, headDim, dims.tokens, starts, dims.before),
+          mask: causalMasks(dims, starts, windows[layer]),
+        }),
+        { cache: { groups: config.keyValueHeads, headDim } },
       ),
     ),
     final: stage(
@@ -66,9 +66,8 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
   const { g, dims } = s;
   const { hidden, intermediate, heads, keyValueHeads: groups, headDim } = config;
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
-  const cos = g.input('cos', [dims.tokens, headDim]);
-  const sin = g.input('sin', [dims.tokens, headDim]);
-  const mask = g.input('mask', [dims.tokens, (dims.before ?? 0) + dims.tokens]);
+  const cos = positionTable(s, 'cos', headDim);
+  const sin = positionTable(s, 'sin', headDim);
   const linear = (from: Value, name: string, out: number, bias: boolean) =>
     s.linear(from, `${name}.weight`, out, bias ? `${name}.bias` : undefined);
   const rotate = (a: Value): Value => {
@@ -88,10 +87,8 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
   };
 
   const a = norm(s, x, 'input_layernorm.weight', config);
-  const q = turned(a, 'q', heads);
-  const k = s.prefixed(turned(a, 'k', groups), `self_attn.${PREFIX_KEY}`);
-  const v = s.prefixed(splitHeads(g, project(a, 'v_proj', groups), dims, groups), `self_attn.${PREFIX_VALUE}`);
-  const mixed = attend(g, q, k, v, mask, { heads, groups });
+  const v = splitHeads(g, project(a, 'v_proj', groups), dims, groups);
+  const mixed = causal(s, turned(a, 'q', heads), turned(a, 'k', groups), v, { heads, groups }, 'self_attn.');
   const middle = g.add(x, linear(mixed, 'self_attn.o_proj', hidden, config.outputBias));
 
   const b = norm(s, middle, 'post_attention_layernorm.weight', config);

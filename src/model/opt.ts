@@ -4,9 +4,8 @@
  * @module
  */
 import type { Value } from '../nouns.ts';
-import { PREFIX_KEY, PREFIX_VALUE } from './adapter.ts';
 import { type Architecture, stage } from './architecture.ts';
-import { attend, causalMask, splitHeads } from './attention.ts';
+import { causal, causalMasks, splitHeads } from './attention.ts';
 import type { OptConfig } from './config.ts';
 import { headName, writeFinal, writePiece } from './head.ts';
 import type { Sketch } from './sided.ts';
@@ -41,7 +40,8 @@ export function opt(config: OptConfig, at: string, matrix: string): Architecture
         settings,
         (input) => `${at}layers.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens, before }) => ({ mask: causalMask(tokens, null, before) }),
+        (dims, starts) => ({ mask: causalMasks(dims, starts) }),
+        { cache: { groups: config.heads, headDim: hidden / config.heads } },
       ),
     ),
     final: stage(
@@ -66,15 +66,13 @@ const norm = (s: Sketch, x: Value, name: string): Value =>
 function writeBlock(s: Sketch, { hidden, intermediate, heads, bias }: OptConfig): void {
   const { g, dims } = s;
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
-  const mask = g.input('mask', [dims.tokens, (dims.before ?? 0) + dims.tokens]);
   const linear = (from: Value, name: string, out: number) =>
     s.linear(from, `${name}.weight`, out, bias ? `${name}.bias` : undefined);
   const project = (from: Value, name: string) => splitHeads(g, linear(from, `self_attn.${name}`, hidden), dims, heads);
 
   const a = norm(s, x, 'self_attn_layer_norm');
-  const k = s.prefixed(project(a, 'k_proj'), `self_attn.${PREFIX_KEY}`);
-  const v = s.prefixed(project(a, 'v_proj'), `self_attn.${PREFIX_VALUE}`);
-  const mixed = attend(g, project(a, 'q_proj'), k, v, mask, { heads, groups: heads });
+  const [q, k, v] = [project(a, 'q_proj'), project(a, 'k_proj'), project(a, 'v_proj')];
+  const mixed = causal(s, q, k, v, { heads, groups: heads }, 'self_attn.');
   const middle = g.add(x, linear(mixed, 'self_attn.out_proj', hidden));
 
   const b = norm(s, middle, 'final_layer_norm');

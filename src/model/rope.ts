@@ -76,25 +76,27 @@ export function frequencies({ theta, scaling }: Rope, headDim: number): Float64A
 }
 
 /**
- * The tables of a program, (T, d) each, such that rope(x) = x · cos + swap(x) · sin, where swap exchanges the halves of
+ * The tables of a program, (S·T, d) each with S the number of starts, such that rope(x) = x · cos + swap(x) · sin, where swap exchanges the halves of
  * the last axis; the sign of the rotation is folded into the first half of `sin`.
- * @param before position of the first token.
+ * @param starts positions of the first tokens, from that of a text's first. @param before of that one.
  */
 export function ropeTables(
   rope: Rope,
   headDim: number,
   tokens: number,
+  starts: ArrayLike<number> = [0],
   before = 0,
 ): { cos: Float32Array; sin: Float32Array } {
   const f = frequencies(rope, headDim);
   const gain = rope.scaling.type === 'yarn' ? rope.scaling.attentionFactor : 1;
-  const cos = new Float32Array(tokens * headDim);
-  const sin = new Float32Array(tokens * headDim);
-  for (let t = 0; t < tokens; t++)
+  const rows = starts.length * tokens;
+  const cos = new Float32Array(rows * headDim);
+  const sin = new Float32Array(rows * headDim);
+  for (let row = 0; row < rows; row++)
     for (let i = 0; i < headDim; i++) {
-      const angle = (before + t) * f[i % f.length]!;
-      cos[t * headDim + i] = gain * Math.cos(angle);
-      sin[t * headDim + i] = (i < f.length ? -gain : gain) * Math.sin(angle);
+      const angle = (before + starts[Math.floor(row / tokens)]! + (row % tokens)) * f[i % f.length]!;
+      cos[row * headDim + i] = gain * Math.cos(angle);
+      sin[row * headDim + i] = (i < f.length ? -gain : gain) * Math.sin(angle);
     }
   return { cos, sin };
 }

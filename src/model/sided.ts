@@ -19,7 +19,7 @@ import { GraphBuilder } from '../graph/graph.ts';
 import type { Value } from '../nouns.ts';
 import { isMatrix } from '../numeric/noise.ts';
 import { type Addition, PROMPT } from './adapter.ts';
-import type { Access, Dims, Form } from './stage.ts';
+import { type Access, type Dims, type Form, isContinued } from './stage.ts';
 
 /** One use of a tensor by a program. */
 export interface Use {
@@ -245,8 +245,8 @@ export class Sketch {
   }
 
   /**
-   * Rows of a stored (length, n) table: one a token (S,T,n); one a position (1,T,n) or one for all (1,1,n), unless a
-   * side moves them apart.
+   * Rows of a stored (length, n) table: one a token (S,T,n); one a position (1,T,n) or one for all (1,1,n), unless
+   * sides or starts move them apart.
    */
   rows(input: string, [length, n]: readonly [number, number], given: Access & { as: 'rows' }): Value {
     const { g } = this;
@@ -256,7 +256,8 @@ export class Sketch {
     const tokens = this.dims.tokens + (access.of === 'positions' ? (access.more ?? 0) : 0);
     if (access.of === 'one' && length === 1) return this.#onlyRow(input, n);
     this.uses.push({ input, access, shape: [length, n] });
-    const copies = access.of === 'tokens' ? sequences : 1;
+    const apart = access.of === 'tokens' || (access.of === 'positions' && isContinued(this.dims));
+    const copies = apart ? sequences : 1;
     const each = access.of === 'one' ? 1 : tokens;
     const rows = g.reshape(g.input(input, [copies * each, n]), [copies, each, n]);
     if (form.kind === 'plain') return rows;

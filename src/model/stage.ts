@@ -19,6 +19,20 @@ export interface Dims {
   readonly scored: number;
   /** Keys and values before the first token, hence its position: a prefix. None if absent. */
   readonly before?: number;
+  /**
+   * C: room for keys and values of earlier tokens, which the T tokens look at as well. Such a call also gives the keys and
+   * values of its own tokens; with 0 it does that alone, at the start of a text. Absent: tokens look at each other only.
+   */
+  readonly past?: number;
+}
+
+/** Whether tokens stand behind others, at positions that are each sequence's own. */
+export const isContinued = ({ past = 0 }: Pick<Dims, 'past'>): boolean => past > 0;
+
+/** What a block keeps of a token: keys and values of G heads of d numbers. */
+export interface CacheShape {
+  readonly groups: number;
+  readonly headDim: number;
 }
 
 /**
@@ -44,7 +58,7 @@ export type Form = ({ readonly kind: 'plain' } | { readonly kind: 'sided'; reado
  * | piece of a vector, from (V) | `name` | plain (n), sided (S,1,n) | |
  * | rows of tokens, from (V,D) | `name` | (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | table (n,D) of an adapter, in floats always | `name` | (n,D) | `name.v` (S,r,D), `name.u` (S,r,n) |
- * | rows of positions, from (M,D) | `name` | (T,D), row t + offset, and `more` | `name.u` (S,r,T), `name.v` (S,r,D) |
+ * | rows of positions, from (M,D) | `name` | (T,D), row t + offset, and `more`; continued (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | one row, from (M,D) | `name` | (1,D) | `name.u` (S,r,1), `name.v` (S,r,D) |
  * | rows of choices, from (V,D) | `name` | (C,D) | `name.v` (S,r,D), `name.u` (S,r,C) |
  * | rows of choices, from (V) | `name` | plain (C), sided (S,1,C) | |
@@ -84,8 +98,16 @@ export interface Stage {
   readonly program: string;
   readonly bindings: readonly Binding[];
   build(dims: Dims, form: Form): Graph;
-  /** Constant inputs (RoPE tables, masks) by name. Must depend on `dims` only. */
-  constants(dims: Dims): Readonly<Record<string, Float32Array>>;
+  /**
+   * Constant inputs (RoPE tables, masks) by name. Must depend on `dims` only, and where a text is continued on `starts`
+   * (S), the position of the first of each sequence's tokens.
+   */
+  constants(dims: Dims, starts?: ArrayLike<number>): Readonly<Record<string, Float32Array>>;
+  /**
+   * Of a block that can be written with `Dims.past`: its program then has inputs `k.past`, `v.past` (S,G,C,d), if C is not
+   * 0, and outputs `k.new`, `v.new` (S,G,T,d).
+   */
+  readonly cache?: CacheShape;
   /** Inputs that depend on the batch, such as the mask of its padding. Absent: there are none. */
   readonly batchInputs?: (batch: Padded) => Readonly<Record<string, Float32Array>>;
 }

@@ -14,6 +14,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** Whether a token ends a text. */
   isEnd(id: number): boolean;
+  /** Id of the token that ends a text, where the tokenizer names one. */
+  readonly end?: number | undefined;
   /** Id of the token that a masked model fills in. Absent: the model is causal. */
   readonly mask?: number | undefined;
 }
@@ -112,8 +114,9 @@ export function openTokenizer(
       `tokenizer.json has ids up to ${largest}, the model knows ${vocabulary}; use the tokenizer the model came with`,
     );
 
-  const end = tokenText(config['eos_token']);
-  const endId = end === undefined ? undefined : engine.token_to_id(end);
+  const idOf = (token: string | undefined): number | undefined =>
+    token === undefined ? undefined : (engine.token_to_id(token) ?? undefined);
+  const end = idOf(tokenText(config['eos_token']));
   return {
     encode(text, { special }) {
       const ids: number[] = engine.encode(text, { add_special_tokens: special }).ids;
@@ -125,7 +128,8 @@ export function openTokenizer(
       return ids;
     },
     decode: (ids) => (ids.length === 0 ? '' : engine.decode([...ids], { skip_special_tokens: true })),
-    isEnd: (id) => id === endId,
+    isEnd: (id) => id === end,
+    end,
     mask: kind === 'masked' ? maskOf(engine, tokenText(config['mask_token'])) : undefined,
   };
 }

@@ -21,6 +21,10 @@ export const ORDER_STREAM = 7;
 export const ADAPTER_STREAM = 8;
 export const ASSIGNMENT_STREAM = 9;
 export const POOL_STREAM = 10;
+/** Draws of the texts that an objective is measured on. */
+export const TEXT_STREAM = 13;
+/** Which tokens of a window are hidden. */
+export const HIDDEN_STREAM = 14;
 export const TEST_STREAM = 15;
 
 /** Signs of a Philox block. */

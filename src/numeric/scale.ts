@@ -18,10 +18,15 @@ export interface ScaleState {
   readonly scale: number;
   /** |code| · scale of the usable codes of the latest rounds, newest round first. */
   readonly window: readonly (readonly number[])[];
+  /** Zeros are left out: of a run that has an objective, most of whose differences may be none. */
+  readonly sparse?: true;
 }
 
-/** The state before round 0. @param initial `Manifest.initial_scale`. */
-export const scaleState = (initial: number): ScaleState => ({ scale: initial, window: [] });
+/** The state before round 0. @param initial `Manifest.initial_scale`. @param sparse whether the manifest has an objective. */
+export const scaleState = (initial: number, sparse = false): ScaleState => ({
+  ...{ scale: initial, window: [] },
+  ...(sparse ? { sparse } : {}),
+});
 
 /** (n - 1) / 2 rounded down: the lower median is always one of the values. */
 const lowerMedian = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[(values.length - 1) >>> 1]!;
@@ -33,7 +38,8 @@ export function nextScale(state: ScaleState, round: Round): ScaleState {
   const { scale, clip } = round.header;
   const magnitudes: number[] = [];
   for (const { codes } of round.segments)
-    for (const code of codes) if (code !== NO_LOSS) magnitudes.push(Math.min(clip, Math.abs(code)) * scale);
+    for (const code of codes)
+      if (code !== NO_LOSS && !(state.sparse && code === 0)) magnitudes.push(Math.min(clip, Math.abs(code)) * scale);
 
   const window: (readonly number[])[] = [];
   let count = 0;
@@ -42,19 +48,23 @@ export function nextScale(state: ScaleState, round: Round): ScaleState {
     window.push(values);
     count += values.length;
   }
-  if (count === 0) return { scale: state.scale, window };
+  if (count === 0) return { ...state, window };
   const target = Math.floor(lowerMedian(window.flat()) / TARGET_CODE);
   const near = clamp(target, Math.ceil(state.scale / 2), 2 * state.scale);
-  return { scale: clamp(near, 1, MAX_SCALE), window };
+  return { ...state, scale: clamp(near, 1, MAX_SCALE), window };
 }
 
 /**
  * The scale a host writes into the manifest, from slopes it measured on the base.
  *
+ * @param least of a run that has an objective: the slope of one sample more that is right. Zeros are left out then, and it
+ * stands for them where there is nothing else.
  * @throws {Fault} ENGINE_FAILED when no slope is a number.
  */
-export function initialScale(slopes: readonly number[]): number {
-  const magnitudes = slopes.filter(Number.isFinite).map(Math.abs);
+export function initialScale(slopes: readonly number[], least?: number): number {
+  const finite = slopes.filter(Number.isFinite).map(Math.abs);
+  const moved = least === undefined ? finite : finite.filter((slope) => slope > 0);
+  const magnitudes = finite.length > 0 && moved.length === 0 && least !== undefined ? [least] : moved;
   if (magnitudes.length === 0)
     throw new Fault('ENGINE_FAILED', 'no calibration probe gave a finite loss; check the checkpoint or lower eps');
   return clamp(Math.floor(lowerMedian(magnitudes) / (TARGET_CODE * SCALE_UNIT) + 0.5), 1, MAX_SCALE);

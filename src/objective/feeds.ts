@@ -6,7 +6,7 @@
  */
 import { Fault } from '../faults.ts';
 import { size } from '../graph/shape.ts';
-import type { Access, Binding, Dims, Stage } from '../model/stage.ts';
+import { type Access, type Binding, type Dims, isContinued, type Stage } from '../model/stage.ts';
 import type { Page, Tensor } from '../model/weights.ts';
 import type { Batch, DirectionKey } from '../nouns.ts';
 import { isMatrix, U_STREAM, V_STREAM } from '../numeric/noise.ts';
@@ -42,16 +42,24 @@ export function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): In
     case 'choices':
       return choices;
     case 'positions':
-      return Int32Array.from({ length: batch.tokens + (access.more ?? 0) }, (_, t) => t + access.offset);
+      return Int32Array.from({ length: rowCount(access, batch, 0) }, (_, i) => {
+        const each = batch.tokens + (access.more ?? 0);
+        return (batch.starts?.[Math.floor(i / each)] ?? 0) + (i % each) + access.offset;
+      });
     case 'one':
       return Int32Array.of(access.row);
   }
 }
 
+/** Whether each sequence of a call reads rows of its own. */
+const readsApart = ({ of }: RowAccess, dims: Pick<Dims, 'past'>): boolean =>
+  of === 'tokens' || (of === 'positions' && isContinued(dims));
+
 /** How many these are. */
-const rowCount = (access: RowAccess, { sequences, tokens }: Dims, choices: number): number => {
-  if (access.of === 'positions') return tokens + (access.more ?? 0);
-  return { tokens: sequences * tokens, choices, one: 1 }[access.of];
+const rowCount = (access: RowAccess, dims: Dims, choices: number): number => {
+  const each = dims.tokens + (access.of === 'positions' ? (access.more ?? 0) : 0);
+  if (readsApart(access, dims)) return dims.sequences * each;
+  return { tokens: each, positions: each, choices, one: 1 }[access.of];
 };
 
 /** Elements of a row; a vector has rows of one. */
@@ -254,7 +262,7 @@ function sides(
     const index = asInts(scratch.take(rows.length)); // where the kernels can read it
     index.set(rows);
     for (let s = 0; s < batch.sequences; s++) {
-      const own = access.of === 'tokens' ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
+      const own = readsApart(access, batch) ? index.subarray(s * batch.tokens, (s + 1) * batch.tokens) : index;
       for (let k = 0; k < rank; k++) {
         const uk = u.subarray((s * rank + k) * tall, (s * rank + k + 1) * tall);
         kernels.factorAt(U_STREAM, k, tensor.id, keys[s >> 1]!, s & 1 ? -delta : delta, own, uk);

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { behind, type Dims, type Form, type Head, type Model, type Stage } from '../model/stage.ts';
+import { behind, type Dims, type Form, type Head, isContinued, type Model, type Stage } from '../model/stage.ts';
 import type { Page, Weights } from '../model/weights.ts';
 import type { Batch, DirectionKey, Task } from '../nouns.ts';
 import type { Engine, TypedArray } from '../ports.ts';
+import { type Cache, cacheIo } from './cache.ts';
 import { batchFeeds, type Feeds, stageFeeds, stageScratch } from './feeds.ts';
 import { formOf, lanesOf, type Perturbation, type PerturbationKind, precisionOf } from './perturbation.ts';
 import { programStore } from './programs.ts';
@@ -16,6 +17,7 @@ import { headOutput, type Scores } from './scores.ts';
 export interface Forward {
   /**
    * @param choices token ids of the label words, for a choice head.
+   * @param caches (lanes)(batches) what earlier tokens left, for batches with a `past`; what theirs leave is added.
    * @returns (lanes)(batches): `lm` nll (S·P), nats; `choice` scores (S·P, C); `logits` (S·P, V). Row-major.
    */
   run(
@@ -23,9 +25,13 @@ export interface Forward {
     head: Head,
     perturbation: Perturbation,
     choices?: Int32Array,
+    caches?: Caches,
   ): Promise<readonly (readonly Float32Array[])[]>;
   release(): Promise<void>;
 }
+
+/** (lanes)(batches) */
+export type Caches = readonly (readonly Cache[])[];
 
 /** A kind of call that memory is set aside for. */
 export interface Plan {
@@ -34,7 +40,7 @@ export interface Plan {
   readonly perturbation: PerturbationKind;
 }
 
-/** The head that scores a task. */
+/** The head that scores a task: of tokens, or of label words. */
 export const headOf = (task: Task): Head =>
   task.kind === 'choice' ? { kind: 'choice', choices: task.labels.length } : { kind: 'lm' };
 
@@ -122,11 +128,13 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
   ): Promise<void> {
     const mark = page.scratch.mark();
     const { program, constants } = await programs.of(stage, batch, form);
+    const placed = isContinued(batch) ? stage.constants(batch, batch.starts) : constants;
     const each = batchFeeds(stage, page, p, batch, choices, keys);
     const given = stage.batchInputs?.(batch);
     for (const [lane, whole] of shared.entries()) {
-      const { feeds, outputs } = own(lane);
-      await program.run({ ...constants, ...given, ...whole, ...each[lane], ...feeds }, outputs);
+      const { feeds, outputs, done } = own(lane);
+      await program.run({ ...placed, ...given, ...whole, ...each[lane], ...feeds }, outputs);
+      done?.();
     }
     page.scratch.release(mark);
   }
@@ -135,9 +143,15 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
     pool.take(sequences * (tokens + model.virtual) * model.hidden);
 
   /** Embedding and blocks. @returns (lanes)(batches) activations (S·T, D). */
-  async function body(batches: readonly Batch[], p: Perturbation, choices: Int32Array): Promise<Lanes> {
+  async function body(
+    batches: readonly Batch[],
+    p: Perturbation,
+    choices: Int32Array,
+    caches: Caches | undefined,
+  ): Promise<Lanes> {
     const stages = [model.embed, ...model.blocks];
-    const moved = p.kind === 'none' ? 0 : stages.findIndex((stage) => isMoved(stage, p));
+    // Both sides of a text that is written differ from its first token on.
+    const moved = p.kind === 'none' || caches ? 0 : stages.findIndex((stage) => isMoved(stage, p));
     const split = moved < 0 ? stages.length : moved;
     // What comes before the first weight that moves is the same on both sides: it is computed once.
     const halves = p.kind === 'sided' ? batches.map(half) : batches;
@@ -148,7 +162,9 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
       const next = lanes.map(() => of.map(activations));
       await visit(stage, from(stage, of), perturbation, choices, (i, lane) => {
         const x = lanes[lane]![i];
-        return { feeds: x ? { x } : {}, outputs: { y: next[lane]![i]! } };
+        const kept = caches && stage.cache && cacheIo(caches[lane]![i]!, model.blocks.indexOf(stage), of[i]!);
+        const feeds = { ...(x ? { x } : {}), ...kept?.feeds };
+        return { ...kept, feeds, outputs: { y: next[lane]![i]!, ...kept?.outputs } };
       });
       for (const x of lanes.flat()) if (x) pool.give(x);
       lanes = next;
@@ -180,8 +196,14 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
   }
 
   /** @returns (lanes)(batches) */
-  async function runGroup(texts: readonly Batch[], head: Head, p: Perturbation, choices: Int32Array) {
-    const lanes = await body(texts, p, choices);
+  async function runGroup(
+    texts: readonly Batch[],
+    head: Head,
+    p: Perturbation,
+    choices: Int32Array,
+    caches: Caches | undefined,
+  ) {
+    const lanes = await body(texts, p, choices, caches);
     const batches = texts.map((batch) => behindPrompt(model, batch));
     const scored = lanes.map(() => batches.map((b) => pool.take(b.sequences * b.scored * model.hidden)));
     await visit(model.final, batches, p, choices, (i, lane) => ({
@@ -203,11 +225,12 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
   }
 
   return {
-    async run(batches, head, p, choices = NO_CHOICES) {
+    async run(batches, head, p, choices = NO_CHOICES, caches = undefined) {
       const outputs: Float32Array[][] = Array.from({ length: lanesOf(p) }, () => []);
       for (let from = 0; from < batches.length; from += GROUP) {
         const part = p.kind === 'none' ? p : { ...p, keys: p.keys.slice(from, from + GROUP) };
-        const results = await runGroup(batches.slice(from, from + GROUP), head, part as Perturbation, choices);
+        const kept = caches?.map((lane) => lane.slice(from, from + GROUP));
+        const results = await runGroup(batches.slice(from, from + GROUP), head, part as Perturbation, choices, kept);
         for (const [lane, arrays] of results.entries()) outputs[lane]!.push(...arrays);
       }
       return outputs;
@@ -216,10 +239,11 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
   };
 }
 
-/** What a program reads and writes besides weights and constants. */
+/** What a program reads and writes besides weights and constants, and what is to do when it has. */
 interface Io {
   readonly feeds: Readonly<Record<string, TypedArray>>;
   readonly outputs: Readonly<Record<string, TypedArray>>;
+  readonly done?: () => void;
 }
 
 /** Batches `from` … `to - 1` share the making of a stage's weights. */

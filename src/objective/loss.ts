@@ -7,7 +7,8 @@ import type { Batch, Task } from '../nouns.ts';
 
 /**
  * Loss of each sequence: for language modelling the sum of its token losses over the task's window, so that every token
- * weighs the same in every sample; for a choice, cross entropy over the label words (MeZO, App. E.2).
+ * weighs the same in every sample; for a choice, cross entropy over the label words; for candidates, answers and hidden
+ * tokens the mean over those that are scored (MeZO, App. E.2).
  *
  * @param output `nll` (S·P) or `scores` (S·P, C) of the head.
  * @returns (S) f64; padding sequences get what padding gives.
@@ -15,14 +16,16 @@ import type { Batch, Task } from '../nouns.ts';
 export function sequenceLosses(task: Task, batch: Batch, output: Float32Array): Float64Array {
   return Float64Array.from({ length: batch.sequences }, (_, s) => {
     let sum = 0;
+    let count = 0;
     for (let p = s * batch.scored; p < (s + 1) * batch.scored; p++) {
       if (batch.weights[p] === 0) continue;
+      count++;
       sum +=
         task.kind === 'choice'
           ? crossEntropy(scoresAt(task, output, p), batch.targets[p]!)
-          : output[p]! / ('window' in task ? task.window : 1);
+          : output[p]! / (task.kind === 'lm' ? task.window : 1);
     }
-    return sum;
+    return task.kind === 'lm' ? sum : sum / Math.max(1, count);
   });
 }
 

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { Dims, Form, Stage } from '../model/stage.ts';
+import { type Dims, type Form, isContinued, type Stage } from '../model/stage.ts';
 import type { Graph } from '../nouns.ts';
 import type { Engine, Program } from '../ports.ts';
 
-/** A compiled stage and its constant inputs. */
+/** A compiled stage and its constant inputs: none where they depend on more than the shape. */
 export interface Compiled {
   readonly program: Program;
   readonly constants: Readonly<Record<string, Float32Array>>;
@@ -29,8 +29,8 @@ export interface Programs {
 /** A model has four or five programs; so many let a task's commonest shapes stay. */
 const MOST = 96;
 
-const shapeOf = ({ sequences, tokens, scored }: Dims, form: Form): string =>
-  `${sequences}x${tokens}x${scored} ${form.precision ?? 'f32'} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
+const shapeOf = ({ sequences, tokens, scored, past }: Dims, form: Form): string =>
+  `${sequences}x${tokens}x${scored}x${past} ${form.precision ?? 'f32'} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
 
 export function programStore(engine: Engine): Programs {
   /** Least recently used first. */
@@ -47,14 +47,14 @@ export function programStore(engine: Engine): Programs {
 
   async function compile(
     stage: Stage,
-    { sequences, tokens, scored }: Dims,
+    { sequences, tokens, scored, past }: Dims,
     form: Form,
     derivation: Derivation | undefined,
   ): Promise<Compiled> {
-    const dims = { sequences, tokens, scored };
+    const dims = { sequences, tokens, scored, ...(past === undefined ? {} : { past }) };
     const own = stage.build(dims, form);
     const program = await engine.compile(derivation ? derivation.derive(own) : own);
-    return { program, constants: stage.constants(dims) };
+    return { program, constants: isContinued(dims) ? {} : stage.constants(dims) };
   }
 
   return {

@@ -5,46 +5,16 @@
  */
 
 import { checksum, root } from '../apply/digest.ts';
-import { batchExamples } from '../data/batch.ts';
-import type { Measurement } from '../estimator/spsa.ts';
 import { Fault } from '../faults.ts';
 import { applyCommitted, type Learner, measureRecords, memoryOf } from '../method/onebyte.ts';
 import type { Example } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
-import { headOf } from '../objective/forward.ts';
-import { predictions, sequenceLosses } from '../objective/loss.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { checkRecent, windowOf } from '../optimizer/steps.ts';
 import type { Crypto } from '../ports.ts';
+import { evaluate } from './evaluate.ts';
 import type { Replica } from './replica.ts';
 import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
-
-/**
- * Held-out loss (mean over samples) and, for a choice, accuracy of the weights as they are: in f32, whatever a run
- * measures with, so that the figures of runs compare.
- */
-export async function evaluate(
-  { forward, task, choices, positions }: Measurement,
-  examples: readonly Example[],
-): Promise<Record<string, number>> {
-  if (examples.length === 0)
-    throw new Fault('FILE_MISSING', 'the data of the run is not on this machine; name it with --data and --eval_data');
-  const batches = batchExamples(examples, positions);
-  const [outputs] = await forward.run(batches, headOf(task), { kind: 'none' }, choices);
-  let loss = 0;
-  let right = 0;
-  for (const [i, batch] of batches.entries()) {
-    const losses = sequenceLosses(task, batch, outputs![i]!);
-    const classes = task.kind === 'choice' ? predictions(task, batch, outputs![i]!) : undefined;
-    for (let s = 0; s < batch.sequences; s++) {
-      loss += losses[s]!;
-      if (classes?.[s] === batch.targets[s * batch.scored]) right++;
-    }
-  }
-  const metrics: Record<string, number> = { 'eval/loss': loss / examples.length };
-  if (task.kind === 'choice') metrics['eval/accuracy'] = right / examples.length;
-  return metrics;
-}
 
 /** Records owed to the weights at most: enough to be added in one pass, a few megabytes. */
 const MOST_OWED = 16_384;

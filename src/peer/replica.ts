@@ -18,7 +18,7 @@ export interface Replica {
    * which must be `round()`. @returns their codes.
    */
   measure(header: Pick<Header, 'round' | 'scale' | 'clip'>, from: number, count: number): Promise<Int8Array>;
-  /** Held-out metrics of the weights as they are: `eval/loss`, and `eval/accuracy` where the task has one. */
+  /** Held-out metrics of the weights as they are: `eval/loss`, and what else the task has (`evaluate.ts`). */
   evaluate(): Promise<Readonly<Record<string, number>>>;
   /** Keyed linear checksum of all weights, 8 bytes (docs/NUMBERS.md 8). */
   checksum(): Promise<Uint8Array>;

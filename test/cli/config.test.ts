@@ -155,7 +155,17 @@ describe('run files', () => {
     ],
     ['a choice of one', `${BASE}prompt: "{t}"\nlabels: {0: a}\n`, /^CONFIG_INVALID: run.yaml:4: labels: needs a word/],
     ['a choice without a prompt', `${BASE}task: choice\nlabels: {0: a, 1: b}\n`, /^CONFIG_INVALID: prompt: is missing/],
-    ['a choice in windows', `${CHOICE}block_size: 8\n`, 'run.yaml:5: block_size: is for task lm; leave it out'],
+    [
+      'a choice in windows',
+      `${CHOICE}block_size: 8\n`,
+      'run.yaml:5: block_size: is for task lm or masked_lm; leave it out',
+    ],
+    [
+      'accuracy of text',
+      `${BASE}objective: accuracy\n`,
+      /^CONFIG_INVALID: run.yaml:3: objective: accuracy is for task/,
+    ],
+    ['a reward without its file', `${BASE}task: answer\nprompt: "{q}"\nobjective: reward\n`, /: reward: and objective/],
     ['text with labels', `${CHOICE}task: lm\n`, /^CONFIG_INVALID: run.yaml:4: labels: is for task choice/],
     [
       'a rank of dense directions',

@@ -31,6 +31,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   'onnxruntime-node': /^engine\/node/,
   'onnxruntime-web': /^engine\/web/,
   '@huggingface/tokenizers': /^model\//,
+  '@swc/wasm-typescript': /^peer\/node\/reward/,
   'csv-parse': /^data\//,
   'd3-scale': /^cli\//,
   hyparquet: /^data\//,

@@ -5,7 +5,7 @@ import { interpreter } from '../../src/graph/interpreter.ts';
 import type { Example } from '../../src/nouns.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { createForward } from '../../src/objective/forward.ts';
-import { evaluate } from '../../src/peer/local-replica.ts';
+import { evaluate } from '../../src/peer/evaluate.ts';
 import { readFolder, readReference } from '../model/folder.ts';
 import { weightsIn } from '../model/shelf.ts';
 import { CHOICE, promptOf } from '../objective/models.ts';

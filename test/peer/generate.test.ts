@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { nodeEngine } from '../../src/engine/node.ts';
 import type { Model } from '../../src/model/stage.ts';
 import type { Tokenizer } from '../../src/model/tokenizer.ts';
+import { choose } from '../../src/objective/decode.ts';
 import { createForward, type Forward } from '../../src/objective/forward.ts';
-import { choose, generate } from '../../src/peer/generate.ts';
+import { generate as generateAll } from '../../src/peer/generate.ts';
 import { fixture, smallKernels } from '../objective/models.ts';
 
 /** One token a character, 1 in front of a text, 0 at its end. */
@@ -12,6 +13,11 @@ const tokenizer: Tokenizer = {
   decode: (ids) => ids.map((id) => (id === 1 ? '' : String.fromCharCode(64 + id))).join(''),
   isEnd: (id) => id === 0,
 };
+
+type Args = Parameters<typeof generateAll>;
+/** One text. */
+const generate = async (forward: Args[0], model: Args[1], own: Tokenizer, prompt: string, options: Args[4]) =>
+  (await generateAll(forward, model, own, [prompt], options))[0]!;
 
 /** A model that says `next(ids)` with the logits it is given. */
 const scripted = (next: (ids: readonly number[]) => readonly number[], positions = 40) => {
@@ -25,10 +31,10 @@ const scripted = (next: (ids: readonly number[]) => readonly number[], positions
     },
     release: async () => undefined,
   } as Forward;
-  return { forward, model: { positions } as Model, seen };
+  return { forward, model: { positions, blocks: [{}] } as unknown as Model, seen };
 };
 const oneHot = (id: number) => Array.from({ length: 64 }, (_, i) => (i === id ? 5 : 0));
-const greedy = { max_new_tokens: 8, temperature: 0, draws: [] };
+const greedy = { max_new_tokens: 8, temperature: 0, top_p: 1, stop: [], draws: [] };
 
 describe('generate', () => {
   test('goes on with the likeliest token after all that was read, until max_new_tokens', async () => {

@@ -28,13 +28,15 @@ import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts'
 import { elementMask } from '../../numeric/element-mask.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
+import { longestText } from '../../objective/decode.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
 import type { PerturbationKind } from '../../objective/perturbation.ts';
 import type { Engine } from '../../ports.ts';
-import { type Generation, generate, longestText } from '../generate.ts';
+import { type Generation, generate } from '../generate.ts';
 import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
 import type { Replica } from '../replica.ts';
 import { nodeCrypto } from './crypto.ts';
+import { loadReward, rewardOf } from './reward.ts';
 
 /** What a replica is opened from. Plain data: it crosses to a worker thread. */
 export interface ReplicaSpec {
@@ -58,7 +60,7 @@ export type Measuring = Pick<Manifest, 'eps' | 'forward_precision'>;
 export interface NodeReplica extends Replica {
   /** Slopes of `count` directions that no round uses, to calibrate a new run. @param measuring the manifest's, if absent. */
   slopes(count: number, measuring?: Measuring): Promise<readonly number[]>;
-  generate(prompt: string, options: Generation): Promise<string>;
+  generate(prompts: readonly string[], options: Generation): Promise<readonly string[]>;
   /** Weights of one tensor as f32, row-major. */
   tensor(name: string): Promise<Float32Array>;
 }
@@ -111,15 +113,19 @@ export async function openLearner(
   const { element_mask: mask, blocks_per_round: blocks } = manifest;
   const movedIn = mask && ((tensor: TensorSpec, q: Int32Array) => elementMask(mask, tensor, q, run));
   const weights = await fixWeights(model, shelf, read, movedIn);
+  const forward = createForward(model, weights, engine);
   const learner: Learner = {
     ...{ manifest, run, weights, view },
     ...(blocks === undefined ? {} : { windows: windowsOf(model, view, blocks) }),
     dataset,
-    forward: createForward(model, weights, engine),
+    forward,
     task: manifest.task,
     choices: dataset.choices,
     positions: model.positions,
     precision: manifest.forward_precision,
+    objective: manifest.objective,
+    reward: await rewardFrom(spec),
+    writer: { forward, model, tokenizer },
   };
   return { learner, model, tokenizer, held };
 }
@@ -132,9 +138,16 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
   return {
     ...localReplica(learner, held, nodeCrypto, turn),
     slopes: (count, measuring = manifest) => turn(async () => [...(await calibrate(learner, count, measuring))]),
-    generate: (prompt, options) => turn(() => generate(learner.forward, model, tokenizer, prompt, options)),
+    generate: (prompts, options) => turn(() => generate(learner.forward, model, tokenizer, prompts, options)),
     tensor: (name) => turn(() => materialised(weights, name)),
   };
+}
+
+/** The user's copy of the run's reward, where one was named. */
+async function rewardFrom({ manifest, paths }: ReplicaSpec): Promise<Learner['reward']> {
+  const reward = rewardOf(manifest);
+  const path = reward && paths[reward.sha256];
+  return reward && path !== undefined ? loadReward(path, reward) : undefined;
 }
 
 /** The first word of the run id: what the noise is keyed with. */
@@ -163,7 +176,7 @@ async function openData(
   const [train, held] = [data.train, data.eval].map((file) => file && paths[file.sha256]);
   if (train === undefined || (data.eval && held === undefined)) return NO_DATA;
   const bytes = { train: await readFile(train), eval: held === undefined ? undefined : await readFile(held) };
-  return buildDataset(manifest.task, data, bytes, tokenizer, positions);
+  return buildDataset(manifest.task, data, bytes, tokenizer, positions, manifest.seed);
 }
 
 export interface Base {
@@ -203,15 +216,18 @@ export async function openBase(
 
 /** One call of every shape that training, evaluation and generation may make. */
 export function plansOf(
-  { task, direction: { kind, rank }, forward_precision }: Pick<Manifest, 'task' | 'direction' | 'forward_precision'>,
+  manifest: Pick<Manifest, 'task' | 'direction' | 'forward_precision' | 'objective'>,
   model: Model,
   train: readonly Example[],
   held: readonly Example[],
 ): Plan[] {
+  const { task, objective, forward_precision } = manifest;
+  const { kind, rank } = manifest.direction;
   const head = headOf(task);
   // One example of each length, in the largest call that it may be part of.
   const shapes = (examples: readonly Example[]): Dims[] => {
-    const lengths = new Map(examples.map((example) => [`${example.tokens.length} ${example.at.length}`, example]));
+    const all = examples.flatMap((example) => [example, ...(example.choice?.candidates ?? [])]);
+    const lengths = new Map(all.map((example) => [`${example.tokens.length} ${example.at.length}`, example]));
     const batches = batchExamples([...lengths.values()], model.positions);
     return batches.map(({ tokens, scored }) => ({ sequences: sequencesFor(tokens), tokens, scored }));
   };
@@ -221,13 +237,28 @@ export function plansOf(
     return kind === 'lowrank' ? { kind: 'sided', rank, precision } : { kind: 'dense' };
   });
   const none = { kind: 'none' } as const;
-  const longest = { sequences: 1, tokens: longestText(model), scored: 1 };
   return [
     ...shapes(train).flatMap((dims) => probes.map((perturbation): Plan => ({ dims, head, perturbation }))),
     ...shapes(held).map((dims): Plan => ({ dims, head, perturbation: none })),
-    { dims: longest, head: { kind: 'logits' }, perturbation: none },
+    ...writingPlans(model, none),
+    // What is written on both sides of a direction is written like any text.
+    ...(objective === undefined || objective === 'accuracy' ? [] : probes.flatMap((p) => writingPlans(model, p))),
   ];
 }
+
+/** Calls that write texts: the longest, and the one with the most of them. Every other takes less of everything. */
+function writingPlans(model: Model, perturbation: PerturbationKind): Plan[] {
+  const longest = longestText(model);
+  const most = Math.min(longest, FULL_CALL);
+  const head = { kind: 'logits' } as const;
+  return [longest, most].map((tokens): Plan => {
+    const dims = { sequences: sequencesFor(tokens), tokens, scored: 1, past: tokens };
+    return { dims, head, perturbation };
+  });
+}
+
+/** The longest sequence of which a call takes as many as of the shortest. */
+const FULL_CALL = 64;
 
 const calibrate = (
   learner: Learner,

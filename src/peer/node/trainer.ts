@@ -10,7 +10,7 @@ import type { Manifest } from '../../nouns.ts';
 import type { Kept } from '../../numeric/mask.ts';
 import { createBackward } from '../../objective/backward.ts';
 import type { Engine } from '../../ports.ts';
-import { evaluate } from '../local-replica.ts';
+import { evaluate } from '../evaluate.ts';
 import { nodeCrypto } from './crypto.ts';
 import { type MakeData, materialised, openLearner, type ReplicaSpec } from './open-replica.ts';
 import { readState, type TrainingState, writeState } from './training-state.ts';

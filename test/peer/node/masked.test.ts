@@ -32,9 +32,9 @@ test.each(['bert-words', 'roberta-words'])('%s', async (name) => {
     openReplica({ manifest: own, paths, threads: 1, maxEvalSamples: 64 }, nodeEngine({ threads: 1 }));
   const draft = await open(manifest);
   const run: Manifest = { ...manifest, initial_scale: initialScale(await draft.slopes(16)) };
-  await expect(draft.generate('The plot', { max_new_tokens: 1, temperature: 0, draws: [] })).rejects.toThrow(
-    /^MODEL_UNSUPPORTED: a masked model/,
-  );
+  await expect(
+    draft.generate(['The plot'], { max_new_tokens: 1, temperature: 0, top_p: 1, stop: [], draws: [[]] }),
+  ).rejects.toThrow(/^MODEL_UNSUPPORTED: a masked model/);
   await draft.close();
 
   const [one, other] = [await open(run), await open(run)];

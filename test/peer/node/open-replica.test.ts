@@ -158,7 +158,9 @@ describe('data', () => {
       const replica = await openReplica({ manifest, paths: rest, threads: 1 }, engine());
       await replica.apply([committed(manifest, 0, Int8Array.of(1, 2, 3))]);
       expect((await replica.tensor('model.norm.weight')).length).toBeGreaterThan(0);
-      expect(await replica.generate('The cast was', { max_new_tokens: 3, temperature: 0, draws: [] })).not.toBe('');
+      expect(
+        await replica.generate(['The cast was'], { max_new_tokens: 3, temperature: 0, top_p: 1, stop: [], draws: [] }),
+      ).not.toEqual(['']);
       await expect(replica.evaluate()).rejects.toThrow(/^FILE_MISSING: .*--data/);
       await replica.close();
     }
@@ -217,11 +219,11 @@ describe('the base', () => {
     const { manifest, replica } = await opened();
     const header = { round: 0, scale: initialScale([1]), clip: 127 };
     const [alone] = [await replica.measure(header, 0, 8)];
-    const options = { max_new_tokens: 5, temperature: 0, draws: [] };
-    const text = await replica.generate('The cast was', options);
+    const options = { max_new_tokens: 5, temperature: 0, top_p: 1, stop: [], draws: [] };
+    const text = await replica.generate(['The cast was'], options);
     const together = await Promise.all([
       replica.measure(header, 0, 8),
-      replica.generate('The cast was', options),
+      replica.generate(['The cast was'], options),
       replica.slopes(2),
       replica.measure(header, 0, 8),
     ]);

@@ -113,7 +113,7 @@ describe.skipIf(!built)('a replica in a worker thread (npm run build makes its s
 
 describe('a worker that dies', () => {
   const spec = async () => ({ ...(await quill()), threads: 1 });
-  const options = { max_new_tokens: 1, temperature: 0, draws: [] };
+  const options = { max_new_tokens: 1, temperature: 0, top_p: 1, stop: [], draws: [] };
 
   test('before it has opened: the opening fails', async () => {
     await expect(threadedReplica(await spec(), double('stillborn'))).rejects.toMatchObject({
@@ -128,10 +128,10 @@ describe('a worker that dies', () => {
     ['exit', 'the compute thread has ended'],
   ])('at work (%s): every call that waits is told, and every later one', async (how, detail) => {
     const replica = await threadedReplica(await spec(), double('dies'));
-    expect(await replica.generate('answer', options)).toBe('text');
+    expect(await replica.generate(['answer'], options)).toEqual(['text']);
     expect(replica.round()).toBe(5);
-    const silent = replica.generate('silence', options);
-    const calls = [silent, replica.generate(how, options), replica.root()];
+    const silent = replica.generate(['silence'], options);
+    const calls = [silent, replica.generate([how], options), replica.root()];
     for (const call of calls) await expect(call).rejects.toMatchObject({ code: 'ENGINE_FAILED', detail });
     await expect(replica.evaluate()).rejects.toMatchObject({ code: 'ENGINE_FAILED', detail });
     await replica.close();

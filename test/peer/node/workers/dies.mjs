@@ -2,8 +2,8 @@
 import { parentPort } from 'node:worker_threads';
 
 parentPort.postMessage({ id: 0, round: 0 });
-parentPort.on('message', ({ id, args: [how] }) => {
+parentPort.on('message', ({ id, args: [[how]] }) => {
   if (how === 'throw') throw new Error('out of luck');
   if (how === 'exit') process.exit(3);
-  if (how === 'answer') parentPort.postMessage({ id, round: 5, value: 'text' });
+  if (how === 'answer') parentPort.postMessage({ id, round: 5, value: ['text'] });
 });
