@@ -84,9 +84,19 @@ describe.skipIf(!BUILT)('a finished run (npm run build makes the command)', () =
     const shown = cli('eval', ...alone, '--shots_in_context', '2', '--data', at('train.jsonl')).done;
     expect(shown['eval/loss']).toEqual(expect.any(Number));
     expect(shown['eval/loss']).not.toBe(done['eval/loss']);
-    expect(refused(cli('eval', ...alone, '--shots_in_context', '2'))['message']).toMatch(/^--data is missing/);
-    expect(refused(cli('eval', out(), '--task', 'sst2'))['message']).toMatch(/^--task: is for a model without a run/);
-    expect(refused(cli('eval', '--model', 'assets/quill'))['message']).toMatch(/needs data to judge on; give --on$/);
+  }, 60_000);
+
+  test('eval without a run says what it lacks, and with one what it does not take', async () => {
+    const said = async (...argv: string[]) => (await murmur('eval', ...argv)).err;
+    const alone = ['--model', 'assets/quill', '--task', 'sst2', '--on', at('held.jsonl')];
+    expect(await said('--model', 'assets/quill')).toMatch(/CONFIG_INVALID: eval: needs data to judge on; give --on$/m);
+    expect(await said('--model', 'assets/quill', '--on', at('held.jsonl'), '--shots_in_context', '2')).toMatch(
+      /--shots_in_context: is for tasks whose samples are rows; name one with --task/,
+    );
+    expect(await said(...alone, '--shots_in_context', '2', '--data', at('none.jsonl'))).toMatch(
+      /FILE_MISSING: .*none.jsonl cannot be read; check the path of --data/,
+    );
+    expect(await said(out(), '--task', 'sst2')).toMatch(/--task: is for a model without a run; leave it out/);
   });
 
   test('eval judges the base and the result as the journal does', async () => {
