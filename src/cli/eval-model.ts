@@ -45,7 +45,7 @@ export async function evalModel(judged: Judged, { output, env }: Io): Promise<Re
   const { model, task, shots_in_context: shots, seed, threads = availableParallelism() } = judged;
   const named = { model, ...(task === undefined ? {} : { task }) };
   // Any data will do to find out what the task is.
-  const { tasks } = loadConfig(undefined, { ...named, data: judged.on ?? '' }, env).config;
+  const { tasks } = loadConfig(undefined, { ...named, data: judged.on ?? model }, env).config;
   const on = judged.on ?? (tasks.hub && `hub:${tasks.hub.id}/${tasks.hub.config}:${tasks.hub.eval}`);
   if (on === undefined) throw new Fault('CONFIG_INVALID', 'eval: needs data to judge on; give --on');
   const data = withSplit(on, tasks.hub?.eval ?? 'validation');

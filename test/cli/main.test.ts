@@ -57,7 +57,7 @@ describe('murmur schema', () => {
     const schema = jsonSchema() as { properties: Record<string, { description?: string }>; required: string[] };
     expect(Object.keys(schema.properties)).toEqual(Object.keys(keys));
     for (const { description } of Object.values(schema.properties)) expect(description).toMatch(/\.$/);
-    expect(schema).toMatchObject({ additionalProperties: false, required: ['model', 'data'] });
+    expect(schema).toMatchObject({ additionalProperties: false, required: ['model'] });
   });
 
   test('faults: every code', async () => {

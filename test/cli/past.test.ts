@@ -72,6 +72,33 @@ describe.skipIf(!BUILT)('a finished run (npm run build makes the command)', () =
     expect(refused(cli('verify', at('damaged.murmur')))['message']).toMatch(/^record \d+ at byte \d+ /);
   });
 
+  test('eval judges a model without a run as it judges the base of one; with demonstrations in another way', () => {
+    const task = 'kind: choice\nprompt: "{text} It was"\nlabels: {0: " terrible", 1: " great"}\n';
+    writeFileSync(at('task.yaml'), task);
+    const alone = ['--model', 'assets/quill', '--task', at('task.yaml'), '--on', at('held.jsonl')];
+    const { done } = cli('eval', ...alone);
+    expect(done).toMatchObject({ task: at('task.yaml'), shots_in_context: 0 });
+    // The number of threads is another one, hence the last bits of a loss.
+    expect(done['eval/loss']).toBeCloseTo(trained.done['eval/loss_before'] as number, 5);
+    expect(done['eval/accuracy']).toBe(trained.done['eval/accuracy_before']);
+    const shown = cli('eval', ...alone, '--shots_in_context', '2', '--data', at('train.jsonl')).done;
+    expect(shown['eval/loss']).toEqual(expect.any(Number));
+    expect(shown['eval/loss']).not.toBe(done['eval/loss']);
+  }, 60_000);
+
+  test('eval without a run says what it lacks, and with one what it does not take', async () => {
+    const said = async (...argv: string[]) => (await murmur('eval', ...argv)).err;
+    const alone = ['--model', 'assets/quill', '--task', 'sst2', '--on', at('held.jsonl')];
+    expect(await said('--model', 'assets/quill')).toMatch(/CONFIG_INVALID: eval: needs data to judge on; give --on$/m);
+    expect(await said('--model', 'assets/quill', '--on', at('held.jsonl'), '--shots_in_context', '2')).toMatch(
+      /--shots_in_context: is for tasks whose samples are rows; name one with --task/,
+    );
+    expect(await said(...alone, '--shots_in_context', '2', '--data', at('none.jsonl'))).toMatch(
+      /FILE_MISSING: .*none.jsonl cannot be read; check the path of --data/,
+    );
+    expect(await said(out(), '--task', 'sst2')).toMatch(/--task: is for a model without a run; leave it out/);
+  });
+
   test('eval judges the base and the result as the journal does', async () => {
     const journal = JSON.parse((await murmur('inspect', out(), '--json')).out.trim().split('\n').at(-1)!) as {
       evaluations: Record<string, Record<string, number>>;
