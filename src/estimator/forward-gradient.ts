@@ -38,16 +38,22 @@ export async function forwardGradient(
   probes: readonly Probe[],
   kept: Kept = everything,
 ): Promise<Float64Array> {
-  let samples = 0;
-  const parts = probes.flatMap(({ key, examples }) => {
-    const first = samples;
-    samples += examples.length;
-    return batchExamples(examples, positions).map((batch) => ({ key, first, batch }));
-  });
+  const samples = probes.flatMap(({ key, examples }) => examples.map((example) => ({ key, example })));
+  // Low-rank directions stand side by side in a batch; of the others a batch has one.
+  const groups =
+    direction.kind === 'lowrank' ? [samples] : probes.map(({ key }) => samples.filter((one) => one.key === key));
+  const parts = groups.flatMap((group) =>
+    batchExamples(
+      group.map(({ example }) => example),
+      positions,
+    ).map((batch) => ({ batch, own: Array.from(batch.members, (member) => group[member]!) })),
+  );
   const batches = parts.map(({ batch }) => batch);
-  const found = await tangent.slopes(batches, task, choices, { direction, keys: parts.map(({ key }) => key), kept });
-  const slopes = new Float64Array(samples);
-  for (const [i, { batch, first }] of parts.entries())
-    for (const [s, member] of batch.members.entries()) slopes[first + member] = found[i]![s]!;
-  return meansOf(probes, slopes);
+  const keys = parts.map(({ own }) => own.map(({ key }) => key));
+  const found = await tangent.slopes(batches, task, choices, { direction, keys, kept });
+  const slopes = new Map(parts.flatMap(({ own }, i) => own.map((sample, s) => [sample, found[i]![s]!] as const)));
+  return meansOf(
+    probes,
+    samples.map((sample) => slopes.get(sample)!),
+  );
 }

@@ -87,7 +87,9 @@ export class Sketch {
   /** x Wᵀ. A lone row is doubled: runtimes add up the product of one row in another order, and its bits would differ. */
   #rows(x: Value, w: Value, more?: Value): Value {
     const { g } = this;
-    return x.shape[0] === 1 ? g.slice(g.linear(g.concat([x, x], 0), w, more), 0, 0, 1) : g.linear(x, w, more);
+    if (x.shape[0] !== 1) return g.linear(x, w, more);
+    const twice = (row: Value): Value => (row.shape.length === 2 ? g.concat([row, row], 0) : row);
+    return g.slice(g.linear(twice(x), w, more && twice(more)), 0, 0, 1);
   }
 
   /** Once for all products that read x. */

@@ -3,29 +3,32 @@
  * differentiation, where `forward.ts` measures two losses apart. Stage by stage, activations with their tangents go on
  * together; what comes before the first weight that moves has none.
  *
- * The tangent of a weight is scale · z, made by the kernels that perturb weights, so it is the direction that a record of
- * the same name is measured and applied along.
+ * The tangent of a weight is scale · z, made by the kernels that perturb weights (`tangent-feeds.ts`), so it is the
+ * direction that a record of the same name is measured and applied along. Low-rank directions stand beside the products,
+ * one for every sequence of a call; the others are made whole, one for every call.
  *
  * @module
  */
 import { DOT, jvp } from '../graph/jvp.ts';
-import type { Dims, Form, Head, Model, Stage } from '../model/stage.ts';
-import type { Page, Weights } from '../model/weights.ts';
+import type { Form, Model, Stage } from '../model/stage.ts';
+import type { Weights } from '../model/weights.ts';
 import type { Batch, Direction, DirectionKey, Task } from '../nouns.ts';
-import { everything, type Kept } from '../numeric/mask.ts';
+import type { Kept } from '../numeric/mask.ts';
 import type { Engine, TypedArray } from '../ports.ts';
-import { batchFeeds, type Feeds, stageFeeds } from './feeds.ts';
-import { arrayPool, headOf, scratchLength } from './forward.ts';
+import { arrayPool, headOf } from './forward.ts';
 import { headCotangents, lossGradient } from './head-gradient.ts';
-import type { Dense, Perturbation } from './perturbation.ts';
 import { type Derivation, programStore } from './programs.ts';
 import { headOutput } from './scores.ts';
+import { formAlong, movedInput, plainFeeds, tangentFeeds } from './tangent-feeds.ts';
 
 /** The directions of a call. */
 export interface Moves {
   readonly direction: Direction;
-  /** (batches) Neighbouring batches with the same key share the making of its noise. */
-  readonly keys: readonly DirectionKey[];
+  /**
+   * (batches)(S) of each sequence. Only low-rank directions may differ inside a batch; of the others neighbouring batches
+   * with the same key share its making.
+   */
+  readonly keys: readonly (readonly DirectionKey[])[];
   /** Tensors that move. */
   readonly kept: Kept;
 }
@@ -42,38 +45,6 @@ export interface Tangent {
 
 /** Batches that share one making of a stage's weights. */
 const GROUP = 8;
-
-const PLAIN: Perturbation = { kind: 'none' };
-const FORM: Form = { kind: 'plain' };
-
-/** Floats of scratch that a call takes: weights as they are, and the noise of a direction beside them. */
-export const tangentScratch = (model: Model, calls: readonly { readonly dims: Dims; readonly head: Head }[]): number =>
-  calls.reduce(
-    (most, call) =>
-      Math.max(
-        most,
-        scratchLength(model, [{ ...call, perturbation: { kind: 'none' } }]) +
-          scratchLength(model, [{ ...call, perturbation: { kind: 'dense' } }]),
-      ),
-    0,
-  );
-
-/**
- * With this exponent the largest weight is 2^-70: added to noise it is rounded away, and what stands in the place of a
- * noise of 0 is far below the rounding of anything it is added to. So perturbing such weights gives the noise alone.
- */
-const AWAY = -100;
-
-const awayFrom = (page: Page): Page => ({
-  ...page,
-  tensor: (name) => ({ ...page.tensor(name), exponent: AWAY }),
-});
-
-/** Feeds of the tangents `wrt`, of those of the noise. */
-const dotsOf = (noise: Feeds, wrt: ReadonlySet<string>): Record<string, TypedArray> =>
-  Object.fromEntries(
-    Object.entries(noise).flatMap(([input, z]) => (wrt.has(input) ? [[input + DOT, z] as const] : [])),
-  );
 
 const derivationOf = (wrt: readonly string[]): Derivation => ({
   name: `jvp ${wrt.join()}`,
@@ -92,14 +63,24 @@ interface Call {
   readonly outputs: Readonly<Record<string, Moving>>;
 }
 
+/** Arrays of outputs and of their tangents, by name. */
+function flattened(outputs: Call['outputs']): Record<string, TypedArray> {
+  const arrays: Record<string, TypedArray> = {};
+  for (const [name, { value, dot }] of Object.entries(outputs)) {
+    arrays[name] = value;
+    if (dot) arrays[name + DOT] = dot;
+  }
+  return arrays;
+}
+
 /** @param weights their pages have scratch of `tangentScratch` floats at least. */
 export function createTangent(model: Model, weights: Weights, engine: Engine): Tangent {
   const programs = programStore(engine);
   const pool = arrayPool();
   const ids = new Map(model.tensors.map(({ name, id }) => [name, id]));
 
-  const movedBy = ({ bindings }: Stage, kept: Kept): readonly string[] =>
-    bindings.filter(({ tensor }) => kept(ids.get(tensor)!)).map(({ input }) => input);
+  const movedBy = ({ bindings }: Stage, { direction, kept }: Moves): readonly string[] =>
+    bindings.filter(({ tensor }) => kept(ids.get(tensor)!)).map((binding) => movedInput(direction, binding));
 
   /** Runs one stage on all batches of a group. @param wrt what moves, x perhaps among it; none: no tangents at all. */
   async function visit(
@@ -110,44 +91,19 @@ export function createTangent(model: Model, weights: Weights, engine: Engine): T
     wrt: readonly string[],
     own: (i: number) => Call,
   ): Promise<void> {
-    const { kind: noise, rank, scale: delta } = direction;
-    const dense: Dense = { kind: 'dense', noise, rank, delta, keys, kept: everything };
-    const moving = new Set(wrt);
-    const isStill = moving.size === 0;
-    const derivation = isStill ? undefined : derivationOf(wrt);
+    const derivation = wrt.length > 0 ? derivationOf(wrt) : undefined;
+    const form: Form = derivation ? formAlong(direction) : { kind: 'plain' };
     await weights.visit(stage.bindings[0]!.tensor, async (page) => {
-      const away = awayFrom(page);
       const start = page.scratch.mark();
       try {
-        const [plain] = stageFeeds(stage, page, PLAIN, undefined);
-        const shared = page.scratch.mark();
-        let made: DirectionKey | undefined;
-        let dots: Record<string, TypedArray> = {};
+        const feedsOf = derivation
+          ? tangentFeeds(stage, page, direction, new Set(wrt), choices)
+          : plainFeeds(stage, page, choices);
         for (const [i, batch] of batches.entries()) {
-          const key = keys[i]!;
-          if (!isStill && key !== made) {
-            page.scratch.release(shared);
-            dots = dotsOf(stageFeeds(stage, away, dense, key)[0]!, moving);
-            made = key;
-          }
-          const mark = page.scratch.mark();
-          const { program, constants } = await programs.of(stage, batch, FORM, derivation);
-          const [rows] = batchFeeds(stage, page, PLAIN, batch, choices, []);
-          const rowDots = isStill ? {} : dotsOf(batchFeeds(stage, away, dense, batch, choices, [key])[0]!, moving);
+          const { program, constants } = await programs.of(stage, batch, form, derivation);
+          const read = feedsOf(batch, keys[i]!);
           const { feeds, outputs } = own(i);
-          const results = Object.entries(outputs).flatMap(([name, { value, dot }]) =>
-            dot
-              ? ([
-                  [name, value],
-                  [name + DOT, dot],
-                ] as const)
-              : ([[name, value]] as const),
-          );
-          await program.run(
-            { ...constants, ...plain, ...rows, ...dots, ...rowDots, ...feeds },
-            Object.fromEntries(results),
-          );
-          page.scratch.release(mark);
+          await program.run({ ...constants, ...read, ...feeds }, flattened(outputs));
         }
       } finally {
         page.scratch.release(start); // whatever broke off
@@ -171,7 +127,7 @@ export function createTangent(model: Model, weights: Weights, engine: Engine): T
       rows: (batch: Batch) => number,
       feeds: (i: number) => Record<string, TypedArray>,
     ): Promise<Moving[]> => {
-      const wrt = [...(isMoving ? ['x'] : []), ...movedBy(stage, moves.kept)];
+      const wrt = [...(isMoving ? ['x'] : []), ...movedBy(stage, moves)];
       isMoving = wrt.length > 0;
       const ys = batches.map((batch): Moving => {
         const length = rows(batch) * model.hidden;
@@ -213,7 +169,7 @@ export function createTangent(model: Model, weights: Weights, engine: Engine): T
     const said: { first: number; count: number; parts: { feeds: Call['feeds']; outputs: Record<string, Moving> }[] }[] =
       [];
     for (const { stage, first, count } of model.head(head)) {
-      const wrt = [...(isMoving ? ['x'] : []), ...movedBy(stage, moves.kept)];
+      const wrt = [...(isMoving ? ['x'] : []), ...movedBy(stage, moves)];
       const parts = scores.map((of) => {
         const { feeds, outputs, done } = of.part({ first, count });
         const moving = Object.entries(outputs).map(([name, value]) => {

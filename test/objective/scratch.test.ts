@@ -8,7 +8,8 @@ import { ALIGN, floatsOf, padded, scratchOf } from '../../src/numeric/scratch.ts
 import { createBackward } from '../../src/objective/backward.ts';
 import { createForward, headOf, scratchLength } from '../../src/objective/forward.ts';
 import type { Perturbation } from '../../src/objective/perturbation.ts';
-import { createTangent, tangentScratch } from '../../src/objective/tangent.ts';
+import { createTangent } from '../../src/objective/tangent.ts';
+import { tangentScratch } from '../../src/objective/tangent-feeds.ts';
 import { CHOICE, CHOICES, FIXTURES, fixture, key, LM, promptOf, windowOf } from './models.ts';
 
 const kept = everything;
@@ -66,9 +67,10 @@ test.each(FIXTURES)('%s: a backward pass takes what a plain call does, a tangent
     await expect(back(plain)).resolves.toBeDefined();
     await expect(back(plain - ALIGN)).rejects.toThrow(/scratch holds/);
     for (const kind of ['rademacher', 'lowrank'] as const) {
-      const { weights } = await fixture(name, referenceKernels(), tangentScratch(model, [call]));
+      const direction = { kind, rank: 1, scale: 1 };
+      const { weights } = await fixture(name, referenceKernels(), tangentScratch(model, direction, [call]));
       const tangent = createTangent(model, weights, interpreter);
-      const moves = { direction: { kind, rank: 1, scale: 1 }, keys: [key(0)], kept };
+      const moves = { direction, keys: [[key(0)]], kept };
       await expect(tangent.slopes(batches, task, CHOICES, moves)).resolves.toHaveLength(1);
     }
   }
