@@ -24,6 +24,7 @@ await study({
     { arm: 'smallest fifth', flags: { ...DENSE, sparse: 'magnitude' }, rates: [4e-4, 1.6e-3] },
     { arm: 'one block in turn', flags: { ...DENSE, blocks_per_round: 1 }, rates: [4e-4, 1.6e-3] },
     { arm: 'pool of 64', flags: { ...DENSE, direction_pool: 64 }, rates: [2e-4] },
+    { arm: 'pool of 4096', flags: { ...DENSE, direction_pool: 4096 }, rates: [2e-4] },
     { arm: '4 of 4 samples', flags: FOUR, rates: [4e-4] },
     { arm: '4 of 4 samples, 2 shared', flags: { ...FOUR, shared_directions: 2 }, rates: [4e-4] },
     { arm: 'random fifth', flags: { ...DENSE, sparse: 'random' }, rates: [4e-4, 1.6e-3] },
