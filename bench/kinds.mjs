@@ -20,10 +20,11 @@ await study({
   arms: [
     { arm: 'dense', flags: DENSE, rates: [2e-4, 4e-4] },
     { arm: 'rank 2', flags: { rank: 2 }, rates: [2e-4, 4e-4] },
-    { arm: 'rank 2, columns for 50 rounds', flags: { rank: 2, lazy_rounds: 50 }, rates: [2e-4] },
+    { arm: 'rank 2, columns for 50 rounds', flags: { rank: 2, lazy_rounds: 50 }, rates: [2e-4, 4e-4] },
     { arm: 'smallest fifth', flags: { ...DENSE, sparse: 'magnitude' }, rates: [4e-4, 1.6e-3] },
     { arm: 'one block in turn', flags: { ...DENSE, blocks_per_round: 1 }, rates: [4e-4, 1.6e-3] },
     { arm: 'pool of 64', flags: { ...DENSE, direction_pool: 64 }, rates: [2e-4] },
+    { arm: 'pool of 4096', flags: { ...DENSE, direction_pool: 4096 }, rates: [2e-4] },
     { arm: '4 of 4 samples', flags: FOUR, rates: [4e-4] },
     { arm: '4 of 4 samples, 2 shared', flags: { ...FOUR, shared_directions: 2 }, rates: [4e-4] },
     { arm: 'random fifth', flags: { ...DENSE, sparse: 'random' }, rates: [4e-4, 1.6e-3] },

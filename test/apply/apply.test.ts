@@ -283,3 +283,22 @@ test('a masked round is the whole round on the tensors it keeps, and leaves the 
     }
   }
 });
+
+test('records along one direction are rounded each by a word of its own: their sum is what they add up to', async () => {
+  const direction: Direction = { kind: 'rademacher', rank: 1, scale: 1 };
+  const count = 400;
+  const round: Round = {
+    header: { ...header(5, count, 0.3 * 2 ** -27), scale: 2 ** 32 },
+    segments: [{ slot: 0, from: 0, codes: new Int8Array(count).fill(1) }],
+  };
+  for (const directions of [{ pool: 1 }, { shared: 1 }]) {
+    const before = await integersOf(await weightsOf(referenceKernels()));
+    const weights = await weightsOf(referenceKernels());
+    expect(weights.tensors[0]!.exponent).toBe(-27);
+    await applyRound(weights, direction, RUN, round, undefined, directions);
+    const [moved] = (await integersOf(weights)).map((q, t) => q.map((x, i) => Math.abs(x - before[t]![i]!)));
+    expect(new Set(moved).size).toBe(1);
+    // Each adds 0 or 1, so that one word for all would make it 0 or 400: five deviations of sqrt(400 · 0.3 · 0.7).
+    expect(Math.abs(moved![0]! - 0.3 * count)).toBeLessThan(46);
+  }
+});
