@@ -220,8 +220,28 @@ export function defaultLearningRate(run: Omit<RunConfig, 'learning_rate'>): numb
   const { records_per_round, samples_per_record } = recordsOf(run);
   const n = Math.min(records_per_round, MOST_DIRECTIONS);
   const mean = samples_per_record === 1 ? 1.25e-4 * Math.min(n / 2, Math.sqrt(n)) : 2e-4 * Math.sqrt(n);
-  return mean / { mean: 1, sqrt: Math.sqrt(records_per_round), sum: records_per_round }[run.reduction];
+  // Adam divides by the size of what is reduced.
+  const divided =
+    run.optimizer === 'adam'
+      ? 1
+      : { mean: 1, sqrt: Math.sqrt(records_per_round), sum: records_per_round }[run.reduction];
+  return (mean * TIMES[run.optimizer](run)) / divided;
 }
+
+/**
+ * What an optimizer's rate is of plain SGD's. Steps that no longer know how steep the loss is count in units of a slope:
+ * about 10 to 20 for a single sample of the demo. With momentum a slope counts 1 / (1 - momentum) times.
+ *
+ * MEASURED
+ */
+const TIMES: Readonly<Record<RunFile['optimizer'], (run: Pick<RunFile, 'momentum'>) => number>> = {
+  sgd: () => 1,
+  sign: () => 20,
+  normalised: () => 20,
+  momentum: ({ momentum }) => 1.5 * (1 - momentum),
+  scalar_adam: () => 20,
+  adam: () => 2,
+};
 
 /** The direction of the manifest: unit variance, see `Direction`. */
 export const directionOf = ({ direction: kind, rank, lazy_rounds: lazy }: RunConfig): Direction => ({
