@@ -123,6 +123,7 @@ describe.skipIf(!BUILT)('a finished run (npm run build makes the command)', () =
     expect(code).toBe(0);
     expect(all.filter(({ event }) => event === 'table').map(({ title }) => title)).toEqual([
       'Manifest',
+      'Promises',
       'Peers',
       'Held out',
       'Records',
