@@ -58,11 +58,13 @@ describe.skipIf(!BUILT)('adapters (npm run build makes the command)', () => {
   });
 
   test('plan counts an adapter, before anything is computed', LONG, () => {
-    const planned = (adapter: string) =>
-      cli('plan', ...flags('none'), '--adapter', adapter, '--num_virtual_tokens', '3').done;
+    const planned = (adapter: string, ...more: string[]) =>
+      cli('plan', ...flags('none'), '--adapter', adapter, '--num_virtual_tokens', '3', ...more).done;
     const base = Number(planned('none')['weights']);
     // Two matrices of rank 8 beside q_proj (128, 128) and v_proj (64, 128) of four blocks; keys and values of 64.
     expect(Number(planned('lora')['weights']) - base).toBe(4 * 8 * (128 + 128 + 64 + 128));
+    const ups = planned('lora', '--target_modules', '2.mlp.up_proj,3.mlp.up_proj');
+    expect(Number(ups['weights']) - base).toBe(2 * 8 * (128 + 352));
     expect(Number(planned('prefix')['weights']) - base).toBe(4 * 2 * 3 * 64);
     expect(Number(planned('prompt')['weights']) - base).toBe(3 * 128);
     expect(readdirSync(home)).not.toContain('none');
