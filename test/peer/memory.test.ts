@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { Model } from '../../src/model/stage.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import type { Plan } from '../../src/objective/forward.ts';
 import { footprint, mastersBytes } from '../../src/peer/memory.ts';
+import { withAdapter } from '../model/adapters.ts';
 import { fixture } from '../objective/models.ts';
 
 const plan = (change: Partial<Plan['dims']> = {}, perturbation: Plan['perturbation'] = { kind: 'none' }): Plan => ({
@@ -30,6 +32,19 @@ describe('memory that a replica takes', async () => {
 
   test('a group of batches is what is in memory, however many there are', () => {
     expect(atWork([plan()], 16)).toBe(atWork([plan()], 1000));
+  });
+
+  test('embeddings of a prompt count behind the first stage; what stands still has no sides', async () => {
+    const { model: prompted } = await withAdapter('opt-tied', { prompt: { tokens: 8 } });
+    const activations = (of: Model, tokens: number) =>
+      footprint(of, { plans: [plan({ tokens, scored: 1 })], batches: 1 }, 0, false).activations;
+    expect(activations(prompted, 8)).toBe(activations(model, 16));
+    const { model: adapted } = await withAdapter('opt-tied', { lora: { rank: 1, alpha: 1, targets: ['q_proj'] } });
+    const sided = (of: Model) =>
+      footprint(of, { plans: [plan({}, { kind: 'sided', rank: 16 })], batches: 1 }, 0, false);
+    expect(sided(adapted).runtime).toBeLessThan(sided(model).runtime);
+    expect(sided(adapted).scratch).toBeLessThan(sided(model).scratch);
+    expect(sided(adapted).masters).toBeGreaterThan(sided(model).masters);
   });
 
   test('the same calls twice are the same programs', () => {

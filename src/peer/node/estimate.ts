@@ -8,6 +8,7 @@
 import { batchExamples } from '../../data/batch.ts';
 import { sampleIndices } from '../../data/order.ts';
 import { applyCommitted, type Learner, measureRecords } from '../../method/onebyte.ts';
+import type { AdapterView } from '../../model/adapter.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { PIECE } from '../../model/head.ts';
 import { modelOf } from '../../model/model.ts';
@@ -52,6 +53,13 @@ const CODE = 30;
 
 const repeated = <T>(list: readonly T[]): T[] => Array.from({ length: 1 + MORE }, () => list).flat();
 
+/** Of LoRA on matrices of some blocks, that on the matrices of these names in all: the one block may be another. */
+function everywhere(view: AdapterView): AdapterView {
+  if (!('lora' in view)) return view;
+  const targets = view.lora.targets.map((target) => target.slice(target.lastIndexOf('.') + 1));
+  return { lora: { ...view.lora, targets } };
+}
+
 /** One block, and the first rows of embedding and head. */
 function excerpt(config: ModelConfig, model: Model): Model {
   const vocabulary = Math.min(model.vocabulary, PIECE);
@@ -64,7 +72,7 @@ function excerpt(config: ModelConfig, model: Model): Model {
   const added = new Set(model.adapter?.tensors);
   const tensors = model.tensors.filter(({ name }) => kept.has(name) && !added.has(name));
   const shapes = new Map(tensors.map(({ name, shape }) => [name, { shape: cut(name, shape) }]));
-  return modelOf({ ...config, layers: 1, vocabulary }, shapes, model.adapter?.view);
+  return modelOf({ ...config, layers: 1, vocabulary }, shapes, model.adapter && everywhere(model.adapter.view));
 }
 
 /** Tensors that an adapter leaves to move: all, without one. */
