@@ -38,7 +38,7 @@ export const FAULTS = {
   VERSION_UNSUPPORTED: 'the other side speaks another protocol version',
   // the journal and the weights
   BLOB_MISMATCH: 'a file does not have the hash that the manifest names',
-  DIVERGED: 'the held-out loss is not a number any more',
+  DIVERGED: 'the held-out loss is not a number any more, or far above that of the base',
   DRIFT: 'weights differ from what the journal says',
   HEADER_WRONG: 'a round header is not what the journal implies',
   JOURNAL_CORRUPT: 'a record of the journal is damaged',
@@ -47,6 +47,7 @@ export const FAULTS = {
   JOURNAL_LOCKED: 'another process is writing the journal',
   JOURNAL_ORDER: 'a record does not follow from the ones before it',
   JOURNAL_TORN: 'the journal ends inside a record',
+  STALLED: 'the held-out loss does not move',
   RANGE: 'a weight left the range of its fixed-point format',
   // the device
   ENGINE_FAILED: 'the runtime could not build or run a program',

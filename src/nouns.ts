@@ -62,8 +62,10 @@ export interface DirectionKey {
   readonly run: number;
   /** Index of the record inside its slot and round. */
   readonly sample: number;
-  /** Peer slot, or SHARED_SLOT where the round's records are numbered over all peers. */
+  /** Peer slot, SHARED_SLOT where the round's records are numbered over all peers, or POOL_SLOT. */
   readonly slot: number;
+  /** Round that the column factors of a low-rank direction are of, where it is an earlier one (`Direction.lazy`). */
+  readonly columns?: number;
 }
 
 /** Each round perturbs and updates a `kept / of` part of the tensors, drawn anew (docs/NUMBERS.md 3). 1 <= kept < of. */
@@ -77,6 +79,8 @@ export type Precision = 'f32' | 'int8';
 
 /** The slot of directions that belong to the round and not to a peer (docs/NUMBERS.md 2). */
 export const SHARED_SLOT = 0xffff_fffe;
+/** The slot of directions that belong to the run: its pool. */
+export const POOL_SLOT = 0xffff_ffff;
 
 // -------------------------------------------------------------------------------------------------------- programs
 
@@ -244,8 +248,13 @@ export interface Manifest {
     readonly train: BlobRef;
     /** Held-out data; absent: a contiguous tail of `train`. */
     readonly eval?: BlobRef;
-    /** Part of `train` held out at its end, when `eval` is absent. */
+    /** Part of `train` held out at its end, when `eval` and `sample.per_class` are absent. */
     readonly eval_fraction: number;
+    /**
+     * A part of the rows of `train`, drawn by `seed` (docs/NUMBERS.md 7): so many of every class, and without `eval` as
+     * many again to be held out; or the first so many of those drawn. Absent: all of them, in their order.
+     */
+    readonly sample?: ({ readonly per_class: number } | { readonly first: number }) & { readonly seed: number };
   };
   readonly seed: number;
   /**
@@ -392,6 +401,8 @@ export interface Batch {
   readonly targets: Int32Array;
   /** (S·P) 1 where a position counts, 0 where it is padding. */
   readonly weights: Float32Array;
+  /** (S) tokens of each sequence; what follows them is padding. */
+  readonly lengths: Int32Array;
   /** (S) index of each sequence's example in the list that was batched. */
   readonly members: Int32Array;
 }

@@ -4,13 +4,23 @@
  * @module
  */
 import type { Fixed, Weights } from '../model/weights.ts';
-import { type Direction, type DirectionKey, type Header, NO_LOSS, type Round, SHARED_SLOT } from '../nouns.ts';
+import {
+  type Direction,
+  type DirectionKey,
+  type Header,
+  type Manifest,
+  NO_LOSS,
+  type Round,
+  SHARED_SLOT,
+} from '../nouns.ts';
 import { SCALE_UNIT } from '../numeric/byte.ts';
 import { coefficient } from '../numeric/coefficient.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
-import { isMatrix } from '../numeric/noise.ts';
+import { type Drawing, directionKey } from '../numeric/names.ts';
+import { isMatrix, roundingWord } from '../numeric/noise.ts';
+import { merged } from '../numeric/terms.ts';
 
 /** Largest |z| of binomial noise: 8 of 16 bits more or fewer than half. */
 const MAX_BINOMIAL = 8;
@@ -18,6 +28,8 @@ const MAX_BINOMIAL = 8;
 /** A code and the direction it belongs to. */
 export interface Contribution {
   readonly key: DirectionKey;
+  /** The record's own name, of the word that rounds it: records may share a direction, not a word. */
+  readonly own: DirectionKey;
   readonly code: number;
 }
 
@@ -32,10 +44,14 @@ export const recordKey = (run: number, round: number, sample: number): Direction
   slot: SHARED_SLOT,
 });
 
-/** The usable codes of a round with their directions. */
-export const contributions = (run: number, { header, segments }: Round): readonly Contribution[] =>
+/** The usable codes of a round with their directions. @param drawing says which, if not each record its own */
+export const contributions = (run: number, { header, segments }: Round, drawing?: Drawing): readonly Contribution[] =>
   segments.flatMap(({ from, codes }) =>
-    [...codes].flatMap((code, i) => (code === NO_LOSS ? [] : [{ key: recordKey(run, header.round, from + i), code }])),
+    [...codes].flatMap((code, i) => {
+      if (code === NO_LOSS) return [];
+      const own = recordKey(run, header.round, from + i);
+      return [{ key: drawing ? directionKey(drawing, own) : own, own, code }];
+    }),
   );
 
 /** What each contribution adds to a tensor. Zero terms are left out. @param words a rounding word for each, of this tensor. */
@@ -67,6 +83,8 @@ function rise({ exponent, shape }: Fixed, { kind, rank }: Direction, header: Hea
  * Only where a weight might leave its range is it added now, and looked at.
  *
  * @param kept which tensors the round updates: `maskOf` of a run that has a mask.
+ * @param age rounds since it was measured: an optimizer with momentum adds it again, rounded by words of its own.
+ * @param directions which the records share, if they do.
  * @throws {Fault} RANGE naming the tensor. The weights are no use then: the run has ended.
  */
 export async function applyRound(
@@ -75,19 +93,29 @@ export async function applyRound(
   run: number,
   round: Round,
   kept: Kept = everything,
+  age = 0,
+  directions?: Manifest['directions'],
 ): Promise<void> {
   const { header } = round;
-  const set = contributions(run, round);
+  const set = contributions(run, round, { direction, ...(directions ? { directions } : {}) });
   if (set.length === 0) return;
   const { kind, rank } = direction;
+  const names = set.map(({ own: key }) => ({ key }));
   weights.owe({
     kind,
     rank,
+    recurring: directions !== undefined && 'pool' in directions,
     terms(tensor, kernels) {
-      return kept(tensor.id) ? termsOf(tensor, header, set, kernels.roundingWords(tensor.id, set)) : [];
+      if (!kept(tensor.id)) return [];
+      const words =
+        age === 0
+          ? kernels.roundingWords(tensor.id, names)
+          : Uint32Array.from(set, ({ own }) => roundingWord(own, tensor.id, age));
+      const terms = termsOf(tensor, header, set, words);
+      return directions ? merged(terms) : terms;
     },
   });
-  const codes = set.reduce((sum, { code }) => sum + Math.abs(code), 0);
+  const codes = set.reduce((sum, { code }) => sum + Math.min(header.clip, Math.abs(code)), 0);
   for (const tensor of weights.tensors) {
     const { id, name } = tensor;
     if (!kept(id)) continue;

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { type Entry, HOST_SLOT } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { promisesOf } from '../optimizer/algebra.ts';
 import { roundsOf } from '../peer/ledger.ts';
 import { openRun } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
@@ -49,6 +50,11 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     ['base', `${base.name} (${base.files.map(({ path }) => path).join(', ')})`],
     ['data', data.train.path],
     ...rows,
+  ]);
+  const promises = promisesOf(manifest);
+  output.table('Promises', [
+    ['promise', 'kept', 'why'],
+    ...Object.entries(promises).map(([name, { holds, why }]) => [name, holds ? 'yes' : 'no', why]),
   ]);
   const rounds = roundsOf(records.map(({ entry }) => entry));
   const sent = new Map<number, number>();
@@ -95,6 +101,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     'journal/bytes': bytes,
     'journal/bytes_per_gradient': gradients === 0 ? 0 : bytes / gradients,
     manifest,
+    promises: Object.fromEntries(Object.entries(promises).map(([name, { holds }]) => [name, holds])),
     evaluations: Object.fromEntries(ledger.evaluated),
   };
 }

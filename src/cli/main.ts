@@ -35,6 +35,9 @@ export const VERBS: Readonly<Record<string, Entry>> = {
     summary: 'Memory, time and bytes that a run will take on this machine.',
     load: () => import('./plan.ts'),
   },
+  methods: { summary: 'List the methods a run can have, and what each sets.', load: () => import('./methods.ts') },
+  sweep: { summary: 'Train with other values of any keys, and compare.', load: () => import('./sweep.ts') },
+  bench: { summary: 'Compare methods at an equal budget.', load: () => import('./bench.ts') },
   join: { summary: 'Take part in a run.', load: () => import('./join.ts') },
   eval: { summary: 'Held-out loss and accuracy of a run, after any round.', load: () => import('./eval.ts') },
   generate: { summary: 'Continue a text with the weights of a run.', load: () => import('./generate.ts') },
@@ -42,6 +45,7 @@ export const VERBS: Readonly<Record<string, Entry>> = {
   verify: { summary: 'Check a journal record by record, and the weights it gives.', load: () => import('./verify.ts') },
   inspect: { summary: 'Show what a journal holds.', load: () => import('./inspect.ts') },
   export: { summary: 'Write the trained model as a Hugging Face folder.', load: () => import('./export.ts') },
+  tasks: { summary: 'List the named tasks, or print one as a file.', load: () => import('./tasks.ts') },
   schema: { summary: 'Print the JSON Schema of run files, or all fault codes.', load: () => import('./schema.ts') },
 };
 

@@ -72,6 +72,7 @@ function fill(examples: readonly Example[], members: readonly number[], tokens: 
     at: new Int32Array(sequences * scored),
     targets: new Int32Array(sequences * scored),
     weights: new Float32Array(sequences * scored),
+    lengths: Int32Array.from(members, (member) => examples[member]!.tokens.length),
     members: Int32Array.from(members),
   };
   for (const [s, member] of members.entries()) {

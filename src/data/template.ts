@@ -1,6 +1,6 @@
 /**
  * Prompt templates: `{column}` stands for a column, `{sentence|content}` for the first of these that the row has (data
- * sets whose files disagree on names are common), `{{` and `}}` for braces.
+ * sets whose files disagree on names are common), `{mask}` for the mask token of a masked model, `{{` and `}}` for braces.
  *
  * @module
  */
@@ -11,6 +11,10 @@ import { cell, type Row } from './rows.ts';
 type Part = string | readonly string[];
 
 export type Template = readonly Part[];
+
+/** What stands for the mask token, hence for no column. */
+const MASK = 'mask';
+const isMask = (part: Part): boolean => typeof part !== 'string' && part.join('|') === MASK;
 
 /** @throws {Fault} CONFIG_INVALID for a brace without its partner, or a prompt that reads no column. */
 export function parseTemplate(prompt: string): Template {
@@ -30,13 +34,19 @@ export function parseTemplate(prompt: string): Template {
     } else literal += token;
   }
   parts.push(literal);
-  if (parts.length === 1) {
+  if (parts.every((part) => typeof part === 'string' || isMask(part))) {
     throw new Fault(
       'CONFIG_INVALID',
       `prompt: ${JSON.stringify(prompt)} reads no column; name one, as in "{text} It was"`,
     );
   }
   return parts;
+}
+
+/** A template up to its first `{mask}`, and what comes after it; undefined: it has none. */
+export function splitAtMask(template: Template): readonly [before: Template, after: Template] | undefined {
+  const at = template.findIndex(isMask);
+  return at < 0 ? undefined : [template.slice(0, at), template.slice(at + 1)];
 }
 
 /** The prompt of a row. @throws {Fault} DATA_INVALID for a column the row does not have. */

@@ -46,22 +46,43 @@ export async function spsa(
   probes: readonly Probe[],
   kept: Kept = everything,
 ): Promise<Float64Array> {
-  const pairs = direction.kind === 'lowrank' ? sided : dense;
-  if (direction.kind !== 'lowrank' && measurement.precision === 'int8')
-    throw new RangeError(`"precision" expected f32 with direction ${direction.kind}, got int8`);
-  const delta = eps * direction.scale;
-  const differences = await pairs(measurement, direction, delta, probes, kept);
+  const { above, below } = await sidesOf(measurement, direction, eps * direction.scale, probes, kept);
+  const differences = meansOf(
+    probes,
+    above.map((loss, i) => loss - below[i]!),
+  );
   return differences.map((difference) => difference / (2 * eps));
 }
 
-/** Mean L+ - L- of each probe: both signs of every sample side by side. */
+/** Losses of the samples of all probes, one after the other, on both sides of the weights. */
+export interface Sides {
+  /** At θ + delta z. */
+  readonly above: Float64Array;
+  /** At θ - delta z. */
+  readonly below: Float64Array;
+}
+
+/** @param delta length of one unit of noise, in units of weights. */
+export function sidesOf(
+  measurement: Measurement,
+  direction: Direction,
+  delta: number,
+  probes: readonly Probe[],
+  kept: Kept,
+): Promise<Sides> {
+  if (direction.kind !== 'lowrank' && measurement.precision === 'int8')
+    throw new RangeError(`"precision" expected f32 with direction ${direction.kind}, got int8`);
+  return (direction.kind === 'lowrank' ? sided : dense)(measurement, direction, delta, probes, kept);
+}
+
+/** Both signs of every sample side by side. */
 async function sided(
   m: Measurement,
   { rank }: Direction,
   delta: number,
   probes: readonly Probe[],
   kept: Kept,
-): Promise<Float64Array> {
+): Promise<Sides> {
   const samples = probes.flatMap(({ key, examples }) => examples.map((example) => ({ key, example })));
   const batches = batchExamples(
     samples.flatMap(({ example }) => [example, example]),
@@ -72,22 +93,25 @@ async function sided(
   );
   const perturbation: Perturbation = { kind: 'sided', rank, delta, keys, kept, precision: m.precision ?? 'f32' };
   const [outputs] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
-  const differences = new Float64Array(samples.length);
+  const sides = { above: new Float64Array(samples.length), below: new Float64Array(samples.length) };
   for (const [i, batch] of batches.entries()) {
     const losses = sequenceLosses(m.task, batch, outputs![i]!);
-    for (let s = 0; s < batch.sequences; s += 2) differences[batch.members[s]! >> 1] = losses[s]! - losses[s + 1]!;
+    for (let s = 0; s < batch.sequences; s++) {
+      const side = s % 2 === 0 ? sides.above : sides.below;
+      side[batch.members[s]! >> 1] = losses[s]!;
+    }
   }
-  return meansOf(probes, differences);
+  return sides;
 }
 
-/** Mean L+ - L- of each probe: its perturbed weights are made in scratch, both signs in one visit of a stage. */
+/** The perturbed weights of each probe are made in scratch, both signs in one visit of a stage. */
 async function dense(
   m: Measurement,
   { kind, rank }: Direction,
   delta: number,
   probes: readonly Probe[],
   kept: Kept,
-): Promise<Float64Array> {
+): Promise<Sides> {
   let samples = 0;
   const parts = probes.flatMap(({ key, examples }) => {
     const first = samples;
@@ -98,25 +122,28 @@ async function dense(
   const keys = parts.map(({ key }) => key);
   const perturbation: Perturbation = { kind: 'dense', noise: kind, rank, delta, keys, kept };
   const [plus, minus] = await m.forward.run(batches, headOf(m.task), perturbation, m.choices);
-  const differences = new Float64Array(samples);
+  const sides = { above: new Float64Array(samples), below: new Float64Array(samples) };
   for (const [i, { batch, first }] of parts.entries()) {
     const above = sequenceLosses(m.task, batch, plus![i]!);
     const below = sequenceLosses(m.task, batch, minus![i]!);
-    for (const [s, member] of batch.members.entries()) differences[first + member] = above[s]! - below[s]!;
+    for (const [s, member] of batch.members.entries()) {
+      sides.above[first + member] = above[s]!;
+      sides.below[first + member] = below[s]!;
+    }
   }
-  return meansOf(probes, differences);
+  return sides;
 }
 
 /**
  * Mean over the samples of each probe, in their order: sums of doubles depend on it, and a probe must measure the same
  * whatever it is measured with.
- * @param differences of the samples of all probes, one after the other.
+ * @param values of the samples of all probes, one after the other.
  */
-function meansOf(probes: readonly Probe[], differences: ArrayLike<number>): Float64Array {
+export function meansOf(probes: readonly Probe[], values: ArrayLike<number>): Float64Array {
   let next = 0;
   return Float64Array.from(probes, ({ examples }) => {
     let sum = 0;
-    for (const end = next + examples.length; next < end; next++) sum += differences[next]!;
+    for (const end = next + examples.length; next < end; next++) sum += values[next]!;
     return sum / examples.length;
   });
 }

@@ -116,16 +116,42 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   initial_scale: z.int().min(1),
   clip: z.int().min(1).max(127),
   task,
-  data: z.strictObject({ train: blob, eval: blob.exactOptional(), eval_fraction: nonNegative.lt(1) }),
+  data: z.strictObject({
+    ...{ train: blob, eval: blob.exactOptional(), eval_fraction: nonNegative.lt(1) },
+    sample: z
+      .union([z.strictObject({ per_class: count, seed: u32 }), z.strictObject({ first: count, seed: u32 })])
+      .exactOptional(),
+  }),
   seed: z.int().min(0),
   forward_precision: z.enum(['f32', 'int8']),
   coordinator: hash,
 });
 
-const schema = keys.refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
-  path: ['forward_precision'],
-  error: 'expected f32 with a dense direction, which bytes would round away',
-});
+const schema = keys
+  .refine((m) => m.data.sample === undefined || (m.task.kind !== 'lm' && m.task.kind !== 'masked_lm'), {
+    path: ['data', 'sample'],
+    error: 'expected none with text, which has no rows to draw',
+  })
+  .refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
+    path: ['forward_precision'],
+    error: 'expected f32 with a dense direction, which bytes would round away',
+  })
+  .refine((m) => m.estimator !== 'conservative' || m.optimizer === undefined, {
+    path: ['optimizer'],
+    error: 'expected none with estimator conservative, which tries the step of a record by itself',
+  })
+  .refine((m) => m.estimator !== 'conservative' || m.forward_precision === 'f32', {
+    path: ['forward_precision'],
+    error: 'expected f32 with estimator conservative: bytes would drown the difference that a step makes',
+  })
+  .refine((m) => m.direction.lazy === undefined || m.direction.kind === 'lowrank', {
+    path: ['direction', 'lazy'],
+    error: 'expected none with a dense direction, which has no columns',
+  })
+  .refine((m) => m.element_mask === undefined || m.direction.kind !== 'lowrank', {
+    path: ['element_mask'],
+    error: 'expected none with a low-rank direction, which moves whole rows and columns',
+  });
 
 /** The manifest, or in one line why it is none. */
 function check(value: unknown): { readonly manifest: Manifest } | { readonly wrong: string } {

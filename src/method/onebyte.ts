@@ -7,13 +7,20 @@
  * @module
  */
 import { applyRound, recordKey } from '../apply/apply.ts';
+import { foldRound, type Moments } from '../apply/fold.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { sampleIndices } from '../data/order.ts';
-import { type Measurement, spsa } from '../estimator/spsa.ts';
+import { conservative } from '../estimator/conservative.ts';
+import { type Measurement, type Probe, spsa } from '../estimator/spsa.ts';
+import { Fault } from '../faults.ts';
 import type { Weights } from '../model/weights.ts';
-import type { Header, Manifest, Round } from '../nouns.ts';
-import { encodeSlope } from '../numeric/byte.ts';
+import type { DirectionKey, Estimator, Header, Manifest, Round } from '../nouns.ts';
+import { encodeSlope, SCALE_UNIT } from '../numeric/byte.ts';
 import { type Kept, maskOf } from '../numeric/mask.ts';
+import { directionKey } from '../numeric/names.ts';
+import { DIVISOR } from '../optimizer/header.ts';
+import { learningRate } from '../optimizer/schedule.ts';
+import { recentOf, stepsOf } from '../optimizer/steps.ts';
 
 /** What a replica trains with. */
 export interface Learner extends Measurement {
@@ -23,29 +30,94 @@ export interface Learner extends Measurement {
   readonly weights: Weights;
   /** Ids of the tensors that the run may move: `viewOf`. */
   readonly view: readonly number[];
+  /** The view cut into windows, of which each round moves one, in turn: `windowsOf`. Absent: a round moves all of it. */
+  readonly windows?: readonly (readonly number[])[];
   readonly dataset: Dataset;
 }
 
 /** The tensors that a round perturbs and updates: one answer for both sides of the round. */
-export function keptIn({ manifest, view, run }: Learner, round: number): Kept {
-  return maskOf(manifest.tensor_mask, view, round, run);
+export function keptIn({ manifest, view, windows = [view], run }: Learner, round: number): Kept {
+  return maskOf(manifest.tensor_mask, windows[round % windows.length]!, round, run);
 }
+
+/** The direction that a record of a round measures. */
+export const directionOf = ({ manifest, run }: Learner, round: number, record: number): DirectionKey =>
+  directionKey(manifest, recordKey(run, round, record));
+
+/** What the codes of a round are measured for. */
+type Opened = Pick<Header, 'round' | 'scale' | 'clip'>;
+
+type Measure = (learner: Learner, opened: Opened, probes: readonly Probe[], kept: Kept) => Promise<Int8Array>;
+
+/** How a record's code is measured, by the manifest's estimator. */
+const ESTIMATORS: Readonly<Partial<Record<Estimator, Measure>>> = {
+  async spsa(learner, { scale, clip }, probes, kept) {
+    const { direction, eps } = learner.manifest;
+    const slopes = await spsa(learner, direction, eps, probes, kept);
+    return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
+  },
+  conservative(learner, { round, scale, clip }, probes, kept) {
+    const { manifest } = learner;
+    const rate = learningRate(manifest, round);
+    return conservative(learner, manifest.direction, manifest.eps, probes, kept, { rate, scale, clip });
+  },
+};
 
 /** Measures records `from` … `from + count - 1` of a round. @returns their codes, NO_LOSS where a loss was unusable. */
 export async function measureRecords(
   learner: Learner,
-  { round, scale, clip }: Pick<Header, 'round' | 'scale' | 'clip'>,
+  opened: Opened,
   from: number,
   count: number,
 ): Promise<Int8Array> {
   const { manifest, run, dataset } = learner;
+  const { estimator = 'spsa' } = manifest;
+  const { round } = opened;
+  const measure = ESTIMATORS[estimator];
+  if (!measure) throw new Fault('CONFIG_INVALID', `estimator: ${estimator} is not in this version of murmur`);
   const probes = Array.from({ length: count }, (_, i) => ({
-    key: recordKey(run, round, from + i),
+    key: directionOf(learner, round, from + i),
     examples: sampleIndices(manifest, run, dataset.train.length, round, from + i).map((n) => dataset.train[n]!),
   }));
-  const slopes = await spsa(learner, manifest.direction, manifest.eps, probes, keptIn(learner, round));
-  return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
+  return measure(learner, opened, probes, keptIn(learner, round));
 }
 
-export const applyCommitted = (learner: Learner, round: Round): Promise<void> =>
-  applyRound(learner.weights, learner.manifest.direction, learner.run, round, keptIn(learner, round.header.round));
+/** What a replica has of the past besides its weights. */
+export interface Memory {
+  /** `recentOf` the round to come. */
+  recent: readonly Round[];
+  /** Of `adam`, by tensor id. */
+  readonly moments: Map<number, Moments>;
+}
+
+/** @param recent `recentOf` the round that is to be applied first. */
+export const memoryOf = (recent: readonly Round[] = []): Memory => ({ recent, moments: new Map() });
+
+/**
+ * Applies a committed round.
+ * @param memory of the rounds before it, moved on. The default will do for optimizers that look at one round only.
+ * @throws {Fault} RANGE naming the tensor. @throws {RangeError} for a memory of other rounds
+ */
+export async function applyCommitted(learner: Learner, round: Round, memory: Memory = memoryOf()): Promise<void> {
+  const { weights, manifest, run } = learner;
+  const { optimizer, direction, directions, reduction } = manifest;
+  const { header } = round;
+  if (optimizer?.kind === 'adam') {
+    const unit = (direction.scale * (header.scale * SCALE_UNIT)) / DIVISOR[reduction](header.usable);
+    const rules = { ...optimizer, unit };
+    await foldRound(weights, direction, run, round, rules, memory.moments, keptIn(learner, header.round), directions);
+    return;
+  }
+  for (const step of stepsOf(manifest, round, memory.recent))
+    await applyRound(
+      weights,
+      direction,
+      run,
+      step.round,
+      keptIn(learner, step.round.header.round),
+      step.age,
+      directions,
+    );
+  const known = [...memory.recent, round];
+  memory.recent = recentOf(manifest, known, known.length);
+}

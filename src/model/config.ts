@@ -6,6 +6,9 @@
  */
 import { z } from 'zod';
 import { Fault } from '../faults.ts';
+import { type BertConfig, parseBert } from './config-bert.ts';
+import { type Gpt2Config, parseGpt2 } from './config-gpt2.ts';
+import { invalid, layers, positive, read, requireHeads, unsupported, width } from './config-keys.ts';
 import type { Rope, RopeScaling } from './rope.ts';
 
 export interface LlamaConfig {
@@ -20,9 +23,13 @@ export interface LlamaConfig {
   readonly positions: number;
   readonly normEpsilon: number;
   readonly rope: Rope;
-  /** A token attends to itself and the `window` - 1 before it; null: to all before it. */
-  readonly window: number | null;
+  /** By layer: a token attends to itself and the `window` - 1 before it; null: to all before it. */
+  readonly windows: readonly (number | null)[];
+  /** Whether queries, keys and values have biases; whether what comes out of attention has. */
   readonly attentionBias: boolean;
+  readonly outputBias: boolean;
+  /** Whether each head's queries and keys are normalised before they are rotated. */
+  readonly headNorm: boolean;
   readonly mlpBias: boolean;
   readonly tied: boolean;
 }
@@ -39,16 +46,7 @@ export interface OptConfig {
   readonly tied: boolean;
 }
 
-export type ModelConfig = LlamaConfig | OptConfig;
-
-/** Above every published model; it only keeps a hostile file from asking for an endless list. */
-const MAX_LAYERS = 10_000;
-/** Shapes are ONNX dimensions and typed-array lengths. */
-const MAX_WIDTH = 2 ** 31 - 1;
-
-const width = z.int().min(1).max(MAX_WIDTH);
-const layers = z.int().min(1).max(MAX_LAYERS);
-const positive = z.number().positive();
+export type ModelConfig = LlamaConfig | OptConfig | Gpt2Config | BertConfig;
 
 const ropeKeys = z.object({
   rope_type: z.string().optional(),
@@ -87,10 +85,13 @@ const llamaKeys = z.object({
   partial_rotary_factor: z.number().nullish(),
   original_max_position_embeddings: positive.nullish(),
   sliding_window: width.nullish(),
+  use_sliding_window: z.boolean().default(false),
+  max_window_layers: z.int().min(0).default(28),
   layer_types: z.array(z.string()).nullish(),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
 });
+type LlamaKeys = z.infer<typeof llamaKeys>;
 
 const optKeys = z.object({
   vocab_size: width,
@@ -107,18 +108,6 @@ const optKeys = z.object({
   layer_norm_elementwise_affine: z.boolean().default(true),
   tie_word_embeddings: z.boolean().default(true),
 });
-
-const unsupported = (feature: string): Fault =>
-  new Fault('MODEL_UNSUPPORTED', `config.json: ${feature} is not implemented; choose a model without it`);
-const invalid = (what: string, cause?: unknown): Fault =>
-  new Fault('MODEL_INVALID', `config.json: ${what}; check the file`, { cause });
-
-function read<T>(schema: z.ZodType<T>, raw: object): T {
-  const result = schema.safeParse(raw);
-  if (result.success) return result.data;
-  const { path, message } = result.error.issues[0]!;
-  throw invalid(`"${path.join('.')}": ${message}`);
-}
 
 /** A number that a kind of scaling cannot do without. */
 function needed(keys: RopeKeys, key: 'factor' | 'low_freq_factor' | 'high_freq_factor'): number {
@@ -156,7 +145,7 @@ const SCALINGS: Readonly<Record<string, (keys: RopeKeys, original: number) => Ro
   }),
 };
 
-function parseRope(config: z.infer<typeof llamaKeys>, positions: number): Rope {
+function parseRope(config: LlamaKeys, positions: number): Rope {
   const keys = config.rope_parameters ?? config.rope_scaling ?? {};
   const type = keys.rope_type ?? keys.type ?? 'default';
   if (!Object.hasOwn(SCALINGS, type)) throw unsupported(`RoPE scaling "${type}"`);
@@ -168,19 +157,81 @@ function parseRope(config: z.infer<typeof llamaKeys>, positions: number): Rope {
   };
 }
 
+type Windows = LlamaConfig['windows'];
+
 /** Where the members of the LLaMA family differ, and what their absent keys mean. */
 interface LlamaFamily {
   readonly positions: number;
   /** null: as many as heads. */
   readonly keyValueHeads: number | null;
-  /** Whether the architecture knows sliding windows; whether it knows biases. */
-  readonly slides: boolean;
-  readonly biases: boolean;
+  /** null: the width shared by the heads. */
+  readonly headDim: number | null;
+  readonly windows: (config: LlamaKeys) => Windows;
+  readonly headNorm: boolean;
+  /** Of queries, keys and values; of what comes out of attention; of the feed-forward layers. */
+  readonly biases: (config: LlamaKeys) => readonly [boolean, boolean, boolean];
 }
-const MISTRAL_WINDOW = 4096;
+const WINDOW = 4096;
 
 /** An absent key means the default; null is a value. */
 const given = <T>(value: T | null | undefined, absent: T | null): T | null => (value === undefined ? absent : value);
+
+/** The same window in every layer. */
+function alike({ num_hidden_layers: count, layer_types: types }: LlamaKeys, window: number | null): Windows {
+  if (new Set(types).size > 1) throw unsupported('a mixture of layer types');
+  return Array.from({ length: count }, () => window);
+}
+
+/** Windows of the layers that `layer_types` calls sliding. @param first of them where the key is absent. */
+function byType(config: LlamaKeys, window: number | null, first: number): Windows {
+  const { num_hidden_layers: count, layer_types: types } = config;
+  if (types && types.length !== count) throw invalid(`"layer_types" has ${types.length} layers, not ${count}`);
+  return Array.from({ length: count }, (_, i) => {
+    const type = types?.[i] ?? (window !== null && i >= first ? 'sliding_attention' : 'full_attention');
+    if (type === 'full_attention') return null;
+    if (type !== 'sliding_attention') throw unsupported(`layer type "${type}"`);
+    if (window === null) throw invalid('"layer_types" has sliding layers and there is no "sliding_window"');
+    return window;
+  });
+}
+
+const QWEN: Omit<LlamaFamily, 'biases' | 'headNorm'> = {
+  positions: 32_768,
+  keyValueHeads: 32,
+  headDim: null,
+  windows: (config) => {
+    const window = config.use_sliding_window ? given(config.sliding_window, WINDOW) : null;
+    return byType(config, window, config.max_window_layers);
+  },
+};
+const MISTRAL: LlamaFamily = {
+  positions: 131_072,
+  keyValueHeads: 8,
+  headDim: null,
+  windows: (config) => alike(config, given(config.sliding_window, WINDOW)),
+  headNorm: false,
+  biases: () => [false, false, false],
+};
+/** By `model_type`. Vicuna, TinyLlama and SmolLM call themselves `llama`. */
+const LLAMA_FAMILIES: Readonly<Record<string, LlamaFamily>> = {
+  llama: {
+    positions: 2048,
+    keyValueHeads: null,
+    headDim: null,
+    windows: (config) => alike(config, null),
+    headNorm: false,
+    biases: ({ attention_bias: attention, mlp_bias: mlp }) => [attention, attention, mlp],
+  },
+  mistral: MISTRAL,
+  ministral: { ...MISTRAL, windows: (config) => byType(config, given(config.sliding_window, WINDOW), 0) },
+  qwen2: { ...QWEN, headNorm: false, biases: () => [true, false, false] },
+  qwen3: {
+    ...QWEN,
+    headDim: 128,
+    headNorm: true,
+    biases: ({ attention_bias: attention }) => [attention, attention, false],
+  },
+};
 
 function parseLlama(raw: object, family: LlamaFamily): LlamaConfig {
   const config = read(llamaKeys, raw);
@@ -189,16 +240,14 @@ function parseLlama(raw: object, family: LlamaFamily): LlamaConfig {
   // transformers writes nested tables where layers differ
   const nested = Object.values((raw as { rope_parameters?: object | null }).rope_parameters ?? {});
   if (nested.some((value) => typeof value === 'object' && value !== null)) throw unsupported('RoPE by layer type');
-  const kinds = new Set(config.layer_types);
-  if (kinds.size > 1) throw unsupported('a mixture of layer types');
-  if (config.head_dim == null && config.hidden_size % heads !== 0)
-    throw invalid(`"hidden_size" ${config.hidden_size} is not a multiple of "num_attention_heads" ${heads}`);
+  const ownDim = config.head_dim ?? family.headDim;
+  if (ownDim === null) requireHeads('hidden_size', config.hidden_size, 'num_attention_heads', heads);
   const kv = given(config.num_key_value_heads, family.keyValueHeads) ?? heads;
-  if (heads % kv !== 0)
-    throw invalid(`"num_attention_heads" ${heads} is not a multiple of "num_key_value_heads" ${kv}`);
-  const headDim = config.head_dim ?? config.hidden_size / heads;
+  requireHeads('num_attention_heads', heads, 'num_key_value_heads', kv);
+  const headDim = ownDim ?? config.hidden_size / heads;
   if (headDim % 2 !== 0) throw invalid(`heads of ${headDim} components cannot be rotated`);
   const positions = config.max_position_embeddings ?? family.positions;
+  const [attentionBias, outputBias, mlpBias] = family.biases(config);
   return {
     architecture: 'llama',
     hidden: config.hidden_size,
@@ -211,9 +260,11 @@ function parseLlama(raw: object, family: LlamaFamily): LlamaConfig {
     positions,
     normEpsilon: config.rms_norm_eps,
     rope: parseRope(config, positions),
-    window: family.slides ? given(config.sliding_window, MISTRAL_WINDOW) : null,
-    attentionBias: family.biases && config.attention_bias,
-    mlpBias: family.biases && config.mlp_bias,
+    windows: family.windows(config),
+    attentionBias,
+    outputBias,
+    headNorm: family.headNorm,
+    mlpBias,
     tied: config.tie_word_embeddings,
   };
 }
@@ -227,8 +278,7 @@ function parseOpt(raw: object): OptConfig {
   if ((config.word_embed_proj_dim ?? hidden) !== hidden)
     throw unsupported('"word_embed_proj_dim" other than "hidden_size"');
   if (config.activation_function !== 'relu') throw unsupported(`activation "${config.activation_function}"`);
-  if (hidden % heads !== 0)
-    throw invalid(`"hidden_size" ${hidden} is not a multiple of "num_attention_heads" ${heads}`);
+  requireHeads('hidden_size', hidden, 'num_attention_heads', heads);
   return {
     architecture: 'opt',
     hidden,
@@ -242,11 +292,15 @@ function parseOpt(raw: object): OptConfig {
   };
 }
 
-/** By `model_type`. Vicuna, TinyLlama and SmolLM call themselves `llama`. */
+/** By `model_type`. */
 const FAMILIES: Readonly<Record<string, (raw: object) => ModelConfig>> = {
-  llama: (raw) => parseLlama(raw, { positions: 2048, keyValueHeads: null, slides: false, biases: true }),
-  mistral: (raw) => parseLlama(raw, { positions: 131_072, keyValueHeads: 8, slides: true, biases: false }),
+  ...Object.fromEntries(
+    Object.entries(LLAMA_FAMILIES).map(([type, family]) => [type, (raw: object) => parseLlama(raw, family)]),
+  ),
   opt: parseOpt,
+  gpt2: parseGpt2,
+  bert: (raw) => parseBert('bert', raw),
+  roberta: (raw) => parseBert('roberta', raw),
 };
 
 /** @param json the text of `config.json`. @throws {Fault} MODEL_INVALID, MODEL_UNSUPPORTED naming the key or feature */

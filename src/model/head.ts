@@ -8,8 +8,9 @@ import type { Value } from '../nouns.ts';
 import type { Sketch } from './sided.ts';
 import type { Head } from './stage.ts';
 
-/** Input name of the head matrix. */
+/** Input name of the head matrix, and of its biases where a model has them. */
 export const HEAD = 'head';
+export const HEAD_BIAS = 'head.bias';
 
 /** Rows of the head matrix in a piece: a few megabytes of weights and of logits. A multiple of a group of signs. */
 export const PIECE = 4096;
@@ -24,22 +25,26 @@ export function writeFinal({ g, dims }: Sketch, hidden: number, norm: (x: Value)
   g.output('y', norm(g.gather(x, g.input('at', [sequences * scored], 'i32'))));
 }
 
-/** Rows `first` … `first + count - 1` of the head matrix, or its rows of choices, on `x` (S·P, D): see `Head`. */
+/**
+ * Rows `first` … `first + count - 1` of the head matrix, or its rows of choices, on `x` (S·P, D): see `Head`.
+ * @param bias input name of the biases, if there are any.
+ */
 export function writePiece(
   s: Sketch,
   head: Head,
   hidden: number,
   vocabulary: number,
   { first, count }: { readonly first: number; readonly count: number },
+  bias?: string,
 ): void {
   const { g, dims } = s;
   const rows = dims.sequences * dims.scored;
   const x = g.input('x', [rows, hidden]);
   if (head.kind === 'choice') {
-    g.output('scores', s.choices(x, HEAD, vocabulary, head.choices));
+    g.output('scores', s.choices(x, HEAD, vocabulary, head.choices, bias));
     return;
   }
-  const logits = s.piece(x, HEAD, vocabulary, first, count);
+  const logits = s.piece(x, HEAD, vocabulary, first, count, bias);
   if (head.kind === 'logits') {
     g.output('logits', logits);
     return;

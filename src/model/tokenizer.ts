@@ -5,6 +5,7 @@
  */
 import { Tokenizer as Engine } from '@huggingface/tokenizers';
 import { Fault } from '../faults.ts';
+import type { Model } from './stage.ts';
 
 export interface Tokenizer {
   /** @param options `special` adds what the tokenizer puts around a text, as transformers does by default. */
@@ -13,6 +14,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** Whether a token ends a text. */
   isEnd(id: number): boolean;
+  /** Id of the token that a masked model fills in. Absent: the model is causal. */
+  readonly mask?: number | undefined;
 }
 
 /** Of `tokenizer_config.json`: a token is given as text, or as the fields of an added token. */
@@ -33,6 +36,23 @@ export function parseObject(name: string, json: string): Record<string, unknown>
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refusal();
   return value as Record<string, unknown>;
+}
+
+/** Mask tokens of BERT and RoBERTa, where the files of an older checkpoint do not name theirs. */
+const MASKS = ['[MASK]', '<mask>'];
+
+/** @throws {Fault} TOKENIZER_MISMATCH where there is no mask token, or nothing around a text */
+function maskOf(engine: Engine, named: string | undefined): number {
+  const refusal = (what: string) =>
+    new Fault(
+      'TOKENIZER_MISMATCH',
+      `tokenizer.json ${what}; make one with transformers: save_pretrained of its tokenizer`,
+    );
+  const text = (named === undefined ? MASKS : [named]).find((token) => engine.token_to_id(token) !== undefined);
+  if (text === undefined) throw refusal(`has no mask token ${named ?? MASKS.join(' or ')}, which a masked model needs`);
+  const count = (special: boolean): number => engine.encode('a', { add_special_tokens: special }).ids.length;
+  if (count(true) < count(false) + 2) throw refusal('puts nothing around a text, as masked models expect');
+  return engine.token_to_id(text)!;
 }
 
 /** @throws {Fault} TOKENIZER_MISMATCH */
@@ -81,7 +101,7 @@ export function vocabularyOf(json: string, configJson: string): Vocabulary {
 export function openTokenizer(
   json: string,
   configJson: string,
-  { vocabulary }: { readonly vocabulary: number },
+  { vocabulary, kind = 'causal' }: Pick<Model, 'vocabulary'> & Partial<Pick<Model, 'kind'>>,
 ): Tokenizer {
   const config = parseObject('tokenizer_config.json', configJson);
   const engine = openEngine(json, config);
@@ -106,5 +126,6 @@ export function openTokenizer(
     },
     decode: (ids) => (ids.length === 0 ? '' : engine.decode([...ids], { skip_special_tokens: true })),
     isEnd: (id) => id === endId,
+    mask: kind === 'masked' ? maskOf(engine, tokenText(config['mask_token'])) : undefined,
   };
 }

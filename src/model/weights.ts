@@ -13,11 +13,14 @@ import type { DirectionKind } from '../nouns.ts';
 import { exponentFor, MAX_BASE_Q, magnitudeOf, quantise } from '../numeric/fixed.ts';
 import type { Kernels, Term } from '../numeric/kernels.ts';
 import type { Scratch } from '../numeric/scratch.ts';
+import { merged } from '../numeric/terms.ts';
 import type { Model, TensorSpec } from './stage.ts';
 
 /** A tensor as integers: a weight is q · 2^exponent. */
 export interface Fixed extends TensorSpec {
   readonly exponent: number;
+  /** Elements that directions move, where a run has an element mask: see `TensorNoise`. */
+  readonly moved?: Uint32Array;
 }
 
 export interface Tensor extends Fixed {
@@ -39,6 +42,8 @@ export interface Page {
 export interface Debt {
   readonly kind: DirectionKind;
   readonly rank: number;
+  /** Whether other debts have terms along the same directions: those are added up before they are paid. */
+  readonly recurring?: boolean;
   terms(tensor: Fixed, kernels: Kernels): readonly Term[];
 }
 
@@ -51,6 +56,11 @@ export interface Weights {
   owe(debt: Debt): void;
   /** Lends the page that holds the tensor `name`. */
   visit<T>(name: string, work: (page: Page) => T | Promise<T>): Promise<T>;
+  /**
+   * Makes one debt of all, with one term for each direction: what is owed along a few directions takes no more memory
+   * than they, and no more time to pay, however many records it is of. All debts must be of one kind and rank.
+   */
+  gather(): Promise<void>;
   /** Pays what is owed to one more page. @returns false when there was none. */
   settleOne(): Promise<boolean>;
   close(): Promise<void>;
@@ -90,12 +100,14 @@ export const READ: number = 2 ** 22;
 /**
  * Fixes the weights of a base checkpoint.
  * @param read gives `count` elements of a tensor from `first` on, as f32, row-major.
+ * @param movedIn the elements of a tensor that directions move, by its integers; absent: all, of every tensor.
  * @throws {Fault} MODEL_INVALID on NaN and infinities.
  */
 export async function fixWeights(
   model: Pick<Model, 'tensors' | 'blocks'>,
   shelf: Shelf,
   read: (name: string, first: number, count: number) => Promise<Float32Array>,
+  movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
 ): Promise<Weights> {
   const fixed = new Map<string, Fixed>();
   const pages = pagesOf(model);
@@ -114,7 +126,7 @@ export async function fixWeights(
         const count = Math.min(READ, q.length - first);
         quantise(await read(spec.name, first, count), exponent, q.subarray(first, first + count));
       }
-      fixed.set(spec.name, { ...spec, exponent });
+      fixed.set(spec.name, { ...spec, exponent, ...(movedIn ? { moved: movedIn(spec, q) } : {}) });
     }
     release(true);
   }
@@ -154,7 +166,7 @@ function weightsOn(
       for (; next < due.length && due[next]!.kind === kind && due[next]!.rank === rank; next++)
         for (const term of due[next]!.terms(tensor, kernels)) terms.push(term);
       if (terms.length === 0) continue;
-      kernels.apply(tensor.q, tensor, kind, rank, terms);
+      kernels.apply(tensor.q, tensor, kind, rank, due[0]!.recurring ? merged(terms) : terms);
       changed = true;
     }
     return changed;
@@ -194,6 +206,18 @@ function weightsOn(
       } finally {
         release(changed);
       }
+    },
+    async gather() {
+      const [first] = debts;
+      if (!first) return;
+      const sums = new Map<number, readonly Term[]>();
+      for (const page of pages.filter(({ length }) => length > 0))
+        await weights.visit(page[0]!.name, ({ kernels }) => {
+          for (const tensor of page.map(({ name }) => fixedOf(name)))
+            sums.set(tensor.id, merged(owed(tensor).flatMap((debt) => debt.terms(tensor, kernels))));
+        });
+      debts.splice(0, debts.length, { ...first, terms: ({ id }) => sums.get(id)! });
+      paid.fill(forgotten);
     },
     async settleOne() {
       const behind = pages.findIndex((page) => page.some((spec) => owed(spec).length > 0));

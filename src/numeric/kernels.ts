@@ -10,7 +10,7 @@ import type { DirectionKey, DirectionKind } from '../nouns.ts';
 /** A record as `apply` sees it: a direction and the integer it is multiplied with (for one tensor). */
 export interface Term {
   readonly key: DirectionKey;
-  /** |c| <= 2^30. */
+  /** |c| <= 2^30 of a record. Those of records along one direction add up modulo 2^32. */
   readonly c: number;
 }
 
@@ -20,6 +20,8 @@ export interface TensorNoise {
   readonly id: number;
   /** As stored on the Hub. Two axes, both longer than 1, make a matrix; everything else is a vector of its elements. */
   readonly shape: readonly number[];
+  /** A set bit for each element that dense directions move (`element-mask.ts`); on the others z is 0. Absent: all. */
+  readonly moved?: Uint32Array;
 }
 
 /**

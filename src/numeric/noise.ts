@@ -1,6 +1,6 @@
 /**
  * Which Philox words belong to what (docs/NUMBERS.md 2): key = (round, run), counter = (block,
- * stream << 28 | component << 20 | tensor id, sample, slot).
+ * stream << 28 | component << 20 | tensor id, sample, slot). The columns of lazy directions have a round of their own.
  *
  * @module
  */
@@ -23,6 +23,9 @@ export const ASSIGNMENT_STREAM = 9;
 export const POOL_STREAM = 10;
 export const TEST_STREAM = 15;
 
+/** Signs of a Philox block. */
+export const BLOCK = 128;
+
 /** Tensor ids are below this: 20 bits of the counter. */
 export const MAX_TENSORS: number = 2 ** 20;
 /** Outer products of a low-rank direction: 8 bits of the counter. */
@@ -32,6 +35,9 @@ export const MAX_RANK = 255;
 export const lane = (stream: number, component: number, tensorId: number): number =>
   ((stream << 28) | (component << 20) | tensorId) >>> 0;
 
+/** The round that keys the column factors of a direction (LOZO, arXiv:2410.07698: V lasts for ν rounds). */
+export const columnRound = ({ round, columns = round }: DirectionKey): number => columns;
+
 /** Block `block` of a stream: four u32 words, into `out`. */
 export const block = (
   key: DirectionKey,
@@ -40,13 +46,16 @@ export const block = (
   tensorId: number,
   block: number,
   out: Uint32Array,
-): Uint32Array => philox(key.round, key.run, block, lane(stream, component, tensorId), key.sample, key.slot, out);
+): Uint32Array => {
+  const round = stream === V_STREAM ? columnRound(key) : key.round;
+  return philox(round, key.run, block, lane(stream, component, tensorId), key.sample, key.slot, out);
+};
 
 const words = new Uint32Array(4);
 
-/** The word that rounds a record's coefficient on a tensor. */
-export const roundingWord = (key: DirectionKey, tensorId: number): number =>
-  block(key, ROUNDING_STREAM, 0, tensorId, 0, words)[0]!;
+/** The word that rounds a record's coefficient on a tensor. @param age rounds since it was measured: momentum adds it again. */
+export const roundingWord = (key: DirectionKey, tensorId: number, age = 0): number =>
+  block(key, ROUNDING_STREAM, 0, tensorId, age >>> 2, words)[age & 3]!;
 
 /** Low-rank directions have factors here; every other tensor gets dense noise. */
 export const isMatrix = (shape: readonly number[]): boolean => shape.length === 2 && shape[0]! > 1 && shape[1]! > 1;
@@ -68,6 +77,18 @@ export function checkTensor(length: number, tensor: TensorNoise, rank: number): 
     throw new RangeError(`"rank" expected 1 … ${MAX_RANK}, got ${rank}`);
 }
 
+/** Words of a mask over so many elements: their bits lie as the signs of whole blocks do. */
+export const maskWords = (length: number): number => 4 * Math.ceil(length / BLOCK);
+
+/** @throws {RangeError} unless the bits of `moved`, if there are any, are those of the tensor, and noise is dense */
+export function checkMoved(kind: DirectionKind, tensor: TensorNoise): void {
+  const { moved } = tensor;
+  if (moved === undefined) return;
+  if (isLowRank(kind, tensor)) throw new RangeError('"tensor.moved" expected none with low-rank noise, got a mask');
+  const words = maskWords(elements(tensor));
+  if (moved.length !== words) throw new RangeError(`"tensor.moved" expected ${words} words, got ${moved.length}`);
+}
+
 /** @throws {RangeError} unless elements `first … first + length - 1` are of the tensor, and whole rows where noise is low-rank. */
 export function checkPart(first: number, length: number, kind: DirectionKind, tensor: TensorNoise): void {
   const all = elements(tensor);
@@ -78,9 +99,6 @@ export function checkPart(first: number, length: number, kind: DirectionKind, te
   if (first % columns !== 0 || length % columns !== 0)
     throw new RangeError(`"first" expected whole rows of ${columns}, got ${length} elements from ${first} on`);
 }
-
-/** Signs of a Philox block. */
-export const BLOCK = 128;
 
 /** @returns elements of a factor when `length` floats hold both sides of it. @throws {RangeError} naming what does not fit */
 export function factorLength(length: number, keys: number, rank: number, first: number): number {

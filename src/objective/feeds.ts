@@ -22,11 +22,15 @@ import {
 
 export type Feeds = Record<string, Float32Array | Int8Array>;
 
-/** Whether a program multiplies with what it reads so, hence takes bytes in int8. */
-const isMultiplied = (access: Access): boolean =>
-  access.as === 'matrix' || access.as === 'piece' || (access.as === 'rows' && access.of === 'choices');
+/** A vector, all or part of it. */
+const isVector = (access: Access, shape: readonly number[]): boolean => access.as === 'vector' || shape.length === 1;
 
-const asBytes = (access: Access, p: PerturbationKind): boolean => isMultiplied(access) && precisionOf(p) === 'int8';
+/** Whether a program multiplies with what it reads so, hence takes bytes in int8. */
+const isMultiplied = (access: Access, shape: readonly number[]): boolean =>
+  !isVector(access, shape) && (access.as !== 'rows' || access.of === 'choices');
+
+const asBytes = (access: Access, shape: readonly number[], p: PerturbationKind): boolean =>
+  isMultiplied(access, shape) && precisionOf(p) === 'int8';
 
 export type RowAccess = Access & { readonly as: 'rows' };
 
@@ -38,21 +42,35 @@ export function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): In
     case 'choices':
       return choices;
     case 'positions':
-      return Int32Array.from({ length: batch.tokens }, (_, t) => t + access.offset);
+      return Int32Array.from({ length: batch.tokens + (access.more ?? 0) }, (_, t) => t + access.offset);
+    case 'one':
+      return Int32Array.of(access.row);
   }
 }
 
 /** How many these are. */
-const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: number): number =>
-  of === 'tokens' ? sequences * tokens : of === 'choices' ? choices : tokens;
+const rowCount = (access: RowAccess, { sequences, tokens }: Dims, choices: number): number => {
+  if (access.of === 'positions') return tokens + (access.more ?? 0);
+  return { tokens: sequences * tokens, choices, one: 1 }[access.of];
+};
 
-const width = (shape: readonly number[]): number => shape[1]!;
+/** Elements of a row; a vector has rows of one. */
+const width = (shape: readonly number[]): number => shape[1] ?? 1;
+
+/** Neighbouring elements of a tensor. */
+interface Span {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What stands still is read as it is, and by both lanes. */
+const onBinding = <P extends PerturbationKind>({ still }: Binding, p: P): P | (PerturbationKind & { kind: 'none' }) =>
+  still ? { kind: 'none', precision: precisionOf(p) } : p;
+
+const shared = (lanes: readonly Feeds[]): Feeds[] => lanes.map((lane) => ({ ...lanes[0], ...lane }));
 
 /** Elements of a tensor that a stage reads as a whole: all, or a piece. `undefined`: chosen rows, batch by batch. */
-export function span(
-  access: Access,
-  shape: readonly number[],
-): { readonly first: number; readonly count: number } | undefined {
+export function span(access: Access, shape: readonly number[]): Span | undefined {
   if (access.as === 'rows') return undefined;
   if (access.as === 'piece') return { first: access.first * width(shape), count: access.count * width(shape) };
   return { first: 0, count: size(shape) };
@@ -78,13 +96,15 @@ function perturbed(
  * Feeds of a stage that all batches share, once a lane.
  * @param key of the direction that a dense perturbation measures now.
  */
-export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: DirectionKey | undefined): Feeds[] {
+export function stageFeeds(stage: Stage, page: Page, on: Perturbation, key: DirectionKey | undefined): Feeds[] {
   const { kernels, scratch } = page;
-  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
-  for (const { input, tensor: name, access } of stage.bindings) {
+  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({}));
+  for (const binding of stage.bindings) {
+    const { input, tensor: name, access } = binding;
+    const p = onBinding(binding, on);
     const tensor = page.tensor(name);
     const whole = span(access, tensor.shape);
-    if (whole === undefined || (p.kind === 'sided' && access.as === 'vector')) continue;
+    if (whole === undefined || (p.kind === 'sided' && isVector(access, tensor.shape))) continue;
     const { first, count } = whole;
     if (p.kind === 'dense') {
       const pair = lanes.map((lane) => (lane[input] = scratch.take(count)));
@@ -92,44 +112,67 @@ export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: Direc
       continue;
     }
     const q = tensor.q.subarray(first, first + count);
-    if (asBytes(access, p)) Object.assign(lanes[0]!, bytesOf(input, q, tensor, page));
+    if (asBytes(access, tensor.shape, p))
+      Object.assign(lanes[0]!, bytesOf(input, q, tensor, page, access.as === 'transposed'));
     else kernels.materialise(q, tensor.exponent, (lanes[0]![input] = scratch.take(count)));
   }
-  return lanes;
+  return shared(lanes);
 }
 
-/** Rows q of a tensor as bytes, with the scale of each. */
-function bytesOf(input: string, q: Int32Array, { shape, exponent }: Tensor, { kernels, scratch }: Page): Feeds {
-  const columns = width(shape);
+/** Rows q of a tensor as bytes, with the scale of each. @param turned where outputs are columns: theirs. */
+function bytesOf(
+  input: string,
+  q: Int32Array,
+  { shape, exponent }: Tensor,
+  { kernels, scratch }: Page,
+  turned = false,
+): Feeds {
+  const columns = turned ? shape[0]! : width(shape);
   const out = scratch.bytes(q.length);
   const scale = scratch.take(q.length / columns);
-  kernels.quantiseRows(q, columns, exponent, out, scale);
+  const mark = scratch.mark();
+  const rows = turned ? transposed(q, width(shape), asInts(scratch.take(q.length))) : q;
+  kernels.quantiseRows(rows, columns, exponent, out, scale);
+  scratch.release(mark);
   return { [input]: out, [`${input}.scale`]: scale };
+}
+
+/** Sides of the squares that are turned at once: both stay in the cache. */
+const SQUARE = 32;
+
+function transposed(q: Int32Array, columns: number, out: Int32Array): Int32Array {
+  const rows = q.length / columns;
+  for (let r = 0; r < rows; r += SQUARE)
+    for (let c = 0; c < columns; c += SQUARE)
+      for (let i = r; i < Math.min(r + SQUARE, rows); i++)
+        for (let j = c; j < Math.min(c + SQUARE, columns); j++) out[j * rows + i] = q[i * columns + j]!;
+  return out;
 }
 
 /** Feeds of a stage that depend on the batch, once a lane: rows, and the sides of low-rank directions. */
 export function batchFeeds(
   stage: Stage,
   page: Page,
-  p: Perturbation,
+  on: Perturbation,
   batch: Batch,
   choices: Int32Array,
   keys: readonly DirectionKey[],
 ): Feeds[] {
-  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
+  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({}));
   for (const binding of stage.bindings) {
+    const p = onBinding(binding, on);
     const tensor = page.tensor(binding.tensor);
     const { access, input } = binding;
-    if (access.as === 'rows') {
+    if (access.as === 'rows' && !(p.kind === 'sided' && isVector(access, tensor.shape))) {
       const rows = rowsOf(access, batch, choices);
       if (p.kind === 'dense') {
         const gathered = perturbedRows(tensor, rows, page, p, keys[0]!);
         for (const [i, lane] of lanes.entries()) lane[input] = gathered[i]!;
-      } else Object.assign(lanes[0]!, plainRows(input, tensor, rows, page, asBytes(access, p)));
+      } else Object.assign(lanes[0]!, plainRows(input, tensor, rows, page, asBytes(access, tensor.shape, p)));
     }
     if (p.kind === 'sided') Object.assign(lanes[0]!, sides(binding, tensor, page, p, keys, batch, choices));
   }
-  return lanes;
+  return shared(lanes);
 }
 
 /** Rows straight from the masters. */
@@ -179,12 +222,17 @@ function sides(
   choices: Int32Array,
 ): Feeds {
   const delta = kept(tensor.id) ? step : 0;
-  if (access.as === 'vector') {
-    const n = tensor.q.length;
+  if (isVector(access, tensor.shape)) {
+    const parts = partsOf(access, tensor.shape, choices);
+    const n = parts.reduce((sum, { count }) => sum + count, 0);
     const out = scratch.take(batch.sequences * n);
     for (const [i, key] of keys.entries()) {
-      const [plus, minus] = [out.subarray(2 * i * n, (2 * i + 1) * n), out.subarray((2 * i + 1) * n, (2 * i + 2) * n)];
-      kernels.materialisePair(tensor.q, tensor.exponent, tensor, 'rademacher', 1, key, delta, 0, plus, minus);
+      let plusAt = 2 * i * n;
+      for (const { first, count } of parts) {
+        const [plus, minus] = [plusAt, plusAt + n].map((at) => out.subarray(at, at + count));
+        kernels.materialisePair(tensor.q, tensor.exponent, tensor, 'rademacher', 1, key, delta, first, plus!, minus!);
+        plusAt += count;
+      }
     }
     return { [input]: out };
   }
@@ -216,11 +264,17 @@ function sides(
   return { [`${input}.u`]: u, [`${input}.v`]: v };
 }
 
+/** The parts of a vector that are read, one after the other: all of it, a piece, or chosen elements. */
+const partsOf = (access: Access, shape: readonly number[], choices: Int32Array): readonly Span[] => {
+  const whole = span(access, shape);
+  return whole ? [whole] : Array.from(choices, (first) => ({ first, count: 1 }));
+};
+
 /** Elements of one `.u`: see `Access`. */
 function uLength(access: Access, shape: readonly number[], dims: Dims, choices: number): number {
   if (access.as === 'piece') return access.count;
   if (access.as !== 'rows') return shape[0]!;
-  return access.of === 'choices' ? choices : dims.tokens;
+  return rowCount(access, { ...dims, sequences: 1 }, choices);
 }
 
 /** Floats of scratch that `bytesOf` takes. */
@@ -231,34 +285,43 @@ export function stageScratch(
   stage: Stage,
   shapeOf: (tensor: string) => readonly number[],
   dims: Dims,
-  p: PerturbationKind,
+  on: PerturbationKind,
   choices: number,
 ): number {
   const { sequences } = dims;
-  const lanes = lanesOf(p);
   let floats = 0;
   /** Tables that are there for a moment, on top of what was taken before. */
   let most = 0;
-  for (const { tensor, access } of stage.bindings) {
+  for (const binding of stage.bindings) {
+    const { tensor, access } = binding;
+    const p = onBinding(binding, on);
     const shape = shapeOf(tensor);
     const whole = span(access, shape);
-    if (whole === undefined || (p.kind === 'sided' && access.as === 'vector')) continue;
-    floats += asBytes(access, p) ? bytesScratch(whole.count, width(shape)) : lanes * padded(whole.count);
+    if (whole === undefined || (p.kind === 'sided' && isVector(access, shape))) continue;
+    const turned = access.as === 'transposed';
+    const columns = turned ? shape[0]! : width(shape);
+    const bytes = asBytes(access, shape, p);
+    floats += bytes ? bytesScratch(whole.count, columns) : lanesOf(p) * padded(whole.count);
+    if (bytes && turned) most = Math.max(most, floats + padded(whole.count));
   }
-  for (const { tensor, access } of stage.bindings) {
+  for (const binding of stage.bindings) {
+    const { tensor, access } = binding;
+    const p = onBinding(binding, on);
+    const lanes = lanesOf(p);
     const shape = shapeOf(tensor);
-    const wide = shape[1] ?? 0;
+    const wide = width(shape);
     const rows = access.as === 'rows' ? rowCount(access, dims, choices) : 0;
+    if (p.kind === 'sided' && isVector(access, shape)) {
+      floats += padded(sequences * (span(access, shape)?.count ?? choices));
+      continue;
+    }
     floats += lanes * padded(rows * wide);
-    if (rows > 0 && asBytes(access, p)) floats += bytesScratch(rows * wide, wide);
+    if (rows > 0 && asBytes(access, shape, p)) floats += bytesScratch(rows * wide, wide);
     if (p.kind === 'dense' && access.as === 'rows' && asTable(rows, shape))
       most = Math.max(most, floats + lanes * padded(size(shape)));
     if (p.kind !== 'sided') continue;
-    if (access.as === 'vector') floats += padded(sequences * size(shape));
-    else {
-      const tall = uLength(access, shape, dims, choices);
-      floats += padded(sequences * p.rank * tall) + padded(sequences * p.rank * wide) + padded(rows);
-    }
+    const tall = uLength(access, shape, dims, choices);
+    floats += padded(sequences * p.rank * tall) + padded(sequences * p.rank * wide) + padded(rows);
   }
   return Math.max(floats, most);
 }

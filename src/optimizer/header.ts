@@ -6,38 +6,47 @@
  */
 import { Fault } from '../faults.ts';
 import { type Header, type Manifest, NO_LOSS, type Round } from '../nouns.ts';
-import type { ScaleState } from '../numeric/scale.ts';
+import { root16 } from '../numeric/root.ts';
+import { type CodeSums, codeSums, gainOf, type HeaderState, NO_CODES } from './gain.ts';
 import { learningRate } from './schedule.ts';
 
-/** floor(sqrt(n)) by Newton's iteration from above. */
-export function isqrt(n: bigint): bigint {
-  if (n < 2n) return n;
-  let x = 1n << (BigInt(n.toString(2).length + 1) >> 1n); // at least sqrt(n)
-  for (;;) {
-    const next = (x + n / x) >> 1n;
-    if (next >= x) return x;
-    x = next;
-  }
-}
-
 /** What the summed steps of n usable records are divided by. `sqrt` has 16 fractional bits. */
-const DIVISOR: Readonly<Record<Manifest['reduction'], (n: number) => number>> = {
+export const DIVISOR: Readonly<Record<Manifest['reduction'], (n: number) => number>> = {
   mean: (n) => n,
-  sqrt: (n) => Number(isqrt(BigInt(n) << 32n)) / 65536,
+  sqrt: root16,
   sum: () => 1,
 };
 
 /** The part of a manifest that headers depend on. */
 export type HeaderRules = Pick<
   Manifest,
-  'learning_rate' | 'lr_scheduler_type' | 'warmup_steps' | 'max_steps' | 'direction' | 'reduction' | 'clip'
+  | 'learning_rate'
+  | 'lr_scheduler_type'
+  | 'warmup_steps'
+  | 'max_steps'
+  | 'direction'
+  | 'reduction'
+  | 'clip'
+  | 'optimizer'
 >;
 
-/** @param usable codes of the round that are not NO_LOSS; with none, the gain is 0. */
-export function headerOf(rules: HeaderRules, { scale }: ScaleState, round: number, usable: number): Header {
-  const gain =
-    usable === 0 ? 0 : (learningRate(rules, round) * rules.direction.scale) / DIVISOR[rules.reduction](usable);
-  return { round, usable, gain, scale, clip: rules.clip };
+/**
+ * @param usable codes of the round that are not NO_LOSS; with none, the gain is 0.
+ * @param codes of the round, `codeSums`; nothing but the steps of `normalised` and `scalar_adam` depends on them.
+ */
+export function headerOf(
+  rules: HeaderRules,
+  state: HeaderState,
+  round: number,
+  usable: number,
+  codes: CodeSums = NO_CODES,
+): Header {
+  const { optimizer, clip } = rules;
+  const { scale } = state;
+  if (usable === 0) return { round, usable, gain: 0, scale, clip };
+  const rate = learningRate(rules, round);
+  const plain = (rate * rules.direction.scale) / DIVISOR[rules.reduction](usable);
+  return { round, usable, gain: gainOf(optimizer, { rate, plain, round, state, codes }), scale, clip };
 }
 
 /** Codes of a round that carry a loss. */
@@ -53,8 +62,9 @@ export function usableCodes(segments: Round['segments']): number {
  * @param round the number it must have.
  * @throws {Fault} HEADER_WRONG naming the field.
  */
-export function checkHeader(rules: HeaderRules, state: ScaleState, round: number, committed: Round): void {
-  const expected = headerOf(rules, state, round, usableCodes(committed.segments));
+export function checkHeader(rules: HeaderRules, state: HeaderState, round: number, committed: Round): void {
+  const { segments } = committed;
+  const expected = headerOf(rules, state, round, usableCodes(segments), codeSums(segments, rules.clip));
   for (const field of ['round', 'usable', 'gain', 'scale', 'clip'] as const)
     if (!Object.is(committed.header[field], expected[field]))
       throw new Fault(

@@ -10,6 +10,7 @@
  */
 import { type Entry, HOST_SLOT } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { lossesOf, verdict } from './guard.ts';
 import { ledgerOf, roundsOf } from './ledger.ts';
 import { updateRate } from './pace.ts';
 import { askReplica, open, settle, tellDone } from './rounds.ts';
@@ -191,9 +192,14 @@ const HANDLERS: Handlers = {
 
   evaluated(draft, { round, metrics }) {
     draft.pending--;
-    if (Object.values(metrics).every(Number.isFinite))
-      append(draft, { type: 'evaluation', round, slot: HOST_SLOT, metrics });
-    else finish(draft, 'DIVERGED', `held-out loss after ${round} rounds is not a number; lower learning_rate`);
+    if (!Object.values(metrics).every(Number.isFinite)) {
+      finish(draft, 'DIVERGED', `held-out loss after ${round} rounds is not a number; lower learning_rate`);
+      return;
+    }
+    append(draft, { type: 'evaluation', round, slot: HOST_SLOT, metrics });
+    const { evaluated, manifest } = draft.ledger;
+    const found = draft.rules.guarded ? verdict(lossesOf(evaluated), manifest) : undefined;
+    if (found) finish(draft, found.code, found.detail);
   },
 
   rooted(draft, { round, root }) {

@@ -8,6 +8,8 @@ import { JournalReader, type JournalRecord } from '../journal/reader.ts';
 import { memorySource } from '../model/source.ts';
 import type { Manifest, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
+import { promisesOf } from '../optimizer/algebra.ts';
+import { recentOf } from '../optimizer/steps.ts';
 import type { Crypto } from '../ports.ts';
 import { receiptMessage } from '../wire/signed.ts';
 import type { Fetcher } from './fetcher.ts';
@@ -150,7 +152,8 @@ export class Follower {
     this.#replica ??= await this.#makeReplica(manifest, this.#run);
     const replica = this.#replica;
     const far = this.ledger.round - replica.round() >= SNAPSHOT_ROUNDS;
-    if (fetcher !== undefined && far && this.#mayAsk) await this.#restore(replica, fetcher);
+    if (fetcher !== undefined && far && this.#mayAsk && promisesOf(manifest).snapshots.holds)
+      await this.#restore(replica, fetcher);
     const missed = this.#rounds.slice(replica.round(), replica.round() + BATCH_ROUNDS);
     if (missed.length > 0) await replica.apply(missed);
     return replica.round() === this.ledger.round;
@@ -162,9 +165,11 @@ export class Follower {
     const offer = await fetcher.snapshot();
     if (offer === undefined || offer.round > this.ledger.round) return;
     if (offer.round - replica.round() < SNAPSHOT_ROUNDS) return;
+    const { manifest, digests } = this.ledger;
     try {
       const snapshot = memorySource('the snapshot', await offer.read());
-      await replica.restore(offer.round, snapshot, this.ledger.digests.get(offer.round) ?? offer.root);
+      const recent = recentOf(manifest, this.#rounds, offer.round);
+      await replica.restore(offer.round, snapshot, digests.get(offer.round) ?? offer.root, recent);
     } catch (error) {
       if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
     }

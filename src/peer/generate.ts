@@ -29,7 +29,8 @@ export const longestText = ({ positions }: Pick<Model, 'positions'>): number => 
 
 /**
  * @returns the text that follows the prompt, up to an end-of-text token, `max_new_tokens`, or `longestText`.
- * @throws {Fault} CONFIG_INVALID for a prompt of no tokens or of more than `longestText`
+ * @throws {Fault} MODEL_UNSUPPORTED for a masked model; CONFIG_INVALID for a prompt of no tokens or of more than
+ * `longestText`
  */
 export async function generate(
   forward: Forward,
@@ -38,6 +39,8 @@ export async function generate(
   prompt: string,
   { max_new_tokens, temperature, draws }: Generation,
 ): Promise<string> {
+  if (model.kind === 'masked')
+    throw new Fault('MODEL_UNSUPPORTED', 'a masked model fills in words and continues no text; choose a causal model');
   const longest = longestText(model);
   const ids = [...opening(tokenizer), ...bare(tokenizer, prompt)];
   const start = ids.length;
@@ -66,6 +69,7 @@ function lastPosition(ids: readonly number[], longest: number): Batch {
     at: Int32Array.of(ids.length - 1),
     targets: new Int32Array(1),
     weights: Float32Array.of(1),
+    lengths: Int32Array.of(ids.length),
     members: Int32Array.of(0),
   };
 }

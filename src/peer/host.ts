@@ -89,8 +89,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   // ------------------------------------------------------------------------------------------------- the sequencer
 
-  const { minPeers, evalSteps, saveSteps } = options;
-  const rules: Rules = { minPeers, evalSteps, ...(saveSteps === undefined ? {} : { saveSteps }) };
+  const { minPeers, evalSteps, saveSteps, guarded = false } = options;
+  const rules: Rules = { minPeers, evalSteps, guarded, ...(saveSteps === undefined ? {} : { saveSteps }) };
   const kept = readKept(await pending.read()).filter(isOurs);
   const start = begin(entries, kept, rules, clock.now());
   let state = start.state;

@@ -6,7 +6,8 @@
  */
 import { Fault } from '../faults.ts';
 import type { Entry, Manifest, Round } from '../nouns.ts';
-import { nextScale, type ScaleState, scaleState } from '../numeric/scale.ts';
+import { scaleState } from '../numeric/scale.ts';
+import { type HeaderState, nextState } from '../optimizer/gain.ts';
 import { checkHeader } from '../optimizer/header.ts';
 
 export interface Admitted {
@@ -20,7 +21,8 @@ export interface Ledger {
   readonly manifest: Manifest;
   /** Rounds committed; also the number of the next one. */
   readonly round: number;
-  readonly scale: ScaleState;
+  /** What the next header depends on. */
+  readonly scale: HeaderState;
   readonly admitted: ReadonlyMap<number, Admitted>;
   /** Round → metrics of the host's own evaluation. */
   readonly evaluated: ReadonlyMap<number, Readonly<Record<string, number>>>;
@@ -41,7 +43,7 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
   }),
   round(ledger, { round }) {
     checkHeader(ledger.manifest, ledger.scale, ledger.round, round);
-    return { ...ledger, round: ledger.round + 1, scale: nextScale(ledger.scale, round) };
+    return { ...ledger, round: ledger.round + 1, scale: nextState(ledger.manifest, ledger.scale, round) };
   },
   evaluation: (ledger, { round, metrics }) => ({
     ...ledger,

@@ -8,11 +8,13 @@ import { checksum, root } from '../apply/digest.ts';
 import { batchExamples } from '../data/batch.ts';
 import type { Measurement } from '../estimator/spsa.ts';
 import { Fault } from '../faults.ts';
-import { applyCommitted, type Learner, measureRecords } from '../method/onebyte.ts';
+import { applyCommitted, type Learner, measureRecords, memoryOf } from '../method/onebyte.ts';
 import type { Example } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
 import { headOf } from '../objective/forward.ts';
 import { predictions, sequenceLosses } from '../objective/loss.ts';
+import { promisesOf } from '../optimizer/algebra.ts';
+import { checkRecent, windowOf } from '../optimizer/steps.ts';
 import type { Crypto } from '../ports.ts';
 import type { Replica } from './replica.ts';
 import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
@@ -72,7 +74,11 @@ export function localReplica(
   crypto: Crypto,
   turn: InTurn = inTurn(),
 ): LocalReplica {
-  const { weights } = learner;
+  const { weights, manifest } = learner;
+  let memory = memoryOf();
+  const { directions } = manifest;
+  /** Whether the run has so few directions that what is owed along each can be added up. */
+  const pooled = directions !== undefined && 'pool' in directions && directions.pool < MOST_OWED;
   let rounds = 0;
   let owed = 0;
 
@@ -80,7 +86,8 @@ export function localReplica(
   async function payDebts(records: number): Promise<void> {
     owed += records;
     if (owed <= MOST_OWED) return;
-    while (await weights.settleOne());
+    if (pooled) await weights.gather();
+    else while (await weights.settleOne());
     owed = 0;
   }
 
@@ -91,9 +98,9 @@ export function localReplica(
         for (const round of committed) {
           if (round.header.round !== rounds)
             throw new Fault('JOURNAL_ORDER', `round ${round.header.round} cannot follow ${rounds} rounds`);
-          await applyCommitted(learner, round);
+          await applyCommitted(learner, round, memory);
           rounds++;
-          await payDebts(round.header.usable);
+          await payDebts(round.header.usable * windowOf(manifest));
         }
       }),
     measure: (header, from, count) =>
@@ -107,12 +114,16 @@ export function localReplica(
     root: () => turn(() => root(weights, crypto)),
     settleOne: () => turn(() => weights.settleOne()),
     snapshot: (write) => turn(() => writeSnapshot(weights, write)),
-    restore: (round, snapshot, expected) =>
+    restore: (round, snapshot, expected, recent = []) =>
       turn(async () => {
+        const { holds, why } = promisesOf(manifest).snapshots;
+        if (!holds) throw new Fault('CONFIG_INVALID', `optimizer ${manifest.optimizer?.kind}: no snapshots: ${why}`);
+        checkRecent(manifest, recent, round);
         const found = await snapshotRoot(snapshot, weights.tensors, crypto);
         if (!equalBytes(found, expected))
           throw new Fault('BLOB_MISMATCH', `the snapshot of round ${round} does not have the root that was signed`);
         await takeSnapshot(weights, snapshot);
+        memory = memoryOf(recent);
         rounds = round;
       }),
     close: () =>

@@ -28,9 +28,11 @@ export interface Replica {
   snapshot(write: (piece: Uint8Array) => Promise<void>): Promise<void>;
   /**
    * Replaces the weights by a snapshot taken after `round` rounds. It is read twice: to be verified, and to be taken.
-   * @throws {Fault} BLOB_MISMATCH if `root` differs; the weights are what they were then
+   * @param recent rounds before it that later steps look back on: `recentOf`. Default: none.
+   * @throws {Fault} BLOB_MISMATCH if `root` differs, CONFIG_INVALID if the run's optimizer keeps more than weights; the
+   * weights are what they were then
    */
-  restore(round: number, snapshot: ByteSource, root: Uint8Array): Promise<void>;
+  restore(round: number, snapshot: ByteSource, root: Uint8Array, recent?: readonly Round[]): Promise<void>;
   close(): Promise<void>;
   /** Parts that one measurement is cut into and that are measured side by side. Default: 1. */
   readonly width?: number;

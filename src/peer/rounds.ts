@@ -4,6 +4,7 @@
  * @module
  */
 import type { Segment } from '../nouns.ts';
+import { codeSums } from '../optimizer/gain.ts';
 import { headerOf, usableCodes } from '../optimizer/header.ts';
 import { assign, type Range } from './assignment.ts';
 import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
@@ -132,7 +133,8 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
     unusable(draft, segments);
     return;
   }
-  const round = { header: headerOf(manifest, scale, number, usable), segments };
+  const header = headerOf(manifest, scale, number, usable, codeSums(segments, manifest.clip));
+  const round = { header, segments };
   append(draft, { type: 'round', round });
   for (const { slot, codes } of segments) {
     const member = draft.members.get(slot)!;

@@ -17,6 +17,8 @@ export interface Rules {
   readonly evalSteps: number;
   /** Rounds between two checkpoints, whose digest goes into the journal; without it, only the last round has one. */
   readonly saveSteps?: number;
+  /** Stop a run that diverges or does not move (`guard.ts`). A loss that is not a number ends every run. */
+  readonly guarded?: boolean;
 }
 
 /** `channel` is the host's number of a connection. Every event comes from a peer that has proved its key. */

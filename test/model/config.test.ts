@@ -22,6 +22,15 @@ const OPT = {
   num_hidden_layers: 1,
   num_attention_heads: 4,
 };
+const GPT2 = { model_type: 'gpt2', vocab_size: 64, n_embd: 16, n_layer: 1, n_head: 4 };
+const BERT = {
+  model_type: 'bert',
+  vocab_size: 64,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 1,
+  num_attention_heads: 4,
+};
 const read = (base: object, keys: object = {}) => readConfig(JSON.stringify({ ...base, ...keys }));
 
 describe('absent keys mean what transformers says', () => {
@@ -38,20 +47,106 @@ describe('absent keys mean what transformers says', () => {
       positions: 2048,
       normEpsilon: 1e-6,
       rope: { theta: 10000, scaling: { type: 'default' } },
-      window: null,
+      windows: [null],
       attentionBias: false,
+      outputBias: false,
+      headNorm: false,
       mlpBias: false,
       tied: false,
     });
   });
   test('mistral: grouped heads and a window; null switches them off; no biases', () => {
     const mistral = { ...LLAMA, model_type: 'mistral', hidden_size: 32, num_attention_heads: 8, attention_bias: true };
-    expect(read(mistral)).toMatchObject({ keyValueHeads: 8, window: 4096, positions: 131072, attentionBias: false });
+    expect(read(mistral)).toMatchObject({
+      keyValueHeads: 8,
+      windows: [4096],
+      positions: 131072,
+      attentionBias: false,
+    });
     expect(read(mistral, { sliding_window: null, num_key_value_heads: null })).toMatchObject({
-      window: null,
+      windows: [null],
       keyValueHeads: 8,
     });
-    expect(read(LLAMA, { sliding_window: 7 })).toMatchObject({ window: null });
+    expect(read(LLAMA, { sliding_window: 7 })).toMatchObject({ windows: [null] });
+  });
+  test('ministral: windows where layer_types says so, everywhere without it', () => {
+    const ministral = { ...LLAMA, model_type: 'ministral', num_hidden_layers: 2, num_key_value_heads: 4 };
+    const mixed = { sliding_window: 9, layer_types: ['full_attention', 'sliding_attention'] };
+    expect(read(ministral, mixed)).toMatchObject({ windows: [null, 9] });
+    expect(read(ministral)).toMatchObject({ windows: [4096, 4096] });
+    expect(read(ministral, { sliding_window: null })).toMatchObject({ windows: [null, null] });
+  });
+  test('qwen2: biases of queries, keys and values; windows only if asked for, in the layers behind max_window_layers', () => {
+    const qwen2 = { ...LLAMA, model_type: 'qwen2', num_hidden_layers: 3, num_key_value_heads: 2 };
+    expect(read(qwen2)).toMatchObject({
+      attentionBias: true,
+      outputBias: false,
+      mlpBias: false,
+      headNorm: false,
+      headDim: 6,
+      positions: 32768,
+      windows: [null, null, null],
+    });
+    const windows = { use_sliding_window: true, max_window_layers: 1 };
+    expect(read(qwen2, windows)).toMatchObject({ windows: [null, 4096, 4096] });
+    expect(read(qwen2, { use_sliding_window: true })).toMatchObject({ windows: [null, null, null] });
+    const types = ['sliding_attention', 'full_attention', 'full_attention'];
+    expect(read(qwen2, { ...windows, layer_types: types, sliding_window: 5 })).toMatchObject({
+      windows: [5, null, null],
+    });
+  });
+  test('qwen3: heads of 128 components, normalised; biases if the file says so, for all of attention', () => {
+    const qwen3 = { ...LLAMA, model_type: 'qwen3', num_key_value_heads: 2 };
+    expect(read(qwen3)).toMatchObject({ headDim: 128, headNorm: true, attentionBias: false, outputBias: false });
+    expect(read(qwen3, { attention_bias: true })).toMatchObject({ attentionBias: true, outputBias: true });
+  });
+  test('gpt2', () => {
+    const expected = {
+      architecture: 'gpt2',
+      hidden: 16,
+      intermediate: 64,
+      layers: 1,
+      heads: 4,
+      vocabulary: 64,
+      positions: 1024,
+      normEpsilon: 1e-5,
+      activation: 'gelu_new',
+      tied: true,
+    };
+    expect(read(GPT2)).toEqual(expected);
+    expect(read(GPT2, { n_inner: null, n_positions: 32 })).toEqual({ ...expected, positions: 32 });
+    expect(read(GPT2, { n_inner: 20 })).toEqual({ ...expected, intermediate: 20 });
+  });
+  test('bert and roberta, which counts positions from behind its padding token', () => {
+    const expected = {
+      architecture: 'bert',
+      hidden: 16,
+      intermediate: 24,
+      layers: 1,
+      heads: 4,
+      vocabulary: 64,
+      positions: 512,
+      positionOffset: 0,
+      types: 2,
+      normEpsilon: 1e-12,
+      activation: 'gelu',
+      headActivation: 'gelu',
+      tied: true,
+    };
+    expect(read(BERT)).toEqual(expected);
+    expect(read(BERT, { hidden_act: 'gelu_new', pad_token_id: 7 })).toEqual({
+      ...expected,
+      activation: 'gelu_new',
+      headActivation: 'gelu_new',
+    });
+    const roberta = { ...BERT, model_type: 'roberta', max_position_embeddings: 514 };
+    expect(read(roberta)).toEqual({ ...expected, architecture: 'roberta', positionOffset: 2 });
+    expect(read(roberta, { pad_token_id: 0, hidden_act: 'relu' })).toMatchObject({
+      positions: 513,
+      positionOffset: 1,
+      activation: 'relu',
+      headActivation: 'gelu', // whatever the blocks have
+    });
   });
   test('opt', () => {
     expect(read(OPT)).toEqual({
@@ -78,7 +173,11 @@ describe('absent keys mean what transformers says', () => {
 
 describe('features that are not computed are refused by name', () => {
   test.each([
-    [LLAMA, { model_type: 'gpt2' }, /model_type "gpt2".*llama, mistral, opt/],
+    [
+      LLAMA,
+      { model_type: 'bloom' },
+      /model_type "bloom".*llama, mistral, ministral, qwen2, qwen3, opt, gpt2, bert, rob/,
+    ],
     [LLAMA, { model_type: 'toString' }, /model_type "toString"/],
     [LLAMA, { hidden_act: 'gelu' }, /activation "gelu"/],
     [LLAMA, { quantization_config: { bits: 4 } }, /quantisation/],
@@ -89,6 +188,21 @@ describe('features that are not computed are refused by name', () => {
     [LLAMA, { partial_rotary_factor: 0.5 }, /partial rotation/],
     [LLAMA, { rope_parameters: { rope_theta: 1, partial_rotary_factor: 0.5 } }, /partial rotation/],
     [LLAMA, { layer_types: ['full_attention', 'sliding_attention'] }, /mixture of layer types/],
+    [
+      { ...LLAMA, model_type: 'mistral', num_key_value_heads: 4 },
+      { layer_types: ['full_attention', 'sliding_attention'] },
+      /mixture of layer types/,
+    ],
+    [{ ...LLAMA, model_type: 'qwen3' }, { num_key_value_heads: 4, layer_types: ['linear'] }, /layer type "linear"/],
+    [GPT2, { activation_function: 'silu' }, /activation "silu"/],
+    [GPT2, { scale_attn_weights: false }, /"scale_attn_weights": false/],
+    [GPT2, { scale_attn_by_inverse_layer_idx: true }, /"scale_attn_by_inverse_layer_idx": true/],
+    [GPT2, { add_cross_attention: true }, /"add_cross_attention": true/],
+    [BERT, { position_embedding_type: 'relative_key' }, /"position_embedding_type": "relative_key"/],
+    [BERT, { is_decoder: true }, /"is_decoder": true/],
+    [BERT, { add_cross_attention: true }, /"add_cross_attention": true/],
+    [BERT, { tie_word_embeddings: false }, /"tie_word_embeddings": false/],
+    [BERT, { hidden_act: 'swish' }, /activation "swish"/],
     [OPT, { do_layer_norm_before: false }, /do_layer_norm_before/],
     [OPT, { word_embed_proj_dim: 8 }, /word_embed_proj_dim/],
     [OPT, { activation_function: 'gelu' }, /activation "gelu"/],
@@ -118,6 +232,19 @@ describe('damaged configs are refused naming the key', () => {
     [LLAMA, { rope_scaling: 'linear' }, /"rope_scaling"/],
     [LLAMA, { model_type: undefined }, /"model_type" is missing/],
     [OPT, { hidden_size: 18 }, /"hidden_size" 18 is not a multiple/],
+    [GPT2, { n_embd: 18 }, /"n_embd" 18 is not a multiple of "n_head" 4/],
+    [BERT, { hidden_size: 18 }, /"hidden_size" 18 is not a multiple/],
+    [BERT, { model_type: 'roberta', max_position_embeddings: 2 }, /"max_position_embeddings" 2 leaves no position/],
+    [
+      { ...LLAMA, model_type: 'qwen2' },
+      { num_key_value_heads: 4, layer_types: ['full_attention', 'full_attention'] },
+      /"layer_types" has 2 layers, not 1/,
+    ],
+    [
+      { ...LLAMA, model_type: 'qwen2' },
+      { num_key_value_heads: 4, layer_types: ['sliding_attention'] },
+      /sliding layers and there is no "sliding_window"/,
+    ],
   ])('%#: %j %j', (base, keys, message) => {
     expect(() => read(base, keys)).toThrow(/^MODEL_INVALID: config.json/);
     expect(() => read(base, keys)).toThrow(message);
@@ -190,6 +317,24 @@ describe('a model and its checkpoint', () => {
     const pieces = heads.flatMap((head) => model.head(head).map(({ stage }) => stage));
     const programs = [model.embed, ...model.blocks, model.final, ...pieces].map(({ program }) => program);
     expect(new Set(programs).size).toBe(7);
+  });
+
+  test('layers whose windows differ have programs of their own, those alike share one', async () => {
+    const { model } = await readFolder('test/fixtures/models/ministral-mixed');
+    const [first, second, third] = model.blocks.map(({ program }) => program);
+    expect(first).toBe(third);
+    expect(first).not.toBe(second);
+  });
+  test('a masked model without its head, or with the heads of other tasks', async () => {
+    const { model } = await readFolder('test/fixtures/models/bert-pretraining-gamma');
+    expect(model.kind).toBe('masked');
+    const own = new Map(model.tensors.map(({ name, shape }) => [name, { shape }]));
+    const bert = read(BERT, { num_hidden_layers: 2, max_position_embeddings: 48, hidden_act: 'gelu_new' });
+    const others = { 'bert.pooler.dense.weight': [16, 16], 'cls.seq_relationship.bias': [2] };
+    const more = new Map([...own, ...Object.entries(others).map(([name, shape]) => [name, { shape }] as const)]);
+    expect(modelOf(bert, more).tensors).toEqual(model.tensors);
+    const bodyOnly = new Map([...own].filter(([name]) => name.startsWith('bert.')));
+    expect(() => modelOf(bert, bodyOnly)).toThrow(/^MODEL_UNSUPPORTED: the checkpoint holds no head for masked words/);
   });
 
   const FRESH = '../shared/models/llama-2m-fresh';

@@ -34,20 +34,28 @@ async function exportChanged(from: string, to: string): Promise<void> {
 
 const GOLDEN = 'test/fixtures/models/exported';
 
-describe.each(['llama-f16', 'llama-bf16-sharded', 'llama-untied-grouped-linear', 'opt-tied', 'opt-bare-names'])(
-  '%s',
-  (name) => {
-    test('an export opens again with the exported weights, bit for bit', async () => {
-      const from = `test/fixtures/models/${name}`;
-      const to = join(out, name);
-      await exportChanged(from, to);
-      const [before, after] = [await readFolder(from), await readFolder(to)];
-      expect(after.model.tensors).toEqual(before.model.tensors);
-      for (const tensor of before.model.tensors)
-        expect(after.weight(tensor.name)).toEqual(before.weight(tensor.name).map((w) => w * 1.25));
-    });
-  },
-);
+describe.each([
+  'llama-f16',
+  'llama-bf16-sharded',
+  'llama-untied-grouped-linear',
+  'opt-tied',
+  'opt-bare-names',
+  'qwen3-tied',
+  'gpt2',
+  'gpt2-bare-names',
+  'bert-pretraining-gamma',
+  'roberta',
+])('%s', (name) => {
+  test('an export opens again with the exported weights, bit for bit', async () => {
+    const from = `test/fixtures/models/${name}`;
+    const to = join(out, name);
+    await exportChanged(from, to);
+    const [before, after] = [await readFolder(from), await readFolder(to)];
+    expect(after.model.tensors).toEqual(before.model.tensors);
+    for (const tensor of before.model.tensors)
+      expect(after.weight(tensor.name)).toEqual(before.weight(tensor.name).map((w) => w * 1.25));
+  });
+});
 
 test('the bytes of an export are those that transformers was seen to load', async () => {
   const to = join(out, 'golden');

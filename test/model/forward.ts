@@ -19,6 +19,8 @@ export interface Call {
   readonly head: Head;
   /** (S·T) */
   readonly ids: readonly number[];
+  /** (S) tokens of each sequence; absent: none is padded. */
+  readonly lengths?: readonly number[];
   /** (S·P) rows of (S·T). */
   readonly at: readonly number[];
   /** (S·P), for an lm head. */
@@ -35,6 +37,12 @@ const concat = (parts: readonly Float32Array[]): Float32Array => Float32Array.fr
 const rowsOf = (x: Float32Array, index: readonly number[], width: number): Float32Array =>
   concat(index.map((row) => x.subarray(row * width, (row + 1) * width)));
 
+/** The transpose of a row-major matrix. */
+const turned = (x: Float32Array, columns: number): Float32Array => {
+  const rows = x.length / columns;
+  return Float32Array.from(x, (_, i) => x[(i % rows) * columns + Math.floor(i / rows)]!);
+};
+
 /** Rows of weights as an 8-bit product takes them. */
 function bytesOf(input: string, rows: Float32Array, width: number): Record<string, TypedArray> {
   const exponent = exponentOf(rows, input);
@@ -48,18 +56,25 @@ function bytesOf(input: string, rows: Float32Array, width: number): Record<strin
 function bind(model: Model, binding: Binding, call: Call): Record<string, TypedArray> {
   const { input, tensor, access } = binding;
   const { dims, form, weight, side } = call;
-  const [length = 0, width = 1] = model.tensors.find((t) => t.name === tensor)!.shape;
+  const [length = 0, width = 0] = model.tensors.find((t) => t.name === tensor)!.shape;
   const whole = weight(tensor);
   const sides = Array.from({ length: form.kind === 'sided' ? dims.sequences : 0 }, (_, s) => side!(tensor, s));
   const part = (x: Float32Array, columns: number) =>
     access.as === 'piece' ? x.subarray(access.first * columns, (access.first + access.count) * columns) : x;
-  if (access.as === 'vector')
-    return { [input]: form.kind === 'plain' ? whole : concat(sides.map(({ u }) => whole.map((w, i) => w + u[i]!))) };
+  const pick = (x: Float32Array): Float32Array => {
+    if (access.as === 'vector') return x;
+    return access.as === 'rows' ? rowsOf(x, call.choices!, 1) : part(x, 1);
+  };
+  if (access.as === 'vector' || width === 0)
+    return {
+      [input]: form.kind === 'plain' ? pick(whole) : concat(sides.map(({ u }) => pick(whole.map((w, i) => w + u[i]!)))),
+    };
 
   const perSequence = (s: number): readonly number[] => {
     if (access.as === 'piece') return Array.from({ length: access.count }, (_, i) => access.first + i);
     if (access.as !== 'rows') return Array.from({ length }, (_, i) => i);
     if (access.of === 'choices') return call.choices!;
+    if (access.of === 'one') return [access.row];
     if (access.of === 'positions') return Array.from({ length: dims.tokens }, (_, t) => t + access.offset);
     return call.ids.slice(s * dims.tokens, (s + 1) * dims.tokens);
   };
@@ -67,7 +82,11 @@ function bind(model: Model, binding: Binding, call: Call): Record<string, TypedA
   const rows = access.as === 'rows' ? rowsOf(whole, all, width) : part(whole, width);
   const multiplied = access.as !== 'rows' || access.of === 'choices';
   const feeds: Record<string, TypedArray> =
-    form.precision === 'int8' && multiplied ? bytesOf(input, rows, width) : { [input]: rows };
+    form.precision !== 'int8' || !multiplied
+      ? { [input]: rows }
+      : access.as === 'transposed'
+        ? bytesOf(input, turned(rows, width), length)
+        : bytesOf(input, rows, width);
   if (form.kind === 'sided') {
     feeds[`${input}.v`] = concat(sides.map(({ v }) => v));
     feeds[`${input}.u`] = concat(
@@ -90,7 +109,9 @@ export async function forward(engine: Engine, model: Model, call: Call): Promise
       Object.entries(lengths).map(([name, length]) => [name, new Float32Array(length)]),
     );
     const weights = Object.assign({}, ...stage.bindings.map((binding) => bind(model, binding, call)));
-    await program.run({ ...stage.constants(dims), ...weights, ...inputs }, outputs);
+    const filled = Int32Array.from(call.lengths ?? Array<number>(dims.sequences).fill(dims.tokens));
+    const given = stage.batchInputs?.({ ...dims, lengths: filled });
+    await program.run({ ...stage.constants(dims), ...given, ...weights, ...inputs }, outputs);
     await program.release();
     return outputs;
   };

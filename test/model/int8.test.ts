@@ -89,11 +89,11 @@ const still =
   (model: Model) =>
   (name: string): Side => {
     const { shape } = model.tensors.find((t) => t.name === name)!;
-    const matrix = shape.length === 2;
-    return { u: new Float32Array(shape[0]!), v: new Float32Array(matrix ? shape[1]! : 0).fill(1) };
+    const [rows = 0, columns = 1] = shape;
+    return { u: new Float32Array(rows === 1 ? columns : rows), v: new Float32Array(columns).fill(1) };
   };
 
-describe.each(['opt-tied', 'llama-untied-grouped-linear'])('%s', (name) => {
+describe.each(['opt-tied', 'llama-untied-grouped-linear', 'gpt2', 'bert', 'roberta'])('%s', (name) => {
   test.each(ENGINES.map((e) => [e.name, e] as const))(
     'every head in int8 is near f32 and not equal, in both forms alike: %s',
     async (_, engine) => {

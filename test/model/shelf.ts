@@ -1,6 +1,6 @@
 /** Weights of small models for tests: everything in the memory of given kernels. */
 import { size } from '../../src/graph/shape.ts';
-import type { Model } from '../../src/model/stage.ts';
+import type { Model, TensorSpec } from '../../src/model/stage.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../src/model/weights.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
 import { scratchOf } from '../../src/numeric/scratch.ts';
@@ -25,9 +25,13 @@ export const weightsIn = (
   model: Pick<Model, 'tensors' | 'blocks'>,
   weight: (name: string) => Float32Array,
   floats?: number,
+  movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
 ): Promise<Weights> =>
-  fixWeights(model, shelfIn(kernels, model, floats), async (name, first, count) =>
-    weight(name).subarray(first, first + count),
+  fixWeights(
+    model,
+    shelfIn(kernels, model, floats),
+    async (name, first, count) => weight(name).subarray(first, first + count),
+    movedIn,
   );
 
 /** Copies of all tensors, by id, every debt paid. */

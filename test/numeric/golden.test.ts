@@ -2,18 +2,29 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { DirectionKey, DirectionKind, Manifest, Round, TensorMask } from '../../src/nouns.ts';
+import { recordKey } from '../../src/apply/apply.ts';
+import type {
+  DirectionKey,
+  DirectionKind,
+  DirectionSet,
+  ElementMask,
+  Manifest,
+  Round,
+  TensorMask,
+} from '../../src/nouns.ts';
 import { encodeSlope } from '../../src/numeric/byte.ts';
 import { checksumKey } from '../../src/numeric/checksum.ts';
 import { coefficient } from '../../src/numeric/coefficient.ts';
+import { elementMask, isMoved } from '../../src/numeric/element-mask.ts';
 import { exponentOf, quantise } from '../../src/numeric/fixed.ts';
 import type { Kernels, TensorNoise, Term } from '../../src/numeric/kernels.ts';
 import { maskOf } from '../../src/numeric/mask.ts';
 import { merkleRoot } from '../../src/numeric/merkle.ts';
+import { type Drawing, directionKey } from '../../src/numeric/names.ts';
 import { block, roundingWord } from '../../src/numeric/noise.ts';
 import { permutation } from '../../src/numeric/permutation.ts';
 import { philox } from '../../src/numeric/philox.ts';
-import { direction } from '../../src/numeric/reference/direction.ts';
+import { direction, rademacher } from '../../src/numeric/reference/direction.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { nextScale, scaleState } from '../../src/numeric/scale.ts';
 import { wasmKernels } from '../../src/numeric/wasm/wasm.ts';
@@ -58,6 +69,25 @@ interface Vectors {
   checksumKey: { round: number; run: number; key: number }[];
   root: { lengths: number[]; root: string }[];
   mask: { mask: TensorMask; ids: number[]; round: number; run: number; kept: number[] }[];
+  lazy: Vectors['noise'];
+  keyOfRecord: {
+    lazy: number;
+    directions: DirectionSet | Record<string, never>;
+    round: number;
+    run: number;
+    record: number;
+    key: DirectionKey;
+  }[];
+  elementMask: {
+    mask: ElementMask;
+    tensor: TensorNoise;
+    run: number;
+    q: number[];
+    key: DirectionKey;
+    c: number;
+    moved: string;
+    applied: number[];
+  }[];
 }
 const golden = new URL('../golden/numbers/vectors.json', import.meta.url);
 const vectors: Vectors = JSON.parse(readFileSync(golden, 'utf8'));
@@ -77,7 +107,7 @@ const pattern = (n: number, salt: number): Int32Array =>
 test('random words, noise and rounding words', () => {
   for (const { key, counter, words } of vectors.philox)
     expect([...philox(...key, ...counter, new Uint32Array(4))]).toEqual(words);
-  for (const { tensor, kind, rank, key, z } of vectors.noise)
+  for (const { tensor, kind, rank, key, z } of [...vectors.noise, ...vectors.lazy])
     expect([...direction(tensor, kind, rank, key)]).toEqual(z);
   for (const { key, id, word } of vectors.rounding) expect(roundingWord(key, id)).toBe(word);
 });
@@ -127,6 +157,16 @@ test('masks', () => {
   }
 });
 
+test('which direction a record measures', () => {
+  for (const { lazy, directions, round, run, record, key } of vectors.keyOfRecord) {
+    const drawing: Drawing = {
+      direction: lazy ? { lazy } : {},
+      ...('pool' in directions || 'shared' in directions ? { directions: directions as DirectionSet } : {}),
+    };
+    expect(directionKey(drawing, recordKey(run, round, record))).toEqual(key);
+  }
+});
+
 test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => {
   const page = readFileSync(new URL('../../docs/NUMBERS.md', import.meta.url), 'utf8');
   const key = { round: 4, run: 0x12345678, sample: 9, slot: 3 };
@@ -152,6 +192,8 @@ test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => 
     direction: { kind: 'lowrank', rank: 2, scale: 1 },
     clip: 127,
   };
+  const pooled = directionKey({ direction: {}, directions: { pool: 4096 } }, recordKey(key.run, key.round, 9));
+  const half = elementMask({ by: 'random', kept: 1, of: 2 }, { id: 5, shape: [16] }, new Int32Array(16), key.run);
   const header = headerOf(rules, scaleState(2 ** 26), 41, 64);
   const word = roundingWord(key, 5);
   const c = coefficient(header, -77, -27, word);
@@ -172,6 +214,9 @@ test('the worked example of docs/NUMBERS.md 9 is what the code computes', () => 
     ['checksum after round 1', `key ${u32(sumKey)}, low ${u32(low)}, high ${u32(high)}, peak ${peak}`],
     ['root of this tensor alone', hex(merkleRoot([q], sha256))],
     ['order of 10 samples, epoch 0', permutation(10, 0, key.run).join(' ')],
+    ['pool of 4096, record 9', `${pooled.sample}`],
+    ['lazy 3, columns', marks(rademacher({ ...key, columns: 3 }, 2, 0, 5, 16))],
+    ['random half of 0 … 15', Array.from({ length: 16 }, (_, i) => (isMoved(half, i) ? 1 : 0)).join('')],
     ['mask 1/4 of ids 0 … 8', nine.filter(maskOf({ kept: 1, of: 4 }, nine, key.round, key.run)).join(' ')],
   ] as const)
     expect(page).toContain(`    ${name.padEnd(28)} ${value}\n`);
@@ -213,6 +258,16 @@ describe.each(['reference', 'wasm'] as const)('%s kernels', (name) => {
       kernels.apply(q, tensor, kind, rank, terms);
       expect([...q.subarray(0, 4)]).toEqual(head);
       expect(hex(sha256(new Uint8Array(q.buffer, q.byteOffset, q.byteLength)))).toBe(expected);
+    }
+  });
+
+  test('masks of elements, and what is applied under them', () => {
+    for (const { mask, tensor, run, q, key, c, moved, applied } of vectors.elementMask) {
+      const weights = ours(Int32Array.from(q));
+      const bits = elementMask(mask, tensor, weights, run);
+      expect(q.map((_, i) => (isMoved(bits, i) ? 1 : 0)).join('')).toBe(moved);
+      kernels.apply(weights, { ...tensor, moved: bits }, 'binomial', 1, [{ key, c }]);
+      expect([...weights]).toEqual(applied);
     }
   });
 

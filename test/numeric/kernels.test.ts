@@ -2,12 +2,13 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Fault } from '../../src/faults.ts';
 import type { DirectionKind } from '../../src/nouns.ts';
+import { isMoved } from '../../src/numeric/element-mask.ts';
 import type { Kernels, Term } from '../../src/numeric/kernels.ts';
-import { isLowRank, roundingWord } from '../../src/numeric/noise.ts';
+import { isLowRank, maskWords, roundingWord } from '../../src/numeric/noise.ts';
 import { rademacher } from '../../src/numeric/reference/direction.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { wasmBytes, wasmKernels } from '../../src/numeric/wasm/wasm.ts';
-import { coefficient, integers, key, kind, rank, tensor, tensorId, u32 } from './arbitrary.ts';
+import { coefficient, integers, key, kind, masked, rank, tensor, tensorId, u32 } from './arbitrary.ts';
 
 const ROOM = 4096;
 /** Elements between arrays: a write past an end, or before a start, shows. */
@@ -59,7 +60,8 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
 
   test('materialisePair, all kinds, ranks and shapes', () => {
     fc.assert(
-      fc.property(tensor, kind, rank, key, delta, u32, exponent, offset, (t, k, r, d, step, seed, e, shift) => {
+      fc.property(tensor, kind, rank, key, delta, u32, exponent, offset, (whole, k, r, d, step, seed, e, shift) => {
+        const t = masked(whole, k, seed);
         const n = size(t.shape);
         fc.pre(n <= 3500);
         const q = integers(n, seed);
@@ -79,7 +81,8 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
 
   test('materialisePair of a part, which equals that part of the whole', () => {
     fc.assert(
-      fc.property(tensor, kind, rank, key, u32, fc.nat(), fc.nat(), offset, (t, k, r, d, seed, from, to, shift) => {
+      fc.property(tensor, kind, rank, key, u32, fc.nat(), fc.nat(), offset, (full, k, r, d, seed, from, to, shift) => {
+        const t = masked(full, k, seed);
         const n = size(t.shape);
         fc.pre(n <= 3500);
         const unit = isLowRank(k, t) ? t.shape[1]! : 1;
@@ -111,7 +114,8 @@ describe('wasm equals the reference bit for bit, and writes nothing else', () =>
 
   test('apply, all kinds, ranks, shapes and coefficients', () => {
     fc.assert(
-      fc.property(tensor, kind, rank, terms, u32, offset, (t, k, r, records, seed, shift) => {
+      fc.property(tensor, kind, rank, terms, u32, offset, (whole, k, r, records, seed, shift) => {
+        const t = masked(whole, k, seed);
         const n = size(t.shape);
         fc.pre(n <= 3500);
         const q = integers(n, seed);
@@ -254,6 +258,40 @@ test.each(PASSES)('apply (%j) of %i records, past what one pass holds: %s', asyn
   expect(q).toEqual(expected);
 });
 
+test.each(['rademacher', 'binomial'] as const)('masks of a tensor longer than the scratch holds: %s', async (kind) => {
+  const n = 2 ** 18 + 700;
+  const tensor = { id: 3, shape: [n], moved: new Uint32Array(integers(maskWords(n), 5).buffer) };
+  const kernels = await wasmKernels({ bytes: wasmBytes([n, n, n]) });
+  const start = integers(n, 9);
+  const q = kernels.i32(n);
+  q.set(start);
+  const pair = (by: Kernels) => {
+    const sides = [by.f32(n - 77), by.f32(n - 77)] as const;
+    by.materialisePair(q, -20, tensor, kind, 1, key0, 1e-3, 77, ...sides);
+    return sides.map(bits);
+  };
+  expect(pair(kernels)).toEqual(pair(reference));
+  const records = [{ key: key0, c: 12_345 }];
+  const expected = start.slice();
+  reference.apply(expected, tensor, kind, 1, records);
+  kernels.apply(q, tensor, kind, 1, records);
+  expect(q).toEqual(expected);
+  const still = start.filter((x, i) => !isMoved(tensor.moved, i) && q[i] === x).length;
+  expect(still).toBe(start.filter((_, i) => !isMoved(tensor.moved, i)).length);
+  expect(Math.abs(still / n - 0.5)).toBeLessThan(0.01);
+});
+
+test('a mask of another length, or of low-rank noise, is refused', () => {
+  const moved = new Uint32Array(4);
+  for (const kernels of [reference, wasm]) {
+    const [q, plus] = [kernels.name === 'wasm' ? slabs[0]!.subarray(0, 200) : new Int32Array(200), kernels.f32(0)];
+    const long = { id: 0, shape: [200], moved };
+    expect(() => kernels.apply(q, long, 'rademacher', 1, [{ key: key0, c: 1 }])).toThrow('"tensor.moved" expected 8');
+    const matrix = { id: 0, shape: [10, 20], moved };
+    expect(() => kernels.materialisePair(q, 0, matrix, 'lowrank', 1, key0, 1, 0, plus, plus)).toThrow('"tensor.moved"');
+  }
+});
+
 test('a low-rank pair of rows that begin inside a block of signs, and end in another pass', async () => {
   const tensor = { id: 3, shape: [2400, 5] };
   const n = size(tensor.shape);
@@ -281,7 +319,8 @@ describe.each(['reference', 'wasm'] as const)('algebra of apply (%s)', (name) =>
 
   test('the order of terms is nothing, nor how they are split over calls', () => {
     fc.assert(
-      fc.property(tensor, kind, rank, terms, u32, fc.nat(40), (t, k, r, records, seed, cut) => {
+      fc.property(tensor, kind, rank, terms, u32, fc.nat(40), (whole, k, r, records, seed, cut) => {
+        const t = masked(whole, k, seed);
         const n = size(t.shape);
         fc.pre(n <= 1500);
         const start = integers(n, seed);
@@ -299,7 +338,8 @@ describe.each(['reference', 'wasm'] as const)('algebra of apply (%s)', (name) =>
 
   test('c then -c restores, through any wrap', () => {
     fc.assert(
-      fc.property(tensor, kind, rank, terms, u32, (t, k, r, records, seed) => {
+      fc.property(tensor, kind, rank, terms, u32, (whole, k, r, records, seed) => {
+        const t = masked(whole, k, seed);
         const n = size(t.shape);
         fc.pre(n <= 1500);
         const start = integers(n, seed);

@@ -30,7 +30,7 @@ const shuffled = <T>(list: readonly T[]): T[] =>
     .sort(([a], [b]) => a - b)
     .map(([, item]) => item);
 
-describe.each(['opt-tied', 'llama-untied-grouped-linear'])('%s', (name) => {
+describe.each(['opt-tied', 'llama-untied-grouped-linear', 'gpt2', 'bert', 'roberta'])('%s', (name) => {
   let small: Small;
   let forward: Forward;
   beforeAll(async () => {

@@ -41,7 +41,7 @@ async function measurementOn(name: string, task: Task, kernels: Kernels): Promis
 const probesOf = (examples: readonly Example[]): Probe[] =>
   examples.map((own, i) => ({ key: key(i), examples: [own] }));
 
-describe.each(['opt-tied', 'llama-untied-grouped-linear', 'llama-yarn-biases'])('%s', (name) => {
+describe.each(['opt-tied', 'llama-untied-grouped-linear', 'llama-yarn-biases', 'gpt2', 'roberta'])('%s', (name) => {
   test.each(TASKS)(
     'slopes in int8 are those of f32 and some noise, which eps drowns: %s',
     async (_, task, examples) => {

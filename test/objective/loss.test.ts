@@ -12,6 +12,7 @@ const batch: Batch = {
   at: new Int32Array(4),
   targets: Int32Array.of(2, 0, 1, 1),
   weights: Float32Array.of(1, 1, 1, 0),
+  lengths: Int32Array.of(4, 4),
   members: Int32Array.of(0, 1),
 };
 

@@ -1,7 +1,7 @@
 /** Small models with fixed-point weights, and examples for them. */
 import { readConfig } from '../../src/model/config.ts';
 import { modelOf } from '../../src/model/model.ts';
-import type { Model } from '../../src/model/stage.ts';
+import type { Model, TensorSpec } from '../../src/model/stage.ts';
 import type { Weights } from '../../src/model/weights.ts';
 import type { DirectionKey, Example, Task } from '../../src/nouns.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
@@ -15,21 +15,41 @@ export interface Small {
   readonly weights: Weights;
 }
 
-/** Everything that reads weights: tied and separate heads, grouped heads, biases, learned positions. */
+/**
+ * Everything that reads weights: tied and separate heads, heads with biases, grouped and normalised heads, biases,
+ * learned positions, token types, matrices stored transposed.
+ */
 export const FIXTURES = [
   'opt-tied',
   'llama-untied-grouped-linear',
   'llama-rope-llama3-head-dim',
   'llama-yarn-biases',
+  'qwen3-tied',
+  'gpt2',
+  'bert',
+  'roberta',
 ] as const;
 
 export const smallKernels = (): Promise<Kernels> => wasmKernels({ bytes: 2 ** 24 });
 
-/** A checkpoint of test/fixtures/models. */
-export async function fixture(name: string, kernels: Kernels, scratch?: number): Promise<Small> {
-  const { model, weight } = await readFolder(`test/fixtures/models/${name}`);
-  return { model, weights: await weightsIn(kernels, model, weight, scratch) };
+/** A checkpoint in a folder. */
+export async function fixtureAt(
+  folder: string,
+  kernels: Kernels,
+  scratch?: number,
+  movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
+): Promise<Small> {
+  const { model, weight } = await readFolder(folder);
+  return { model, weights: await weightsIn(kernels, model, weight, scratch, movedIn) };
 }
+
+/** A checkpoint of test/fixtures/models. */
+export const fixture = (
+  name: string,
+  kernels: Kernels,
+  scratch?: number,
+  movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
+): Promise<Small> => fixtureAt(`test/fixtures/models/${name}`, kernels, scratch, movedIn);
 
 /** Two hundred weights: few enough to differentiate one by one. */
 export async function micro(kernels: Kernels, vocabulary = 9): Promise<Small> {

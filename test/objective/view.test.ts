@@ -5,7 +5,8 @@
 import { describe, expect, test } from 'vitest';
 import { batchExamples } from '../../src/data/batch.ts';
 import { nodeEngine } from '../../src/engine/node.ts';
-import { viewOf } from '../../src/model/view.ts';
+import type { Model } from '../../src/model/stage.ts';
+import { viewOf, windowsOf } from '../../src/model/view.ts';
 import type { Weights } from '../../src/model/weights.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
 import { everything, type Kept } from '../../src/numeric/mask.ts';
@@ -55,23 +56,31 @@ function counting(): { engine: Engine; rows: () => number } {
   return { engine, rows: () => rows };
 }
 
+/** What a round may move, and the blocks before it. */
+const PARTS: readonly (readonly [string, (model: Model) => readonly [ids: readonly number[], before: number]])[] = [
+  ['the last block alone', (model) => [viewOf(model, { last_blocks: 1 }), model.blocks.length - 1]],
+  ['a window of one block', (model) => [windowsOf(model, viewOf(model, 'full'), 1)[1]!, 1]],
+];
+
 describe.each(FIXTURES)('%s', (name) => {
-  test.each(PERTURBATIONS)('%s: the last block alone', async (kind, perturbation) => {
+  const both = PARTS.flatMap(([part, of]) => PERTURBATIONS.map(([kind, make]) => [kind, part, of, make] as const));
+  test.each(both)('%s: %s', async (kind, _, partOf, perturbation) => {
     const { model, weights } = await fixture(name, referenceKernels());
-    const view = new Set(viewOf(model, { last_blocks: 1 }));
+    const [ids, before] = partOf(model);
+    const view = new Set(ids);
     const kept: Kept = (id) => view.has(id);
     const batches = batchExamples(kind === 'sided' ? examples.flatMap((example) => [example, example]) : examples);
     const still: Weights = {
       ...weights,
       visit: (own, work) => weights.visit(own, (page) => work({ ...page, kernels: zeroed(kept, page.kernels) })),
     };
-    const [one, both] = [counting(), counting()];
+    const [one, whole] = [counting(), counting()];
     const run = (own: Weights, { engine }: { engine: Engine }, k: Kept) =>
       createForward(model, own, engine).run(batches, headOf(LM), perturbation(k));
     const got = await run(weights, one, kept);
-    expect(got).toEqual(await run(still, both, everything));
+    expect(got).toEqual(await run(still, whole, everything));
     const blocks = model.blocks.length;
-    expect(one.rows() / both.rows()).toBeCloseTo((blocks - 1 + 2) / (2 * blocks), 10);
+    expect(one.rows() / whole.rows()).toBeCloseTo((before + 2 * (blocks - before)) / (2 * blocks), 10);
     const lanes = got.flat().flatMap((nll) => [...nll]);
     expect(new Set(lanes).size, 'the direction shows').toBeGreaterThan(lanes.length / 2);
   });
@@ -93,5 +102,32 @@ test('the view is what follows the blocks that stand still; a head tied to the e
     );
     expect(viewOf(model, 'full')).toHaveLength(model.tensors.length);
     expect(() => viewOf(model, { last_blocks: 9 })).toThrow(/^CONFIG_INVALID: last_blocks: 9 is more than/);
+  }
+});
+
+test('windows of blocks are a partition of the view; what comes before the blocks is in the first, what follows in the last', async () => {
+  for (const name of FIXTURES) {
+    const { model } = await fixture(name, referenceKernels());
+    const blocks = model.blocks.length;
+    for (const view of [viewOf(model, 'full'), viewOf(model, { last_blocks: 1 })])
+      for (let count = 1; count <= blocks; count++) {
+        if (count > 1 && view.length < model.tensors.length) {
+          expect(() => windowsOf(model, view, count)).toThrow(
+            /^CONFIG_INVALID: blocks_per_round: 2 is more than the 1/,
+          );
+          break;
+        }
+        const windows = windowsOf(model, view, count);
+        expect(windows).toHaveLength(view.length < model.tensors.length ? 1 : Math.ceil(blocks / count));
+        expect(windows.flat().sort((a, b) => a - b)).toEqual(view);
+      }
+    const [first, last] = windowsOf(model, viewOf(model, 'full'), 1).map((ids) =>
+      ids.map((id) => model.tensors[id]!.name).join(),
+    );
+    expect(first).toContain('embed_tokens');
+    expect(first).toMatch(/layers\.0\./);
+    expect(first).not.toMatch(/layers\.1\.|(^|,)(lm_head|model\.norm|model\.decoder\.final)/);
+    expect(last).toMatch(/layers\.1\./);
+    expect(last).toMatch(/model\.norm|final_layer_norm/);
   }
 });

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../../src/faults.ts';
 import { type Header, NO_LOSS, type Round } from '../../src/nouns.ts';
+import { isqrt } from '../../src/numeric/root.ts';
 import { scaleState } from '../../src/numeric/scale.ts';
-import { checkHeader, type HeaderRules, headerOf, isqrt, usableCodes } from '../../src/optimizer/header.ts';
+import { checkHeader, type HeaderRules, headerOf, usableCodes } from '../../src/optimizer/header.ts';
 import { cosineOfPi, learningRate, type Schedule } from '../../src/optimizer/schedule.ts';
 
 const rules: HeaderRules = {

@@ -50,6 +50,14 @@ describe('generate', () => {
     expect(await generate(forward, model, tokenizer, 'ABCDE', greedy)).toBe('');
   });
 
+  test('a masked model, which says nothing of what comes next, is refused', async () => {
+    const { forward, model, seen } = scripted(() => oneHot(7));
+    await expect(generate(forward, { ...model, kind: 'masked' }, tokenizer, 'AB', greedy)).rejects.toThrow(
+      /^MODEL_UNSUPPORTED: a masked model/,
+    );
+    expect(seen).toHaveLength(0);
+  });
+
   test('a prompt of more than the positions, or of no tokens, is refused', async () => {
     const { forward, model } = scripted(() => oneHot(7), 6);
     await expect(generate(forward, model, tokenizer, 'ABCDEF', greedy)).rejects.toThrow(

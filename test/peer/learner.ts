@@ -2,9 +2,11 @@
 
 import type { Dataset } from '../../src/data/dataset.ts';
 import type { Learner } from '../../src/method/onebyte.ts';
-import { viewOf } from '../../src/model/view.ts';
+import type { TensorSpec } from '../../src/model/stage.ts';
+import { viewOf, windowsOf } from '../../src/model/view.ts';
 import type { Direction, Manifest, Round, Task } from '../../src/nouns.ts';
 import { NO_LOSS } from '../../src/nouns.ts';
+import { elementMask } from '../../src/numeric/element-mask.ts';
 import type { Kernels } from '../../src/numeric/kernels.ts';
 import { initialScale } from '../../src/numeric/scale.ts';
 import { createForward } from '../../src/objective/forward.ts';
@@ -22,7 +24,12 @@ export interface LearnerOptions {
   readonly direction?: Direction;
   readonly task?: Task;
   readonly samples?: number;
+  /** What the run moves, and along which directions. */
+  readonly moves?: Pick<Manifest, 'directions' | 'element_mask' | 'blocks_per_round'>;
 }
+
+/** First word of the run id. */
+const RUN = 0x1234_5678;
 
 export async function smallLearner({
   engine,
@@ -31,8 +38,12 @@ export async function smallLearner({
   direction = { kind: 'lowrank', rank: 1, scale: 1 },
   task = CHOICE,
   samples = 1,
+  moves = {},
 }: LearnerOptions): Promise<Learner> {
-  const { model, weights } = await fixture(name, kernels);
+  const { element_mask: mask, blocks_per_round: blocks } = moves;
+  const movedIn = mask && ((tensor: TensorSpec, q: Int32Array) => elementMask(mask, tensor, q, RUN));
+  const { model, weights } = await fixture(name, kernels, undefined, movedIn);
+  const view = viewOf(model, 'full');
   const example = (i: number) => (task.kind === 'lm' ? windowOf(i, V, task.window) : promptOf(i, V, 3 + (i % 9)));
   const dataset: Dataset = {
     train: Array.from({ length: 40 }, (_, i) => example(i)),
@@ -44,6 +55,7 @@ export async function smallLearner({
     ...MANIFEST,
     task,
     direction,
+    ...moves,
     eps: 1e-3,
     learning_rate: 1e-3,
     lr_scheduler_type: 'constant',
@@ -57,9 +69,10 @@ export async function smallLearner({
   };
   return {
     manifest,
-    run: 0x1234_5678,
+    run: RUN,
     weights,
-    view: viewOf(model, 'full'),
+    view,
+    ...(blocks === undefined ? {} : { windows: windowsOf(model, view, blocks) }),
     dataset,
     forward: createForward(model, weights, engine),
     task,

@@ -4,8 +4,9 @@
  * @module
  */
 import type { DirectionKey, DirectionKind } from '../../nouns.ts';
+import { isMoved } from '../element-mask.ts';
 import type { TensorNoise } from '../kernels.ts';
-import { BINOMIAL_STREAM, block, DENSE_STREAM, elements, isLowRank, U_STREAM, V_STREAM } from '../noise.ts';
+import { BINOMIAL_STREAM, block, checkMoved, DENSE_STREAM, elements, isLowRank, U_STREAM, V_STREAM } from '../noise.ts';
 
 /** Element e of a block of 128 signs reads bit 31 - (e >> 2) of word e & 3; set means -1. */
 const sign = (words: Uint32Array, e: number): number => (words[e & 3]! << (e >>> 2) < 0 ? -1 : 1);
@@ -70,6 +71,14 @@ function lowRank(key: DirectionKey, tensorId: number, rows: number, columns: num
 
 /** z on one tensor, (elements,) row-major. */
 export function direction(tensor: TensorNoise, kind: DirectionKind, rank: number, key: DirectionKey): Int16Array {
+  checkMoved(kind, tensor);
+  const { moved } = tensor;
+  const z = everywhere(tensor, kind, rank, key);
+  return moved ? z.map((x, i) => (isMoved(moved, i) ? x : 0)) : z;
+}
+
+/** z before anything is held still. */
+function everywhere(tensor: TensorNoise, kind: DirectionKind, rank: number, key: DirectionKey): Int16Array {
   const { id, shape } = tensor;
   if (isLowRank(kind, tensor)) return lowRank(key, id, shape[0]!, shape[1]!, rank);
   if (kind === 'binomial') return binomial(key, id, elements(tensor));

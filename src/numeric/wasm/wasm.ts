@@ -8,7 +8,7 @@ import { Fault } from '../../faults.ts';
 import type { DirectionKey } from '../../nouns.ts';
 import { BYTE_LEVELS, checkRows, powerOfTwo } from '../fixed.ts';
 import type { Kernels, Term } from '../kernels.ts';
-import { BLOCK, checkPart, checkTensor, factorLength, isLowRank, lane } from '../noise.ts';
+import { BLOCK, checkMoved, checkPart, checkTensor, columnRound, factorLength, isLowRank, lane } from '../noise.ts';
 import { KERNELS_BASE64 } from './binary.ts';
 
 /** Exports of assembly/kernels.ts. Addresses and lengths are u32, lengths in elements unless named otherwise. */
@@ -16,6 +16,8 @@ interface Exports {
   readonly TABLE: WebAssembly.Global;
   readonly TABLE_ENTRIES: WebAssembly.Global;
   readonly SCRATCH_END: WebAssembly.Global;
+  readonly MASK: WebAssembly.Global;
+  readonly MASK_GROUPS: WebAssembly.Global;
   materialise(q: number, n: number, scale: number, out: number): void;
   quantiseRows(q: number, rows: number, columns: number, step: number, out: number, scale: number): void;
   pairDense(
@@ -26,6 +28,7 @@ interface Exports {
     delta: number,
     binomial: boolean,
     id: number,
+    mask: number,
     plus: number,
     minus: number,
   ): void;
@@ -41,7 +44,7 @@ interface Exports {
     out: number,
   ): void;
   factorAt(lane: number, value: number, index: number, n: number, out: number): void;
-  applyDense(q: number, n: number, count: number, binomial: boolean, id: number): void;
+  applyDense(q: number, n: number, count: number, binomial: boolean, id: number, group: number, mask: number): void;
   applyLowRank(q: number, top: number, rows: number, columns: number, count: number, id: number): void;
   roundingWords(count: number, id: number): void;
   checksum(q: number, n: number, key: number, offset: number): void;
@@ -54,6 +57,11 @@ const ALIGN = 16;
 const ENTRY_WORDS = 8;
 /** Where `roundingWords` leaves the word in an entry. */
 const WORD = 6;
+/** Where an entry has the round of its column factors. */
+const COLUMNS = 7;
+/** Elements whose noise is made together, and the words of their bits in a mask. */
+const GROUP = 512;
+const GROUP_WORDS = GROUP / 32;
 
 const aligned = (length: number, width: number): number => Math.ceil((length * width) / ALIGN) * ALIGN;
 
@@ -123,7 +131,8 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     return array.byteOffset;
   };
 
-  const setEntry = (i: number, { round, run, sample, slot }: DirectionKey, component: number, c: number): void => {
+  const setEntry = (i: number, key: DirectionKey, component: number, c: number): void => {
+    const { round, run, sample, slot } = key;
     const at = i * ENTRY_WORDS;
     table[at] = round;
     table[at + 1] = run;
@@ -131,6 +140,7 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     table[at + 3] = slot;
     table[at + 4] = component;
     table[at + 5] = c;
+    table[at + COLUMNS] = columnRound(key);
   };
 
   /** Fills the table with the `rank` components of every term, and calls `visit` with how many it holds when it is full. */
@@ -144,6 +154,32 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
         count = 0;
       }
     if (count > 0) visit(count);
+  };
+
+  const mask = new Uint32Array(buffer, wasm.MASK.value, wasm.MASK_GROUPS.value * GROUP_WORDS);
+  const partLength: number = wasm.MASK_GROUPS.value * GROUP;
+
+  /**
+   * Elements `first` … `first + n - 1` of a tensor in parts, with the address of the bits of those that move, from the
+   * group that a part begins in: 0, and one part, where all do.
+   */
+  const inParts = (
+    moved: Uint32Array | undefined,
+    first: number,
+    n: number,
+    visit: (from: number, count: number, mask: number) => void,
+  ): void => {
+    if (!moved) {
+      visit(first, n, 0);
+      return;
+    }
+    for (let from = first, end = first + n; from < end; ) {
+      const group = Math.floor(from / GROUP);
+      const to = Math.min(end, group * GROUP + partLength);
+      mask.set(moved.subarray(group * GROUP_WORDS, Math.ceil(to / GROUP) * GROUP_WORDS));
+      visit(from, to - from, wasm.MASK.value);
+      from = to;
+    }
   };
 
   return {
@@ -167,6 +203,7 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
       const n = plus.length;
       checkTensor(q.length, tensor, rank);
       checkPart(first, n, kind, tensor);
+      checkMoved(kind, tensor);
       const [above, below] = [address('plus', plus, n), address('minus', minus, n)];
       const at = address('q', q, q.length) + first * 4;
       const scale = powerOfTwo(exponent);
@@ -180,7 +217,11 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
         wasm.pairGiven(at, n, scale, delta, above, below);
       } else {
         setEntry(0, key, 0, 0);
-        wasm.pairDense(at, first, n, scale, delta, kind === 'binomial', tensor.id, above, below);
+        inParts(tensor.moved, first, n, (from, count, bits) => {
+          const skip = 4 * (from - first);
+          const [plusAt, minusAt] = [above + skip, below + skip];
+          wasm.pairDense(at + skip, from, count, scale, delta, kind === 'binomial', tensor.id, bits, plusAt, minusAt);
+        });
       }
     },
 
@@ -205,11 +246,17 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     apply(q, tensor, kind, rank, terms) {
       const n = q.length;
       checkTensor(n, tensor, rank);
+      checkMoved(kind, tensor);
       const at = address('q', q, n);
       if (isLowRank(kind, tensor)) {
         const [rows, columns] = tensor.shape;
         inBatches(terms, rank, (count) => wasm.applyLowRank(at, 0, rows!, columns!, count, tensor.id));
-      } else inBatches(terms, 1, (count) => wasm.applyDense(at, n, count, kind === 'binomial', tensor.id));
+      } else
+        inParts(tensor.moved, 0, n, (from, length, bits) =>
+          inBatches(terms, 1, (count) =>
+            wasm.applyDense(at + 4 * from, length, count, kind === 'binomial', tensor.id, from / GROUP, bits),
+          ),
+        );
     },
 
     roundingWords(tensorId, records) {

@@ -5,13 +5,15 @@
  * @module
  */
 
+import { V_STREAM } from '../noise.ts';
+
 /** Invocations of a workgroup, in all kernels. */
 export const THREADS = 128;
 
 /** One term of a sum of directions: where its noise is, and what it is multiplied with. 8 words, as `entriesOf` packs. */
 export const ENTRY_WORDS = 8;
 
-export const NOISE = /* wgsl */ `
+export const NOISE: string = /* wgsl */ `
 struct Entry {
   round: u32,
   run: u32,
@@ -19,8 +21,8 @@ struct Entry {
   slot: u32,
   place: u32, // component << 20 | tensor id
   c: i32,
-  none0: u32,
-  none1: u32,
+  columns: u32, // round of the column factors
+  none: u32,
 }
 
 // There is no 64-bit product: four of 16 bits.
@@ -36,7 +38,7 @@ fn mulhi(a: u32, b: u32) -> u32 {
 
 fn philox(entry: Entry, stream: u32, number: u32) -> vec4<u32> {
   var c = vec4<u32>(number, (stream << 28u) | entry.place, entry.sample, entry.slot);
-  var k = vec2<u32>(entry.round, entry.run);
+  var k = vec2<u32>(select(entry.round, entry.columns, stream == ${V_STREAM}u), entry.run);
   for (var i = 0u; i < 10u; i++) {
     c = vec4<u32>(
       mulhi(0xcd9e8d57u, c.z) ^ c.y ^ k.x,

@@ -7,7 +7,7 @@ import { Fault } from '../../faults.ts';
 import type { DirectionKind } from '../../nouns.ts';
 import type { DeviceKernels } from '../device-kernels.ts';
 import type { TensorNoise, Term } from '../kernels.ts';
-import { checkTensor, elements, isLowRank, lane, MAX_RANK } from '../noise.ts';
+import { checkTensor, columnRound, elements, isLowRank, lane, MAX_RANK } from '../noise.ts';
 import * as elementwise from './elementwise.ts';
 import { ENTRY_WORDS, THREADS } from './noise.ts';
 import { type Draw, type End, PARAMS, sumShader, tilesOf } from './sum.ts';
@@ -25,7 +25,7 @@ interface Component extends Term {
 function entriesOf(components: readonly Component[], id: number): Int32Array {
   const words = new Int32Array(Math.max(1, components.length) * ENTRY_WORDS); // no binding may be empty
   for (const [i, { key, component, c }] of components.entries())
-    words.set([key.round, key.run, key.sample, key.slot, lane(0, component, id), c], i * ENTRY_WORDS);
+    words.set([key.round, key.run, key.sample, key.slot, lane(0, component, id), c, columnRound(key)], i * ENTRY_WORDS);
   return words;
 }
 
@@ -112,6 +112,8 @@ export function webgpuKernels(device: GPUDevice): DeviceKernels<GPUBuffer> {
     exponent: number,
     rest: readonly (GPUBuffer | Float32Array)[],
   ): Promise<void> {
+    if (tensor.moved)
+      throw new RangeError('"tensor.moved" expected none, got a mask, of which the shaders know nothing');
     const n = elements(tensor);
     const draw = drawOf(kind, tensor);
     const [rows = 1, columns = 1] = tensor.shape;

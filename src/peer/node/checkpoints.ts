@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { fileSource } from '../../model/node/files.ts';
 import type { ByteSource } from '../../model/source.ts';
+import type { Round } from '../../nouns.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import type { Replica } from '../replica.ts';
 import type { Snapshot } from './http.ts';
@@ -62,12 +63,13 @@ export async function saveCheckpoint(
 /**
  * Sets a replica to the latest checkpoint that is what the journal says, if there is one: one that is damaged, or was
  * not written to its end, or has no digest in the journal, is passed over.
- * @param digests of the journal, by round.
+ * @param digests of the journal, by round. @param recent what of the journal goes with a round, for `Replica.restore`.
  */
 export async function restoreLatest(
   replica: Replica,
   folder: string,
   digests: ReadonlyMap<number, Uint8Array>,
+  recent: (round: number) => readonly Round[] = () => [],
 ): Promise<Checkpoint | undefined> {
   for (const round of (await roundsIn(folder)).reverse()) {
     const root = digests.get(round);
@@ -75,7 +77,7 @@ export async function restoreLatest(
     const checkpoint = checkpointAt(folder, round, root);
     if (!(await stat(checkpoint.offer.path).catch(() => undefined))) continue;
     try {
-      await replica.restore(round, await checkpoint.open(), root);
+      await replica.restore(round, await checkpoint.open(), root, recent(round));
       return checkpoint;
     } catch (error) {
       if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;

@@ -5,25 +5,27 @@
  * @module
  */
 import { readFile } from 'node:fs/promises';
-import { recordKey } from '../../apply/apply.ts';
 import { batchExamples, sequencesFor } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
-import { keptIn, type Learner } from '../../method/onebyte.ts';
+import { directionOf, keptIn, type Learner } from '../../method/onebyte.ts';
 import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
 import { type ModelConfig, readConfig } from '../../model/config.ts';
+import { firstWeights, type Read } from '../../model/first.ts';
 import { modelOf } from '../../model/model.ts';
 import { fileSource } from '../../model/node/files.ts';
 import { pageFile } from '../../model/node/page-file.ts';
 import { offloadedShelf } from '../../model/offloaded.ts';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, checkAdapterConfig, isShard } from '../../model/peft.ts';
 import { residentShelf } from '../../model/resident.ts';
-import type { Dims, Model } from '../../model/stage.ts';
+import type { Dims, Model, TensorSpec } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
-import { viewOf } from '../../model/view.ts';
+import { viewOf, windowsOf } from '../../model/view.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
 import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
+import { elementMask } from '../../numeric/element-mask.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
@@ -83,6 +85,11 @@ export async function openLearner(
   makeData: MakeData = (tokenizer, positions) => openData(spec, tokenizer, positions),
 ): Promise<Opened> {
   const { manifest } = spec;
+  if (manifest.optimizer?.kind === 'adam' && spec.offloadFolder !== undefined)
+    throw new Fault(
+      'CONFIG_INVALID',
+      'offload_folder: optimizer adam keeps 16 bytes a weight in memory, which a model on disk has no room for; leave it out',
+    );
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];
     if (found === undefined)
@@ -90,20 +97,23 @@ export async function openLearner(
     return found;
   };
   const { files } = manifest.base;
-  const { model, checkpoint, tokenizer } = await openBase(new Set(files.map((file) => file.path)), (name) =>
-    path(files.find((file) => file.path === name)!),
+  const { model, tokenizer, read } = await openBase(
+    new Set(files.map((file) => file.path)),
+    (name) => path(files.find((file) => file.path === name)!),
+    manifest,
   );
   const view = viewOf(model, manifest.view);
   const dataset = await makeData(tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
   const shelf = await shelfOf(spec, model, floats);
-  const weights = await fixWeights(model, shelf, checkpoint.read);
+  const run = runWord(manifest);
+  const { element_mask: mask, blocks_per_round: blocks } = manifest;
+  const movedIn = mask && ((tensor: TensorSpec, q: Int32Array) => elementMask(mask, tensor, q, run));
+  const weights = await fixWeights(model, shelf, read, movedIn);
   const learner: Learner = {
-    manifest,
-    run: runWord(manifest),
-    weights,
-    view,
+    ...{ manifest, run, weights, view },
+    ...(blocks === undefined ? {} : { windows: windowsOf(model, view, blocks) }),
     dataset,
     forward: createForward(model, weights, engine),
     task: manifest.task,
@@ -161,24 +171,34 @@ export interface Base {
   readonly model: Model;
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
+  /** Tensors of the checkpoint and of the adapter, as they are before the first round. */
+  readonly read: Read;
 }
 
 /**
  * A base, but for its weights: they are read when they are asked for.
  * @param names of its files. @param path where one of them lies on this machine.
  */
-export async function openBase(names: ReadonlySet<string>, path: (name: string) => string): Promise<Base> {
+export async function openBase(
+  names: ReadonlySet<string>,
+  path: (name: string) => string,
+  { view, seed }: Pick<Manifest, 'view' | 'seed'>,
+): Promise<Base> {
   const text = async (name: string): Promise<string> => {
     if (!names.has(name)) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
     return readFile(path(name), 'utf8');
   };
-  const shards = [...names].filter((name) => name.endsWith('.safetensors'));
-  const checkpoint = await openCheckpoint(await Promise.all(shards.map((name) => fileSource(path(name)))));
+  const opened = async (files: readonly string[]): Promise<Checkpoint> =>
+    openCheckpoint(await Promise.all(files.map((name) => fileSource(path(name)))));
+  const checkpoint = await opened([...names].filter(isShard));
   const config = readConfig(await text('config.json'));
-  const model = modelOf(config, checkpoint.tensors);
+  const model = modelOf(config, checkpoint.tensors, view);
+  const given = model.adapter && names.has(ADAPTER_WEIGHTS);
+  if (given) checkAdapterConfig(await text(ADAPTER_CONFIG), model.adapter.view);
+  const read = firstWeights(model, seed, checkpoint, given ? await opened([ADAPTER_WEIGHTS]) : undefined);
   const settings = names.has('tokenizer_config.json') ? await text('tokenizer_config.json') : '{}';
   const tokenizer = openTokenizer(await text('tokenizer.json'), settings, model);
-  return { config, model, checkpoint, tokenizer };
+  return { config, model, checkpoint, tokenizer, read };
 }
 
 /** One call of every shape that training, evaluation and generation may make. */
@@ -214,9 +234,9 @@ const calibrate = (
   count: number,
   { eps, forward_precision: precision }: Measuring,
 ): Promise<Float64Array> => {
-  const { manifest, dataset, run } = learner;
+  const { manifest, dataset } = learner;
   const probes = Array.from({ length: count }, (_, sample) => ({
-    key: recordKey(run, CALIBRATION_ROUND, sample),
+    key: directionOf(learner, CALIBRATION_ROUND, sample),
     examples: Array.from(
       { length: manifest.samples_per_record },
       (_, k) => dataset.train[(sample * manifest.samples_per_record + k) % dataset.train.length]!,

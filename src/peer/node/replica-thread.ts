@@ -149,7 +149,7 @@ export async function threadedReplica(
     checksum: () => call('checksum'),
     root: () => call('root'),
     snapshot: (write) => serving(write, 'snapshot'),
-    restore: (round, { name, size, read }, root) => serving(read, 'restore', round, { name, size }, root),
+    restore: (round, { name, size, read }, ...rest) => serving(read, 'restore', round, { name, size }, ...rest),
     slopes: (...args) => call('slopes', ...args),
     generate: (...args) => call('generate', ...args),
     tensor: (...args) => call('tensor', ...args),

@@ -31,7 +31,7 @@ const askOf =
 /** The arguments of methods that take functions. */
 const ARGUMENTS: Partial<Record<Call['name'], (ask: Ask, args: readonly unknown[]) => readonly unknown[]>> = {
   snapshot: (ask) => [ask],
-  restore: (ask, [round, source, root]) => [round, { ...(source as object), read: ask }, root],
+  restore: (ask, [round, source, ...rest]) => [round, { ...(source as object), read: ask }, ...rest],
 };
 
 const { spec, gate } = workerData as Start;

@@ -8,8 +8,11 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
 import type { Entry, Manifest } from '../../nouns.ts';
+import { promisesOf } from '../../optimizer/algebra.ts';
+import { recentOf } from '../../optimizer/steps.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
-import { type Ledger, ledgerOf } from '../ledger.ts';
+import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
+import type { Replica } from '../replica.ts';
 import type { Paths } from './blobs.ts';
 import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
 import { nodeCrypto } from './crypto.ts';
@@ -22,7 +25,7 @@ import { systemClock, systemEntropy } from './system.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
 export interface ServeOptions
-  extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'secret' | 'joinCode' | 'onEvent'> {
+  extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'guarded' | 'secret' | 'joinCode' | 'onEvent'> {
   /** `output_dir`. */
   readonly folder: string;
   /** The run to begin, or the one that the folder's journal must hold. Its byte scale is taken from the journal. */
@@ -67,7 +70,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
 
     const replica = await threadedReplica({ manifest, paths, threads, offloadFolder, maxEvalSamples });
     closers.push(() => replica.close());
-    let snapshot = await restoreLatest(replica, folder, digests);
+    const keeps = promisesOf(manifest).snapshots.holds;
+    const rounds = roundsOf(entries());
+    const recent = (at: number) => recentOf(manifest, rounds, at);
+    let snapshot = keeps ? await restoreLatest(replica, folder, digests, recent) : undefined;
 
     const { train, eval: held } = manifest.data;
     const named = [...manifest.base.files, train, ...(held ? [held] : [])];
@@ -82,9 +88,11 @@ export async function serve(options: ServeOptions): Promise<Served> {
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
-      async save(at, root, write) {
-        snapshot = await saveCheckpoint(folder, at, root, write);
-      },
+      ...(keeps && {
+        async save(at: number, root: Uint8Array, write: Replica['snapshot']) {
+          snapshot = await saveCheckpoint(folder, at, root, write);
+        },
+      }),
     });
     const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
     return {

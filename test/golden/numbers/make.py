@@ -62,7 +62,8 @@ def philox(k0, k1, c0, c1, c2, c3):
 
 def block(key, stream, component, tensor_id, number):
     c1 = stream << 28 | component << 20 | tensor_id
-    return philox(key['round'], key['run'], number, c1, key['sample'], key['slot'])
+    t = key.get('columns', key['round']) if stream == 2 else key['round']
+    return philox(t, key['run'], number, c1, key['sample'], key['slot'])
 
 
 def sign(key, stream, component, tensor_id, i):
@@ -88,6 +89,26 @@ def direction(tensor, kind, rank, key):
         v = [[sign(key, 2, k, tensor_id, j) for j in range(columns)] for k in range(rank)]
         return [sum(u[k][i] * v[k][j] for k in range(rank)) for i in range(rows) for j in range(columns)]
     return [sign(key, 0, 0, tensor_id, i) for i in range(n)]
+
+
+def element_mask(by, kept, of, tensor, q, run):
+    """Whether each element moves."""
+    if by == 'random':
+        key = {'round': 0, 'run': run, 'sample': 0, 'slot': 0xFFFFFFFE}
+        words = [block(key, 6, 1, tensor['id'], i >> 2)[i & 3] for i in range(len(q))]
+        return [Fraction(w, 2**32) < Fraction(kept, of) for w in words]
+    order = sorted(range(len(q)), key=lambda i: (abs(q[i]), i))
+    chosen = set(order[: math.ceil(Fraction(len(q) * kept, of))])
+    return [i in chosen for i in range(len(q))]
+
+
+def direction_key(lazy, directions, t, run, record):
+    if 'pool' in directions:
+        w = block({'round': t, 'run': run, 'sample': record, 'slot': 0xFFFFFFFE}, 10, 0, 0, 0)[0]
+        return {'round': 0, 'run': run, 'sample': w * directions['pool'] >> 32, 'slot': 0xFFFFFFFF}
+    sample = record % directions['shared'] if 'shared' in directions else record
+    key = {'round': t, 'run': run, 'sample': sample, 'slot': 0xFFFFFFFE}
+    return {**key, 'columns': t // lazy * lazy} if lazy else key
 
 
 def mask(kept, of, ids, t, run):
@@ -382,11 +403,39 @@ def mask_cases():
             yield {'mask': {'kept': kept, 'of': of}, 'ids': list(ids), 'round': t, 'run': run, 'kept': mask(kept, of, ids, t, run)}
 
 
+def lazy_cases():
+    for tensor, rank in [({'id': 5, 'shape': [6, 140]}, 2), ({'id': 9, 'shape': [3, 7]}, 1), ({'id': 77, 'shape': [40]}, 2)]:
+        key = {**any_key(), 'columns': u32()}
+        yield {'tensor': tensor, 'kind': 'lowrank', 'rank': rank, 'key': key, 'z': direction(tensor, 'lowrank', rank, key)}
+
+
+def key_of_record_cases():
+    for lazy, directions in [(0, {}), (50, {}), (0, {'pool': 4096}), (7, {'pool': 1}), (0, {'shared': 5}), (3, {'shared': 2})]:
+        for _ in range(3):
+            t, run, record = rng.choice([0, rng.randrange(500), M32]), u32(), rng.randrange(65536)
+            yield {'lazy': lazy, 'directions': directions, 'round': t, 'run': run, 'record': record,
+                   'key': direction_key(lazy, directions, t, run, record)}  # fmt: skip
+
+
+def element_mask_cases():
+    for by, kept, of, n in [
+        ('random', 1, 5, 300), ('random', 2**20 - 1, 2**20, 40), ('magnitude', 1, 5, 300), ('magnitude', 2, 3, 10), ('magnitude', 1, 2, 7),
+    ]:  # fmt: skip
+        tensor, run = {'id': rng.randrange(2**20), 'shape': [n]}, u32()
+        q = [rng.choice([rng.randint(-9, 9), rng.randint(-(2**28), 2**28), 3 << 15, -(3 << 15)]) for _ in range(n)]
+        moved = element_mask(by, kept, of, tensor, q, run)
+        key, c = any_key(), any_c()
+        z = direction(tensor, 'binomial', 1, key)
+        yield {'mask': {'by': by, 'kept': kept, 'of': of}, 'tensor': tensor, 'run': run, 'q': q, 'key': key, 'c': c,
+               'moved': ''.join('01'[m] for m in moved),
+               'applied': [i32(x + c * n) if m else x for x, n, m in zip(q, z, moved)]}  # fmt: skip
+
+
 CASES = {
     'philox': philox_cases, 'noise': noise_cases, 'fixed': fixed_cases, 'pair': pair_cases, 'byte': byte_cases,
     'scale': scale_cases, 'header': header_cases, 'coefficient': coefficient_cases, 'rounding': rounding_cases,
     'apply': apply_cases, 'order': order_cases, 'checksum': checksum_cases, 'checksumKey': key_cases, 'root': root_cases,
-    'mask': mask_cases,
+    'mask': mask_cases, 'lazy': lazy_cases, 'keyOfRecord': key_of_record_cases, 'elementMask': element_mask_cases,
 }  # fmt: skip
 
 lines = []

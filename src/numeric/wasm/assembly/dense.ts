@@ -1,5 +1,5 @@
 /** q += Σ c z for dense directions (docs/NUMBERS.md 6). */
-import { BLOCK, ENTRY, GROUP, GROUP_BYTES, TABLE, TAIL_Q, WORDS } from './memory';
+import { BLOCK, ENTRY, GROUP, GROUP_BYTES, TABLE, TAIL_PLUS, TAIL_Q, WORDS } from './memory';
 import { BINOMIAL, binomialHigh, binomialLow, DENSE, halfCounts, words, wordsOfFour } from './noise';
 
 // @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
@@ -82,16 +82,35 @@ function applyGroup(q: usize, n: usize, count: usize, binomial: bool, id: u32, g
   for (; entry < end; entry += ENTRY) applySign(q, entry, id, group);
 }
 
-/** q += Σ c z over the first `count` entries, z dense. */
-export function applyDense(q: usize, n: usize, count: usize, binomial: bool, id: u32): void {
-  let group: u32 = 0;
-  for (; n >= GROUP; n -= GROUP) {
-    applyGroup(q, GROUP, count, binomial, id, group);
-    group++;
-    q += GROUP_BYTES;
+/** Gives the group at `now` back what it was before, where the bits of the mask are clear. */
+export function holdStill(now: usize, before: usize, mask: usize): void {
+  for (const end = mask + 64; mask < end; mask += 16) {
+    let r = v128.load(mask);
+    for (let t = 0; t < 32; t++, now += 16, before += 16) {
+      v128.store(now, v128.bitselect(v128.load(now), v128.load(before), i32x4.shr_s(r, 31)));
+      r = i32x4.shl(r, 1);
+    }
   }
-  if (n == 0) return;
-  memory.copy(TAIL_Q, q, n * 4);
-  applyGroup(TAIL_Q, n, count, binomial, id, group);
-  memory.copy(q, TAIL_Q, n * 4);
+}
+
+/**
+ * q += Σ c z over the first `count` entries, z dense; q begins with a group.
+ * @param mask bits of the elements that move, from that group on; 0 if all do.
+ */
+export function applyDense(q: usize, n: usize, count: usize, binomial: bool, id: u32, group: u32, mask: usize): void {
+  for (let part: usize = 0; n > 0; n -= part, q += part * 4, group++) {
+    part = min(n, GROUP);
+    if (part == GROUP && mask == 0) {
+      applyGroup(q, GROUP, count, binomial, id, group);
+      continue;
+    }
+    memory.copy(TAIL_Q, q, part * 4);
+    applyGroup(TAIL_Q, part, count, binomial, id, group);
+    if (mask != 0) {
+      memory.copy(TAIL_PLUS, q, part * 4);
+      holdStill(TAIL_Q, TAIL_PLUS, mask);
+      mask += 64;
+    }
+    memory.copy(q, TAIL_Q, part * 4);
+  }
 }

@@ -9,5 +9,5 @@ export { factorAt, factors } from './factor';
 export { applyLowRank, SCRATCH_END } from './lowrank';
 export { materialise, pairDense, pairGiven } from './measure';
 export { quantiseRows } from './quantise';
-export { TABLE, TABLE_ENTRIES } from './memory';
+export { MASK, MASK_GROUPS, TABLE, TABLE_ENTRIES } from './memory';
 export { roundingWords } from './rounding';

@@ -60,7 +60,24 @@ function pairGroup(q: usize, scale: f32, delta: f32, binomial: bool, id: u32, gr
   else pairSigns(q, scale, delta, id, group, plus, minus);
 }
 
-/** plus, minus = fround(q) * scale ± delta * z for n elements, z dense noise of entry 0 from element `first` on. */
+/** Weights as they are where the bits of the mask are clear: a group of both sides. */
+function pairStill(q: usize, scale: f32, mask: usize, plus: usize, minus: usize): void {
+  for (const end = mask + 64; mask < end; mask += 16) {
+    let r = v128.load(mask);
+    for (let t = 0; t < 32; t++, q += 16, plus += 16, minus += 16) {
+      const w = weights(q, scale);
+      const moves = i32x4.shr_s(r, 31);
+      v128.store(plus, v128.bitselect(v128.load(plus), w, moves));
+      v128.store(minus, v128.bitselect(v128.load(minus), w, moves));
+      r = i32x4.shl(r, 1);
+    }
+  }
+}
+
+/**
+ * plus, minus = fround(q) * scale ± delta * z for n elements, z dense noise of entry 0 from element `first` on.
+ * @param mask bits of the elements that move, from the group of `first` on; 0 if all do.
+ */
 export function pairDense(
   q: usize,
   first: usize,
@@ -69,6 +86,7 @@ export function pairDense(
   delta: f32,
   binomial: bool,
   id: u32,
+  mask: usize,
   plus: usize,
   minus: usize,
 ): void {
@@ -77,15 +95,19 @@ export function pairDense(
   while (n > 0) {
     const count = min(n, GROUP - skipped);
     const bytes = count * 4;
-    if (count == GROUP) pairGroup(q, scale, delta, binomial, id, group, plus, minus);
-    else {
+    if (count == GROUP) {
+      pairGroup(q, scale, delta, binomial, id, group, plus, minus);
+      if (mask != 0) pairStill(q, scale, mask, plus, minus);
+    } else {
       const at = skipped * 4;
       memory.copy(TAIL_Q + at, q, bytes);
       pairGroup(TAIL_Q, scale, delta, binomial, id, group, TAIL_PLUS, TAIL_MINUS);
+      if (mask != 0) pairStill(TAIL_Q, scale, mask, TAIL_PLUS, TAIL_MINUS);
       memory.copy(plus, TAIL_PLUS + at, bytes);
       memory.copy(minus, TAIL_MINUS + at, bytes);
     }
     group++;
+    if (mask != 0) mask += 64;
     skipped = 0;
     n -= count;
     q += bytes;

@@ -65,10 +65,17 @@ function transposeAt(from: usize, out: usize): void {
   transpose(v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48), out);
 }
 
+/** The columns of a direction may be of an earlier round: it stands last in an entry. */
+// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
+@inline
+function isColumns(lane: u32): bool {
+  return lane >> 28 == V >> 28;
+}
+
 /** Four blocks of the direction at `entry`, their numbers read from `out` (four u32), as `rounds` places them. */
 export function philox(entry: usize, lane: u32, out: usize): void {
   rounds(
-    v128.load32_splat(entry),
+    v128.load32_splat(entry + (isColumns(lane) ? 28 : 0)),
     v128.load32_splat(entry, 4),
     v128.load(out),
     i32x4.splat(lane | (load<u32>(entry, 16) << 20)),
@@ -92,8 +99,15 @@ export function philoxOfFour(entry: usize, lane: u32, block: u32, out: usize): v
   component = v128.load32_lane(entry + ENTRY, component, 1, 16);
   component = v128.load32_lane(entry + 2 * ENTRY, component, 2, 16);
   component = v128.load32_lane(entry + 3 * ENTRY, component, 3, 16);
+  let round = v128.load(out);
+  if (isColumns(lane)) {
+    round = v128.load32_splat(entry, 28);
+    round = v128.load32_lane(entry + ENTRY, round, 1, 28);
+    round = v128.load32_lane(entry + 2 * ENTRY, round, 2, 28);
+    round = v128.load32_lane(entry + 3 * ENTRY, round, 3, 28);
+  }
   rounds(
-    v128.load(out),
+    round,
     v128.load(out, 16),
     i32x4.splat(block),
     v128.or(i32x4.shl(component, 20), i32x4.splat(lane)),

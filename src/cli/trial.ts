@@ -1,0 +1,73 @@
+/**
+ * One run among many: a configuration → the curve of its held-out metrics, against rounds, forward passes, bytes and
+ * seconds. It is made in this process by one replica, whose bits are those of a swarm.
+ *
+ * @module
+ */
+import { forwardsPerRound } from '../method/cost.ts';
+import type { Manifest } from '../nouns.ts';
+import { verdict } from '../peer/guard.ts';
+import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { soloRun } from '../peer/node/solo.ts';
+import type { RunConfig } from './config.ts';
+import { calibrated, draftManifest } from './prepare.ts';
+import type { Io } from './verb.ts';
+
+export interface Point {
+  readonly round: number;
+  /** Forward passes of a sample, evaluations left out. */
+  readonly forwards: number;
+  /** Of gradients. */
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+export interface Curve {
+  readonly points: readonly Point[];
+  /** The last round that was planned. */
+  readonly rounds: number;
+  /** Why it ended before. */
+  readonly stopped?: string;
+}
+
+/** Public key of nobody: a trial signs nothing. Its run id, and so its noise, depends on it, hence it is always this. */
+const NOBODY = '0'.repeat(64);
+
+const pointsOf = (manifest: Manifest, judged: Awaited<ReturnType<typeof soloRun>>['judged']): Point[] =>
+  judged.map(({ round, metrics, spent }) => ({
+    round,
+    forwards: round * forwardsPerRound(manifest),
+    bytes: round * manifest.records_per_round,
+    seconds: spent / 1000,
+    metrics,
+  }));
+
+/** @throws {Fault} as `train` does, before it begins; a run that diverges ends as a curve that says so */
+export async function trial(config: RunConfig, threads: number, io: Io, isStopped: () => boolean): Promise<Curve> {
+  const prepared = await draftManifest(config, NOBODY, io.output, io.env);
+  const machine = { threads, offloadFolder: config.offload_folder };
+  const manifest = await calibrated(prepared, machine);
+  const replica = await threadedReplica({
+    manifest,
+    paths: prepared.paths,
+    ...machine,
+    maxEvalSamples: config.max_eval_samples,
+  });
+  const losses: { round: number; loss: number }[] = [];
+  try {
+    const { judged, stopped } = await soloRun(manifest, replica, {
+      evalSteps: config.eval_steps,
+      now: () => performance.now(),
+      isStopped,
+      judge({ round, metrics }) {
+        losses.push({ round, loss: metrics['eval/loss'] ?? Number.NaN });
+        return config.guard ? verdict(losses, manifest)?.detail : undefined;
+      },
+    });
+    const points = pointsOf(manifest, judged);
+    return { points, rounds: manifest.max_steps, ...(stopped === undefined ? {} : { stopped }) };
+  } finally {
+    await replica.close();
+  }
+}

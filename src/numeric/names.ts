@@ -1,0 +1,31 @@
+/**
+ * Which direction a record measures (docs/NUMBERS.md 3): one of its own, or one that it shares with other records of the
+ * round (DeComFL, arXiv:2405.15861) or of the run (FedKSeed, arXiv:2312.06353). One function for both sides of a round:
+ * what is measured and what is applied cannot be two directions.
+ *
+ * @module
+ */
+import { type DirectionKey, type Manifest, POOL_SLOT } from '../nouns.ts';
+import { block, POOL_STREAM } from './noise.ts';
+import { mulhi } from './philox.ts';
+
+/** What a manifest says of the directions of its records. */
+export type Drawing = Pick<Manifest, 'directions'> & { readonly direction: Pick<Manifest['direction'], 'lazy'> };
+
+const words = new Uint32Array(4);
+
+/** floor(w · size / 2^32) with the record's word of stream 10. */
+const drawnFrom = (size: number, own: DirectionKey): number => mulhi(block(own, POOL_STREAM, 0, 0, 0, words)[0]!, size);
+
+/**
+ * The key of the direction of a record.
+ * @param own the record's name: round, run, its number in the round, SHARED_SLOT.
+ */
+export function directionKey({ direction: { lazy }, directions }: Drawing, own: DirectionKey): DirectionKey {
+  const { round, run, sample, slot } = own;
+  if (directions && 'pool' in directions)
+    return { round: 0, run, sample: drawnFrom(directions.pool, own), slot: POOL_SLOT };
+  const shared = directions ? sample % directions.shared : sample;
+  if (lazy === undefined) return directions ? { round, run, sample: shared, slot } : own;
+  return { round, run, sample: shared, slot, columns: round - (round % lazy) };
+}
