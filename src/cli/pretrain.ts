@@ -27,8 +27,8 @@ import type { Io } from './verb.ts';
 
 export const usage: string = `pretrain --data FILES --tokenizer FOLDER [flags]
 
-Trains a small language model on text, alone on this machine, and leaves it as a Hugging Face folder in output_dir/model.
-From nothing it is of the LLaMA family, with the shape that the flags say; with --base it goes on from a model. An
+Trains a small language model on text, alone on this machine; output_dir/model is then a Hugging Face folder. From
+nothing it is of the LLaMA family, with the shape that the flags say; with --base it goes on from a model. An
 interrupted training goes on, to the bit, when its command is given again.
   murmur pretrain --data books.txt --tokenizer my-tokenizer --max_steps 5000
   murmur pretrain --data "books.txt,reviews.jsonl=2" --tokenizer my-tokenizer --hidden_size 256 --num_hidden_layers 8

@@ -1,0 +1,140 @@
+/** Trainings on one machine through the command line: which keys go together, what is left behind, and how a stop is survived. */
+import { existsSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { isAlone, settingsOf } from '../../src/cli/alone.ts';
+import { defaultLearningRate, loadConfig, type RunConfig } from '../../src/cli/config.ts';
+import { sharesOf } from '../../src/cli/pretrain.ts';
+import { readFolder } from '../model/folder.ts';
+import { scratchFolder } from '../peer/node/folder.ts';
+import { BUILT, quillFlags, run } from './built.ts';
+import { murmur } from './capture.ts';
+
+const config = (flags: Readonly<Record<string, unknown>>): RunConfig =>
+  loadConfig(undefined, { model: 'm', data: 'd.txt', ...flags }, {}).config;
+
+describe('keys', () => {
+  test.each([
+    [{ peers: 2 }, '--peers: method backprop is for one machine: a gradient has a float for each weight'],
+    [{ min_peers: 3 }, '--min_peers: method backprop is for one machine'],
+    [{ rank: 2 }, '--rank: has no meaning for method backprop'],
+    [{ reduction: 'sum' }, '--reduction: has no meaning for method backprop'],
+    [{ optimizer: 'sgd' }, '--optimizer: has no meaning for method backprop'],
+    [{ backprop_blocks: 2 }, '--backprop_blocks: has no meaning for method backprop'],
+    [{ momentum: 0.5 }, '--momentum: is for optim sgd, not adamw'],
+    [{ optim: 'sgd', adam_beta1: 0.5 }, '--adam_beta1: is for optim adamw, not sgd'],
+    [{ method: 'hybrid', last_blocks: 2 }, '--last_blocks: has no meaning beside backprop_blocks'],
+    [{ method: 'onebyte', weight_decay: 0.1 }, '--weight_decay: is for methods backprop and hybrid, not onebyte'],
+  ])('%j is refused', (flags, message) => {
+    expect(() => config({ method: 'backprop', ...flags })).toThrow(`CONFIG_INVALID: ${message}`);
+  });
+
+  test('reach the settings, with defaults of their own', () => {
+    const plain = config({ method: 'backprop' });
+    expect([isAlone(plain), isAlone(config({}))]).toEqual([true, false]);
+    expect(plain.learning_rate).toBe(3e-4);
+    expect(settingsOf(plain, 1)).toEqual({
+      optim: { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+      ...{ weight_decay: 0, max_grad_norm: 1, per_device_train_batch_size: 16, gradient_accumulation_steps: 1 },
+    });
+    const hybrid = config({ method: 'hybrid', optim: 'sgd', momentum: 0.8, backprop_blocks: 3, rank: 2, eps: 0.01 });
+    expect(settingsOf(hybrid, defaultLearningRate(hybrid))).toMatchObject({
+      optim: { kind: 'sgd', momentum: 0.8 },
+      zeroth: { backprop_blocks: 3, learning_rate: defaultLearningRate(hybrid) },
+    });
+    expect(settingsOf(config({ method: 'hybrid', zo_learning_rate: 0.5 }), 1).zeroth?.learning_rate).toBe(0.5);
+  });
+});
+
+describe('--data of pretrain', () => {
+  test('names files, and how often an epoch reads them', () => {
+    expect(sharesOf('a.txt, b=c.jsonl=0.5')).toEqual([
+      { path: 'a.txt', times: 1 },
+      { path: 'b=c.jsonl', times: 0.5 },
+    ]);
+  });
+  test.each(['', 'a.txt,', 'a.txt=0', 'a.txt=x', 'a.txt=1e9', '=2'])('%j is refused', (data) => {
+    expect(() => sharesOf(data)).toThrow('CONFIG_INVALID: --data: ');
+  });
+});
+
+test('pretrain needs a tokenizer or a base, and not both; plan has nothing to say of one machine', async () => {
+  expect((await murmur('pretrain', '--data', 'a.txt')).err).toContain('takes --tokenizer');
+  expect((await murmur('pretrain', '--data', 'a.txt', '--tokenizer', 't', '--base', 'b')).err).toContain(
+    'takes --tokenizer',
+  );
+  expect((await murmur('plan', '--model', 'm', '--data', 'd.txt', '--method', 'backprop')).err).toContain(
+    'not planned for',
+  );
+});
+
+const reviews = async (folder: string): Promise<[string, string]> => {
+  const lines = (await readFile('assets/demo/dev.jsonl', 'utf8')).split('\n');
+  const [data, held] = [join(folder, 'train.jsonl'), join(folder, 'held.jsonl')];
+  await writeFile(data, lines.slice(0, 40).join('\n'));
+  await writeFile(held, lines.slice(40, 60).join('\n'));
+  return [data, held];
+};
+
+describe.skipIf(!BUILT)('the built command (npm run build makes it)', () => {
+  test('train --method backprop leaves a model that loads, and repeated it says the same', async () => {
+    const folder = scratchFolder();
+    const out = join(folder, 'out');
+    const argv = ['train', ...quillFlags(...(await reviews(folder)), out), '--method', 'backprop'];
+    const { code, done, lines } = run(folder, ...argv);
+    expect(code).toBe(0);
+    expect(done['eval/loss']).toBeLessThan(done['eval/loss_before'] as number);
+    const rounds = lines.filter(({ event }) => event === 'round');
+    expect(rounds.map(({ round }) => round)).toEqual([1, 2, 3, 4]);
+    for (const key of ['loss', 'learning_rate', 'grad_norm']) expect(rounds[0]![key], key).toBeGreaterThan(0);
+    expect((await readdir(join(out, 'model'))).sort()).toEqual([
+      ...['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'],
+    ]);
+    const { weight } = await readFolder(join(out, 'model'));
+    const base = await readFolder('assets/quill');
+    expect(weight('model.norm.weight')).not.toEqual(base.weight('model.norm.weight'));
+
+    const again = run(folder, ...argv);
+    expect(again.code).toBe(0);
+    expect([again.done['digest'], again.done['eval/loss']]).toEqual([done['digest'], done['eval/loss']]);
+    const other = run(folder, ...argv, '--learning_rate', '0.5');
+    expect(other.done).toMatchObject({ error: { code: 'OUTPUT_EXISTS' } });
+  }, 120_000);
+
+  test('pretrain from nothing, and on from what came out', async () => {
+    const folder = scratchFolder();
+    const [data, held] = await reviews(folder);
+    const flags = (out: string, steps: number) => [
+      ...['pretrain', '--data', `${data},${held}=0.5`, '--eval_data', held, '--output_dir', join(folder, out)],
+      ...['--block_size', '16', '--max_steps', `${steps}`, '--warmup_steps', '2', '--threads', '1'],
+    ];
+    const shape = ['--hidden_size', '16', '--num_hidden_layers', '2', '--num_attention_heads', '2'];
+    const fresh = run(
+      folder,
+      ...flags('a', 12),
+      ...shape,
+      '--tokenizer',
+      'assets/quill',
+      '--max_position_embeddings',
+      '32',
+    );
+    expect(fresh.code).toBe(0);
+    expect(fresh.done['eval/loss_before']).toBeCloseTo(Math.log(1024), 1);
+    expect(fresh.done['eval/loss']).toBeLessThan(fresh.done['eval/loss_before'] as number);
+    const model = join(folder, 'a', 'model');
+    expect(existsSync(join(model, 'tokenizer.json'))).toBe(true);
+    const config = JSON.parse(await readFile(join(model, 'config.json'), 'utf8')) as Record<string, unknown>;
+    expect(config).toMatchObject({
+      model_type: 'llama',
+      vocab_size: 1024,
+      hidden_size: 16,
+      bos_token_id: 1,
+      eos_token_id: 2,
+    });
+
+    const on = run(folder, ...flags('b', 2), '--base', model);
+    expect(on.code).toBe(0);
+    expect(on.done['eval/loss_before']).toBeCloseTo(fresh.done['eval/loss'] as number, 6);
+  }, 120_000);
+});
