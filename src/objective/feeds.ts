@@ -53,7 +53,7 @@ const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: numbe
   ({ tokens: sequences * tokens, positions: tokens, choices, one: 1 })[of];
 
 /** Elements of a row; a vector has rows of one. */
-const width = (shape: readonly number[]): number => shape[1] ?? 1;
+export const width = (shape: readonly number[]): number => shape[1] ?? 1;
 
 /** Neighbouring elements of a tensor. */
 interface Span {
@@ -139,7 +139,7 @@ function transposed(q: Int32Array, columns: number, out: Int32Array): Int32Array
   return out;
 }
 
-/** Feeds of a stage that depend on the batch, once a lane: rows, and the sides of low-rank directions. */
+/** Feeds of a stage that depend on the batch, once a lane: its own, rows, and the sides of low-rank directions. */
 export function batchFeeds(
   stage: Stage,
   page: Page,
@@ -148,7 +148,8 @@ export function batchFeeds(
   choices: Int32Array,
   keys: readonly DirectionKey[],
 ): Feeds[] {
-  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
+  const given = stage.batchInputs?.(batch);
+  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({ ...given }));
   for (const binding of stage.bindings) {
     const tensor = page.tensor(binding.tensor);
     const { access, input } = binding;

@@ -119,10 +119,9 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
     const mark = page.scratch.mark();
     const { program, constants } = await programs.of(stage, batch, form);
     const each = batchFeeds(stage, page, p, batch, choices, keys);
-    const given = stage.batchInputs?.(batch);
     for (const [lane, whole] of shared.entries()) {
       const { feeds, outputs } = own(lane);
-      await program.run({ ...constants, ...given, ...whole, ...each[lane], ...feeds }, outputs);
+      await program.run({ ...constants, ...whole, ...each[lane], ...feeds }, outputs);
     }
     page.scratch.release(mark);
   }
