@@ -248,8 +248,13 @@ export interface Manifest {
     readonly train: BlobRef;
     /** Held-out data; absent: a contiguous tail of `train`. */
     readonly eval?: BlobRef;
-    /** Part of `train` held out at its end, when `eval` is absent. */
+    /** Part of `train` held out at its end, when `eval` and `sample.per_class` are absent. */
     readonly eval_fraction: number;
+    /**
+     * A part of the rows of `train`, drawn by `seed` (docs/NUMBERS.md 7): so many of every class, and without `eval` as
+     * many again to be held out; or the first so many of those drawn. Absent: all of them, in their order.
+     */
+    readonly sample?: ({ readonly per_class: number } | { readonly first: number }) & { readonly seed: number };
   };
   readonly seed: number;
   /**

@@ -11,7 +11,6 @@ import type { Direction, Manifest, Round } from '../nouns.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
-import { referenceKernels } from '../numeric/reference/reference.ts';
 import { squareRoot } from '../numeric/root.ts';
 import { contributions } from './apply.ts';
 
@@ -34,8 +33,6 @@ export interface AdamRules {
   /** ĝ of an element is this times Σ code · z: gradient per code. */
   readonly unit: number;
 }
-
-const kernels = referenceKernels();
 
 /**
  * m ← β₁ m + (1 - β₁) ĝ;  v ← β₂ v + (1 - β₂) ĝ²;  w ← w - gain · m̂ / (√v̂ + ε), element by element.
@@ -95,11 +92,13 @@ export async function foldRound(
     if (!kept(id)) continue;
     const own = moments.get(id) ?? momentsOf(size(shape));
     moments.set(id, own);
-    const sums = kernels.i32(size(shape));
-    kernels.apply(sums, tensor, kind, rank, terms);
-    const peak = await weights.visit(name, (page) => {
-      page.replace(name, 0, adamStep(own, sums, page.tensor(name).q, exponent, header.gain, rules));
-      return page.kernels.peak(page.tensor(name).q);
+    const peak = await weights.visit(name, ({ kernels, tensor: read, replace }) => {
+      const { q } = read(name);
+      const before = q.slice();
+      kernels.apply(q, tensor, kind, rank, terms); // modulo 2^32, so the difference is the sums and nothing is lost
+      const sums = q.map((x, i) => x - before[i]!);
+      replace(name, 0, adamStep(own, sums, before, exponent, header.gain, rules));
+      return kernels.peak(read(name).q);
     });
     weights.reach[id] = peak;
     checkRange(peak, name);

@@ -18,6 +18,8 @@ export function expectation(property: Property): string {
       return `a number${bounds(property)}`;
     case 'boolean':
       return 'true or false';
+    case 'array':
+      return 'a list of texts, such as ["\\n"]';
     case 'object':
       return 'a word for each value, such as "0= terrible,1= great"';
     default:

@@ -4,18 +4,23 @@
  *
  * @module
  */
-import { LineCounter, parseDocument } from 'yaml';
+import { readFileSync } from 'node:fs';
 import { Fault } from '../faults.ts';
 import { RECIPES } from '../method/recipes.ts';
+import { QUERIES_AND_VALUES } from '../model/adapter.ts';
 import type { Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { agreeAlone, aloneLearningRate } from './alone.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
+import { chooseTask, type TaskChoice } from './task.ts';
+import { readYaml } from './yaml.ts';
 
 /** A run file with everything derived: nothing is left to guess. */
 export interface RunConfig extends RunFile {
-  readonly task: 'lm' | 'choice';
+  /** What the key `task` came to. */
+  readonly task: Task['kind'];
+  readonly tasks: TaskChoice;
   readonly direction_per: 'sample' | 'batch';
   readonly learning_rate: number;
   readonly min_peers: number;
@@ -31,22 +36,18 @@ export interface Loaded {
   readonly sources: Readonly<Record<keyof RunFile, Source>>;
 }
 
-/** A run file as read: its values, and the line each key stands on. */
-interface Written {
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly lines: ReadonlyMap<string, number>;
-}
-
 /**
  * @param file the run file, if there is one. @param flags as `parseArgv` gives them. @param env for HF_TOKEN.
- * @throws {Fault} CONFIG_INVALID naming the flag, or the file and line.
+ * @param readText the text of a task's file.
+ * @throws {Fault} CONFIG_INVALID naming the flag, or the file and line; FILE_MISSING for a task's file
  */
 export function loadConfig(
   file: { readonly name: string; readonly text: string } | undefined,
   flags: Readonly<Record<string, unknown>>,
   env: Readonly<Record<string, string | undefined>>,
+  readText: (path: string) => string = textFile,
 ): Loaded {
-  const written = file ? readYaml(file.name, file.text) : { values: {}, lines: new Map<string, number>() };
+  const written = file ? readYaml(file.name, file.text, RUN_FILE) : { values: {}, lines: new Map<string, number>() };
   const environment = env['HF_TOKEN'] ? { hub_token: env['HF_TOKEN'] } : {};
   const method = RECIPES.find(({ name }) => name === (flags['method'] ?? written.values['method']));
   const layers: readonly (readonly [Source, Readonly<Record<string, unknown>>])[] = [
@@ -67,54 +68,38 @@ export function loadConfig(
     })[sourceOf(key)];
   const values = Object.assign({}, ...layers.map(([, layer]) => layer)) as Record<string, unknown>;
   const checked = check(runFile, values, where);
-  agree(checked, (key) => sourceOf(key) !== 'default', where);
-  const sources = Object.fromEntries(Object.keys(keys).map((key) => [key, sourceOf(key)])) as Loaded['sources'];
-  return { config: derive(checked), sources };
-}
-
-/** @throws {Fault} CONFIG_INVALID */
-function readYaml(name: string, text: string): Written {
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, prettyErrors: false });
-  const [error] = document.errors;
-  if (error) {
-    const { line } = lineCounter.linePos(error.pos[0]);
-    throw new Fault(
-      'CONFIG_INVALID',
-      `${name}:${line}: not YAML (${error.message.split('\n')[0]}); write "key: value" lines`,
-    );
-  }
-  const values: unknown = document.toJS() ?? {};
-  if (typeof values !== 'object' || values === null || Array.isArray(values)) {
-    throw new Fault(
-      'CONFIG_INVALID',
-      `${name}:1: not a run file; write "key: value" lines, as "murmur schema" describes`,
-    );
-  }
-  const lines = new Map<string, number>();
-  const pairs = (document.contents as { items?: { key: { value?: unknown; range?: [number] } }[] } | null)?.items ?? [];
-  for (const { key } of pairs) lines.set(String(key.value), lineCounter.linePos(key.range?.[0] ?? 0).line);
-  // A key with nothing after it counts as not written.
-  return { values: Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)), lines };
-}
-
-/** What two keys must agree on. @throws {Fault} CONFIG_INVALID */
-function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key: string) => string): void {
-  const task = taskOf(run);
+  const given = (key: keyof RunFile): boolean => sourceOf(key) !== 'default';
   const refuse = (key: keyof RunFile, detail: string): never => {
     throw new Fault('CONFIG_INVALID', `${where(key)}: ${detail}`);
   };
-  if (task === 'lm') {
-    for (const key of ['labels', 'label_column', 'prompt'] as const) {
-      if (given(key)) refuse(key, 'is for task choice; give a prompt and no task: lm, or leave it out');
-    }
-  } else {
-    if (given('block_size')) refuse('block_size', 'is for task lm; leave it out');
-    if (!run.prompt) refuse('prompt', 'is missing; task choice needs one, such as "{text} It was"');
-    if (Object.keys(run.labels ?? {}).length < 2) {
-      refuse('labels', 'needs a word for each of two or more classes, such as {0: " terrible", 1: " great"}');
-    }
+  const tasks = chooseTask(checked, given, refuse, readText);
+  agree(checked, tasks, given, refuse);
+  const sources = Object.fromEntries(Object.keys(keys).map((key) => [key, sourceOf(key)])) as Loaded['sources'];
+  return { config: derive(checked, tasks), sources };
+}
+
+const RUN_FILE = 'a run file; write "key: value" lines, as "murmur schema" describes';
+
+/** @throws {Fault} FILE_MISSING */
+function textFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new Fault('FILE_MISSING', `${path} cannot be read; check the path of the task`, { cause });
   }
+}
+
+/** What two keys must agree on. @throws {Fault} CONFIG_INVALID */
+function agree(
+  run: RunFile,
+  tasks: TaskChoice,
+  given: (key: keyof RunFile) => boolean,
+  refuse: (key: keyof RunFile, detail: string) => never,
+): void {
+  if (run.data === undefined && tasks.hub === undefined)
+    throw new Fault('CONFIG_INVALID', 'data is missing; give --data or "data:" in a run file');
+  if (run.shots !== undefined && run.max_train_samples !== undefined)
+    refuse('max_train_samples', 'and shots are two answers to one question; leave one out');
   if (run.direction !== 'lowrank' && run.rank !== 1)
     refuse('rank', `is for direction lowrank, not ${run.direction}; leave it out`);
   if (run.direction !== 'lowrank' && run.forward_precision !== 'f32')
@@ -147,6 +132,11 @@ function agree(run: RunFile, given: (key: keyof RunFile) => boolean, where: (key
     refuse('sparse', 'is for dense directions; add --direction rademacher');
   if (run.adapter !== 'none' && run.last_blocks !== undefined)
     refuse('last_blocks', `has no meaning beside adapter ${run.adapter}; leave one of them out`);
+  if (run.adapter === 'none' && run.adapter_folder !== undefined)
+    refuse('adapter_folder', 'needs to be told what kind it is; add --adapter lora, prefix or prompt');
+  const sparse = partOf(run.sparse_kept);
+  if (run.sparse !== 'none' && sparse.kept >= sparse.of)
+    refuse('sparse_kept', 'keeps everything; take a part below 1, or leave sparse out');
   const mask = tensorMaskOf(run);
   if (mask && mask.kept >= mask.of) refuse('tensor_mask', 'keeps everything; take a part below 1, or leave it out');
   if (run.warmup_steps > run.max_steps) refuse('warmup_steps', `is more than max_steps, ${run.max_steps}; lower it`);
@@ -169,17 +159,13 @@ const OPTIMIZER_KEYS: readonly (readonly [keyof RunFile, readonly RunFile['optim
   ['adam_epsilon', ['scalar_adam', 'adam']],
 ];
 
-const TASKS = ['lm', 'choice'] as const;
-
-const taskOf = (run: RunFile): 'lm' | 'choice' =>
-  TASKS.find((kind) => kind === run.task) ?? (run.prompt === undefined && !run.labels ? 'lm' : 'choice');
-
-function derive(run: RunFile): RunConfig {
+function derive(run: RunFile, tasks: TaskChoice): RunConfig {
   const min_peers = run.min_peers ?? run.peers;
   const direction_per = run.direction_per ?? (run.direction === 'lowrank' ? 'sample' : 'batch');
   const decided = {
     ...run,
-    task: taskOf(run),
+    task: tasks.causal.kind,
+    tasks,
     direction_per,
     min_peers,
     eval_steps: run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20)),
@@ -245,9 +231,6 @@ const partOf = (text: string): TensorMask => {
 export const tensorMaskOf = ({ tensor_mask }: Pick<RunFile, 'tensor_mask'>): TensorMask | undefined =>
   tensor_mask === undefined ? undefined : partOf(tensor_mask);
 
-/** Ends of names that queries and values have in the architectures we know. */
-const QUERIES_AND_VALUES = ['q_proj', 'v_proj', 'query', 'value', 'c_attn'];
-
 /** The view of the manifest. */
 export function viewFrom(run: RunConfig): View {
   const tokens = run.num_virtual_tokens;
@@ -304,14 +287,3 @@ export function optionalKeys(run: RunConfig): Partial<Manifest> {
   };
   return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined));
 }
-
-/** The task of the manifest. */
-export const manifestTask = (run: RunConfig): Task =>
-  run.task === 'lm'
-    ? { kind: 'lm', window: run.block_size }
-    : {
-        kind: 'choice',
-        prompt: run.prompt ?? '',
-        label_column: run.label_column,
-        labels: Object.entries(run.labels ?? {}).map(([value, word]) => ({ value, word })),
-      };

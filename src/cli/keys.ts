@@ -14,10 +14,12 @@ export interface RunFile {
   readonly revision: string;
   readonly hub_token: string | undefined;
 
-  readonly data: string;
+  readonly data: string | undefined;
   readonly eval_data: string | undefined;
   readonly eval_fraction: number;
   readonly max_eval_samples: number | undefined;
+  readonly max_train_samples: number | undefined;
+  readonly shots: number | undefined;
   readonly task: string | undefined;
   readonly block_size: number;
   readonly prompt: string | undefined;
@@ -41,6 +43,7 @@ export interface RunFile {
   readonly lora_alpha: number;
   readonly target_modules: string | undefined;
   readonly num_virtual_tokens: number;
+  readonly adapter_folder: string | undefined;
   readonly lazy_rounds: number;
   readonly direction_pool: number | undefined;
   readonly shared_directions: number | undefined;
@@ -83,13 +86,13 @@ export interface RunFile {
 export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readonly (keyof RunFile)[]>> = {
   model: ['model', 'revision', 'hub_token'],
   data: [
-    ...(['data', 'eval_data', 'eval_fraction', 'max_eval_samples', 'task'] as const),
+    ...(['data', 'eval_data', 'eval_fraction', 'max_eval_samples', 'max_train_samples', 'shots', 'task'] as const),
     ...(['block_size', 'prompt', 'label_column', 'labels'] as const),
   ],
   method: [
     ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
     ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
-    ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens'] as const),
+    ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
       'direction',
@@ -129,20 +132,30 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .optional()
     .describe('Token for gated models on the Hub. HF_TOKEN in the environment does the same.'),
 
-  data: text().describe('Training data: a .txt file, or rows as .jsonl, .csv or .tsv.'),
+  data: text()
+    .optional()
+    .describe(
+      'Training data: a .txt file; rows as .jsonl, .json, .csv, .tsv or .parquet; or hub:owner/name[/config][:split].',
+    ),
   eval_data: text().optional().describe('Held-out data of the same form. Without it the end of `data` is held out.'),
   eval_fraction: z.number().gt(0).lt(1).default(0.1).describe('Part of `data` held out at its end, without eval_data.'),
   max_eval_samples: count(1).optional().describe('Evaluate on the first so many held-out samples only.'),
+  max_train_samples: count(1).optional().describe('Learn from so many rows only, drawn by the seed.'),
+  shots: count(1)
+    .optional()
+    .describe(
+      'Learn from so many rows of every class, drawn by the seed; without eval_data as many more are held out.',
+    ),
   task: text()
     .optional()
     .describe(
-      'lm: predict the next token of text. choice: tell classes apart by label words; the default with a prompt.',
+      'lm: predict the next token of text. choice: tell classes apart by label words, with a prompt. Or a name out of "murmur tasks", or a .yaml file.',
     ),
   block_size: count(1).default(64).describe('lm: tokens of a sample.'),
   prompt: text()
     .optional()
     .describe(
-      'choice: template of the text before the label word, such as "{text} It was"; for a masked model around it, such as "{text} It was {mask}.". {{ and }} are braces.',
+      'choice, or in place of a task\'s own: the text before the label word, such as "{text} It was"; for a masked model around it, such as "{text} It was {mask}.". {{ and }} are braces.',
     ),
   label_column: text().default('label').describe('choice: column that holds the class.'),
   labels: z
@@ -196,6 +209,9 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .meta({ examples: ['q_proj,v_proj'] })
     .describe('lora: ends of the names of the matrices, with commas. Default: those of queries and values.'),
   num_virtual_tokens: count(1).default(5).describe('prefix, prompt: length of what is added before every text.'),
+  adapter_folder: text()
+    .optional()
+    .describe('Folder of an adapter in the layout of PEFT to start from. The keys above must agree with it.'),
   lazy_rounds: count(1).default(1).describe('lowrank: rounds that the column factors of directions last (LOZO).'),
   direction_pool: count(1)
     .max(65_536)
@@ -282,7 +298,7 @@ export const runFile: z.ZodType<RunFile> & z.ZodObject = z.strictObject(keys);
 
 /** What a key takes, out of its JSON Schema. */
 export interface Property {
-  readonly type?: 'string' | 'number' | 'integer' | 'boolean' | 'object';
+  readonly type?: 'string' | 'number' | 'integer' | 'boolean' | 'object' | 'array';
   readonly enum?: readonly string[];
   readonly default?: unknown;
   readonly description?: string;

@@ -45,6 +45,7 @@ export const VERBS: Readonly<Record<string, Entry>> = {
   verify: { summary: 'Check a journal record by record, and the weights it gives.', load: () => import('./verify.ts') },
   inspect: { summary: 'Show what a journal holds.', load: () => import('./inspect.ts') },
   export: { summary: 'Write the trained model as a Hugging Face folder.', load: () => import('./export.ts') },
+  tasks: { summary: 'List the named tasks, or print one as a file.', load: () => import('./tasks.ts') },
   schema: { summary: 'Print the JSON Schema of run files, or all fault codes.', load: () => import('./schema.ts') },
 };
 

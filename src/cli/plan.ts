@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { buildDataset } from '../data/dataset.ts';
+import type { NamedFile } from '../data/node/resolve.ts';
 import { nodeEngine } from '../engine/node.ts';
 import { Fault } from '../faults.ts';
 import { size } from '../graph/shape.ts';
@@ -18,7 +19,8 @@ import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
 import { formatBytes, formatSeconds } from './format.ts';
 import { runFile } from './keys.ts';
-import { cachedModelFiles, manifestOf, plainName } from './prepare.ts';
+import { cachedFiles, fillsGaps, manifestOf } from './prepare.ts';
+import { taskFor } from './task.ts';
 import { configOf, threadsOf } from './train.ts';
 import type { Io } from './verb.ts';
 
@@ -37,7 +39,7 @@ export const flags: typeof runFile = runFile;
  */
 const PROCESS = 60e6;
 
-const unread = (path: string): BlobRef => ({ path: plainName(path), bytes: 0, sha256: '' });
+const unread = ({ name }: NamedFile): BlobRef => ({ path: name, bytes: 0, sha256: '' });
 
 /** @throws {Fault} FILE_MISSING, FILE_REFUSED */
 const read = (path: string): Promise<Uint8Array> =>
@@ -49,17 +51,12 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const config = await configOf('plan', argv, env);
   if (isAlone(config))
     throw new Fault('CONFIG_INVALID', `method: ${config.method} is not planned for; plan is of rounds of bytes`);
-  const bytes = {
-    train: await read(config.data),
-    eval: config.eval_data === undefined ? undefined : await read(config.eval_data),
-  };
-  const base = await cachedModelFiles(config, output, env);
-  const data = {
-    train: unread(config.data),
-    ...(config.eval_data === undefined ? {} : { eval: unread(config.eval_data) }),
-  };
-  const manifest = manifestOf(config, '', { name: base.name, files: [] }, data);
-  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!);
+  const { model: base, data: files } = await cachedFiles(config, output, env);
+  const bytes = { train: await read(files.train.path), eval: files.eval && (await read(files.eval.path)) };
+  const data = { train: unread(files.train), ...(files.eval ? { eval: unread(files.eval) } : {}) };
+  const task = taskFor(config.tasks, await fillsGaps(base));
+  const manifest = manifestOf(config, '', { name: base.name, files: [] }, data, task);
+  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!, manifest);
   const { model } = opened;
   const dataset = buildDataset(manifest.task, manifest.data, bytes, opened.tokenizer, model.positions);
   const held = dataset.eval.slice(0, config.max_eval_samples);

@@ -5,19 +5,23 @@
  *
  * @module
  */
+import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { basename } from 'node:path';
+import type { NamedFile } from '../data/node/resolve.ts';
 import { Fault } from '../faults.ts';
 import { canonicalJson } from '../journal/canonical.ts';
 import { cacheFolder, type ModelFiles, type ResolveOptions, resolveModel } from '../model/node/resolve.ts';
-import type { BlobRef, Manifest } from '../nouns.ts';
+import type { BlobRef, Manifest, Task } from '../nouns.ts';
 import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
 import type { ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
-import { directionOf, manifestTask, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
+import { adapterFiles } from './adapter.ts';
+import { directionOf, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
+import { type DataFiles, dataFilesOf } from './data.ts';
 import type { Output } from './output.ts';
 import { admitPrecision } from './precision.ts';
+import { taskFor } from './task.ts';
 
 /** Directions measured on the base to choose the first byte scale. */
 const CALIBRATION_PROBES = 16;
@@ -43,19 +47,25 @@ export async function draftManifest(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Prepared> {
   const paths: Record<string, string> = {};
-  const add = async (path: string, name: string): Promise<BlobRef> => {
+  const add = async ({ path, name }: NamedFile): Promise<BlobRef> => {
     const blob = await blobRef(path, name);
     paths[blob.sha256] = path;
     return blob;
   };
   // The data before the model: a path that is wrong shows before gigabytes are fetched.
-  const train = await add(config.data, plainName(config.data));
-  const held = config.eval_data === undefined ? undefined : await add(config.eval_data, plainName(config.eval_data));
+  const found = await dataFilesOf(config, resolving(config, output, env));
+  const train = await add(found.train);
+  const held = found.eval && (await add(found.eval));
   const model = await modelFilesOf(config, output, env);
   const files: BlobRef[] = [];
-  for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1))) files.push(await add(path, name));
+  for (const [name, path] of [...model.files].sort(([a], [b]) => (a < b ? -1 : 1)))
+    files.push(await add({ path, name }));
   const data = { train, ...(held ? { eval: held } : {}) };
-  return { paths, manifest: manifestOf(config, coordinator, { name: model.name, files }, data) };
+  const task = taskFor(config.tasks, await fillsGaps(model));
+  const manifest = manifestOf(config, coordinator, { name: model.name, files }, data, task);
+  for (const [name, path] of await adapterFiles(manifest, paths, config.adapter_folder, cacheOf(env)))
+    files.push(await add({ path, name }));
+  return { paths, manifest };
 }
 
 const NETWORK: Pick<ResolveOptions, 'fetch' | 'sleep'> = {
@@ -63,46 +73,68 @@ const NETWORK: Pick<ResolveOptions, 'fetch' | 'sleep'> = {
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 };
 
-/** The files of the model that a configuration names, if they are on this machine. @throws {Fault} FILE_MISSING */
-export async function cachedModelFiles(
+/** The files of the model and of the data that a configuration names, if they are on this machine. @throws {Fault} FILE_MISSING */
+export async function cachedFiles(
   config: RunConfig,
   output: Output,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<ModelFiles> {
+): Promise<{ readonly model: ModelFiles; readonly data: DataFiles }> {
   // The resolver falls back to its cache when nothing answers; not answering is what neither call does here.
   const refuse = async (): Promise<never> => {
     throw new Fault('DOWNLOAD_FAILED', `${config.model}: nothing is fetched to plan`);
   };
-  return modelFilesOf(config, output, env, { fetch: refuse, sleep: refuse }).catch((error) => {
-    if (!(error instanceof Fault && error.code === 'DOWNLOAD_FAILED')) throw error;
-    throw new Fault('FILE_MISSING', `${config.model} was not fetched yet; name a folder that holds the model`, {
-      cause: error,
+  const network = { fetch: refuse, sleep: refuse };
+  const here = <T>(files: Promise<T>, what: string, remedy: string): Promise<T> =>
+    files.catch((error) => {
+      if (!(error instanceof Fault && error.code === 'DOWNLOAD_FAILED')) throw error;
+      throw new Fault('FILE_MISSING', `${what} was not fetched yet; ${remedy}`, { cause: error });
     });
-  });
+  return {
+    data: await here(
+      dataFilesOf(config, resolving(config, output, env, network)),
+      `the data of ${config.data ?? config.tasks.name}`,
+      'name files that are here',
+    ),
+    model: await here(modelFilesOf(config, output, env, network), config.model, 'name a folder that holds the model'),
+  };
 }
+
+/** How files are looked for: in the cache, and on the Hub if they must be. */
+export const resolving = (
+  { hub_token }: { readonly hub_token?: string | undefined },
+  output: Output,
+  env: Readonly<Record<string, string | undefined>>,
+  network: Pick<ResolveOptions, 'fetch' | 'sleep'> = NETWORK,
+): ResolveOptions => ({
+  cache: cacheOf(env),
+  token: hub_token ?? env['HF_TOKEN'],
+  ...network,
+  progress: ({ file, bytes, total }) => output.progress({ task: `downloading ${file}`, done: bytes, total, unit: 'B' }),
+});
 
 /** The files of the model that a configuration names, fetched if they must be. */
 const modelFilesOf = (
-  { model, revision, hub_token }: RunConfig,
+  config: RunConfig,
   output: Output,
   env: Readonly<Record<string, string | undefined>>,
   network: Pick<ResolveOptions, 'fetch' | 'sleep'> = NETWORK,
 ): Promise<ModelFiles> =>
-  resolveModel(model, {
-    cache: cacheOf(env),
-    revision,
-    token: hub_token,
-    ...network,
-    progress: ({ file, bytes, total }) =>
-      output.progress({ task: `downloading ${file}`, done: bytes, total, unit: 'B' }),
-  });
+  resolveModel(config.model, { ...resolving(config, output, env, network), revision: config.revision });
+
+/** Whether a model fills gaps and does not go on, by the class that its config.json says transformers has for it. */
+export async function fillsGaps({ files }: ModelFiles): Promise<boolean> {
+  const path = files.get('config.json');
+  const text = path === undefined ? '' : await readFile(path, 'utf8');
+  return /"architectures"\s*:\s*\[\s*"\w+ForMaskedLM"/.test(text);
+}
 
 /** A manifest from its parts. Its byte scale is 1. */
 export function manifestOf(
   config: RunConfig,
   coordinator: string,
   base: Manifest['base'],
-  data: Omit<Manifest['data'], 'eval_fraction'>,
+  data: Pick<Manifest['data'], 'train' | 'eval'>,
+  task: Task,
 ): Manifest {
   const { learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, eps, seed, eval_fraction } = config;
   const { forward_precision } = config;
@@ -118,15 +150,15 @@ export function manifestOf(
     ...recordsOf(config),
     initial_scale: 1,
     clip: CLIP,
-    task: manifestTask(config),
-    data: { ...data, eval_fraction },
+    task,
+    data: { ...data, eval_fraction, ...sampleOf(config) },
     forward_precision,
     coordinator,
   };
 }
 
-/** The name of a data file in the manifest, which takes no others: peers may write it to a disk of theirs. */
-export const plainName = (path: string): string => basename(path).replaceAll(/[\p{Cc}\\:]/gu, '_');
+const sampleOf = ({ shots, max_train_samples: first, seed }: RunConfig): Pick<Manifest['data'], 'sample'> =>
+  shots !== undefined ? { sample: { per_class: shots, seed } } : first !== undefined ? { sample: { first, seed } } : {};
 
 /** The manifest with a byte scale measured on the base. @throws {Fault} PRECISION_LOW */
 export async function calibrated(

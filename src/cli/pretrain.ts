@@ -19,8 +19,9 @@ import type { MakeData } from '../peer/node/open-replica.ts';
 import { settingsOf } from './alone.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { loadConfig, type RunConfig } from './config.ts';
+import { plainName } from './data.ts';
 import { keys } from './keys.ts';
-import { draftManifest, plainName } from './prepare.ts';
+import { draftManifest } from './prepare.ts';
 import { finishAlone, NOBODY } from './train-alone.ts';
 import type { Io } from './verb.ts';
 

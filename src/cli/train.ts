@@ -11,7 +11,7 @@ import { toHex } from '../numeric/bytes.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
 import { newSecret, readSecret, writeSecret } from '../peer/node/identity.ts';
 import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
-import { beginIn, FILES_FILE, KEY_FILE, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
+import { beginIn, FILES_FILE, KEY_FILE, keepAdapter, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
 import { serve } from '../peer/node/serve.ts';
 import { randomCode } from '../peer/node/system.ts';
 import { isAlone } from './alone.ts';
@@ -67,15 +67,21 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       `${key} is missing, and nobody else can go on with the run; name another output_dir`,
     );
   const secret = known ?? newSecret();
-  const { manifest: draft, paths } = await draftManifest(config, toHex(nodeCrypto.publicKey(secret)), output, env);
+  const { manifest: draft, paths: found } = await draftManifest(
+    config,
+    toHex(nodeCrypto.publicKey(secret)),
+    output,
+    env,
+  );
   if (begun) checkSameRun(folder, begun, draft);
   const manifest =
-    begun ?? (await calibrated({ manifest: draft, paths }, { threads: availableParallelism(), offloadFolder }));
+    begun ?? (await calibrated({ manifest: draft, paths: found }, { threads: availableParallelism(), offloadFolder }));
 
   // Up to here nothing was written: whatever is wrong with the settings, the model or the data has shown by now.
   const report = hostReport(manifest, config.logging_steps, output);
   const served = await beginIn(folder, async () => {
     if (!known) await writeSecret(key, secret);
+    const paths = await keepAdapter(folder, manifest, found);
     await rememberPaths(folder, paths);
     return serve({
       folder,

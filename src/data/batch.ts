@@ -35,11 +35,19 @@ const scoredFor = ({ at }: Example, tokens: number): number => (at.length === 1 
  * twice, sequences 2i and 2i + 1 of a batch are a pair.
  *
  * @param positions longest sequence of the model: no T exceeds it, if no example does.
+ * @param alike pads all to the longest: fewer shapes, hence fewer programs, where to make one takes longer than to run it
+ * on padding.
  */
-export function batchExamples(examples: readonly Example[], positions: number = Number.POSITIVE_INFINITY): Batch[] {
+export function batchExamples(
+  examples: readonly Example[],
+  positions: number = Number.POSITIVE_INFINITY,
+  alike = false,
+): Batch[] {
+  const lengthOf = (example: Example) => Math.max(example.tokens.length, Math.min(bucketOf(example), positions));
+  const least = alike ? examples.reduce((most, example) => Math.max(most, lengthOf(example)), 0) : 0;
   const groups = new Map<string, { tokens: number; scored: number; members: number[] }>();
   examples.forEach((example, i) => {
-    const tokens = Math.max(example.tokens.length, Math.min(bucketOf(example), positions));
+    const tokens = Math.max(least, lengthOf(example));
     const scored = scoredFor(example, tokens);
     const key = `${tokens} ${scored}`;
     const group = groups.get(key) ?? { tokens, scored, members: [] };

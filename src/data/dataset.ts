@@ -7,7 +7,8 @@
 import { Fault } from '../faults.ts';
 import type { Example, Manifest, Task } from '../nouns.ts';
 import { type ChoiceTask, choiceExamples, labelTokens } from './choice.ts';
-import { type DataFile, readRows, textOf } from './rows.ts';
+import { type DataFile, textOf } from './rows.ts';
+import { splitRows } from './split.ts';
 import { someWindows, tailStart, textTokens } from './text.ts';
 import type { Encoder } from './tokens.ts';
 
@@ -46,7 +47,7 @@ export function buildDataset(
     throw new Fault('CONFIG_INVALID', `task: ${task.kind} is not implemented`);
   return task.kind === 'lm'
     ? textDataset(task.window, train, held, data.eval_fraction, encoder, positions)
-    : choiceDataset(task, train, held, data.eval_fraction, encoder, positions);
+    : choiceDataset(task, data, train, held, encoder, positions);
 }
 
 function textDataset(
@@ -81,22 +82,16 @@ function textDataset(
 
 function choiceDataset(
   task: ChoiceTask,
+  data: Manifest['data'],
   train: DataFile,
   held: DataFile | undefined,
-  fraction: number,
   encoder: Encoder,
   positions: number,
 ): Dataset {
-  const rows = readRows(train);
-  const split = held ? rows.length : tailStart(rows.length, fraction);
-  if (split === 0 || (!held && split === rows.length)) {
-    const detail = `${rows.length} rows cannot be split with eval_fraction ${fraction}; give more rows, or eval_data`;
-    throw new Fault('DATA_INVALID', `${train.name}: ${detail}`);
-  }
-  const choices = labelTokens(task, train, rows[0]!, encoder);
-  const learnt = choiceExamples(task, train, rows.slice(0, split), encoder, positions);
-  const judge = held ?? train;
-  const judged = choiceExamples(task, judge, held ? readRows(held) : rows.slice(split), encoder, positions);
+  const rows = splitRows(task, data, train, held);
+  const choices = labelTokens(task, train, rows.train[0]!, encoder);
+  const learnt = choiceExamples(task, train, rows.train, encoder, positions);
+  const judged = choiceExamples(task, held ?? train, rows.eval, encoder, positions);
   return {
     train: learnt.examples,
     eval: judged.examples,

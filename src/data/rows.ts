@@ -1,13 +1,14 @@
 /**
- * Tables as files: JSONL, CSV and TSV → rows with named columns.
+ * Tables as files: JSONL, JSON, CSV, TSV, Parquet and TREC's lines → rows with named columns.
  *
  * CSV is RFC 4180. TSV is IANA text/tab-separated-values: a quote is a character like any other. The first line of
- * either names the columns.
+ * either names the columns. A JSON file is an array of rows, or one row: what nests them is taken apart by the task.
  *
  * @module
  */
 import { CsvError, parse } from 'csv-parse/browser/esm/sync';
 import { Fault } from '../faults.ts';
+import { readParquet } from './parquet.ts';
 
 /** A file, already read. */
 export interface DataFile {
@@ -16,7 +17,7 @@ export interface DataFile {
 }
 
 export interface Row {
-  /** From 1, as editors count. */
+  /** From 1, as editors count; in Parquet, of the row. */
   readonly line: number;
   readonly columns: Readonly<Record<string, unknown>>;
 }
@@ -50,11 +51,16 @@ function firstInvalid(bytes: Uint8Array): number {
   return good;
 }
 
-const READERS: Readonly<Record<string, (name: string, text: string) => Row[]>> = {
+const READERS: Readonly<Record<string, (file: DataFile) => Row[]>> = {
   jsonl: readJsonLines,
   ndjson: readJsonLines,
-  csv: (name, text) => readTable(name, text, ',', '"'),
-  tsv: (name, text) => readTable(name, text, '\t', false),
+  json: readJson,
+  csv: (file) => readTable(file.name, textOf(file), ',', '"'),
+  tsv: (file) => readTable(file.name, textOf(file), '\t', false),
+  parquet: ({ name, bytes }) => readParquet(name, bytes).map((columns, i) => ({ line: i + 1, columns })),
+  // As TREC comes, from its makers and from LM-BFF.
+  label: readLabelled,
+  all: readLabelled,
 };
 
 /** @throws {Fault} DATA_INVALID naming file, line and remedy. */
@@ -65,27 +71,60 @@ export function readRows(file: DataFile): Row[] {
     const known = Object.keys(READERS).map((e) => `.${e}`);
     throw new Fault('DATA_INVALID', `${file.name}: rows are read from ${known.join(', ')} files; rename or convert it`);
   }
-  const rows = read(file.name, textOf(file));
+  const rows = read(file);
   if (rows.length === 0) throw new Fault('DATA_INVALID', `${file.name}: holds no rows; give a file with at least one`);
   return rows;
 }
 
 /** One JSON object a line; blank lines are skipped. */
-function readJsonLines(name: string, text: string): Row[] {
-  return text.split('\n').flatMap((source, i) => {
-    if (source.trim() === '') return [];
-    let columns: unknown;
-    try {
-      columns = JSON.parse(source);
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw dataFault(name, i + 1, `not JSON (${why}); each line must be one JSON object`);
-    }
-    if (typeof columns !== 'object' || columns === null || Array.isArray(columns)) {
-      throw dataFault(name, i + 1, 'not a JSON object; each line must be one, such as {"text": "…", "label": 1}');
-    }
-    return [{ line: i + 1, columns: columns as Row['columns'] }];
+function readJsonLines(file: DataFile): Row[] {
+  const { name } = file;
+  return textOf(file)
+    .split('\n')
+    .flatMap((source, i) => {
+      if (source.trim() === '') return [];
+      let columns: unknown;
+      try {
+        columns = JSON.parse(source);
+      } catch (cause) {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw dataFault(name, i + 1, `not JSON (${why}); each line must be one JSON object`);
+      }
+      if (typeof columns !== 'object' || columns === null || Array.isArray(columns)) {
+        throw dataFault(name, i + 1, 'not a JSON object; each line must be one, such as {"text": "…", "label": 1}');
+      }
+      return [{ line: i + 1, columns: columns as Row['columns'] }];
+    });
+}
+
+/** An array of objects, or one object. All of it stands on line 1: a parser says no more. */
+function readJson(file: DataFile): Row[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(textOf(file));
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Fault('DATA_INVALID', `${file.name}: not JSON (${why}); one object a line is called .jsonl`, { cause });
+  }
+  return (Array.isArray(value) ? value : [value]).map((columns: unknown, i) => {
+    if (typeof columns === 'object' && columns !== null && !Array.isArray(columns))
+      return { line: 1, columns: columns as Row['columns'] };
+    throw dataFault(file.name, 1, `item ${i + 1} is not a JSON object; each must be one, such as {"text": "…"}`);
   });
+}
+
+/** A word, a space, and the text that the word is the label of. */
+function readLabelled(file: DataFile): Row[] {
+  return textOf(file)
+    .split('\n')
+    .flatMap((source, i) => {
+      const line = source.replace(/\r$/, '');
+      if (line === '') return [];
+      const space = line.indexOf(' ');
+      if (space > 0) return [{ line: i + 1, columns: { label: line.slice(0, space), text: line.slice(space + 1) } }];
+      throw dataFault(file.name, i + 1, 'is not a label, a space and a text; fix the line');
+    });
 }
 
 function readTable(name: string, text: string, delimiter: string, quote: string | false): Row[] {

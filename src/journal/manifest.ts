@@ -116,13 +116,22 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   initial_scale: z.int().min(1),
   clip: z.int().min(1).max(127),
   task,
-  data: z.strictObject({ train: blob, eval: blob.exactOptional(), eval_fraction: nonNegative.lt(1) }),
+  data: z.strictObject({
+    ...{ train: blob, eval: blob.exactOptional(), eval_fraction: nonNegative.lt(1) },
+    sample: z
+      .union([z.strictObject({ per_class: count, seed: u32 }), z.strictObject({ first: count, seed: u32 })])
+      .exactOptional(),
+  }),
   seed: z.int().min(0),
   forward_precision: z.enum(['f32', 'int8']),
   coordinator: hash,
 });
 
 const schema = keys
+  .refine((m) => m.data.sample === undefined || (m.task.kind !== 'lm' && m.task.kind !== 'masked_lm'), {
+    path: ['data', 'sample'],
+    error: 'expected none with text, which has no rows to draw',
+  })
   .refine((m) => m.forward_precision === 'f32' || m.direction.kind === 'lowrank', {
     path: ['forward_precision'],
     error: 'expected f32 with a dense direction, which bytes would round away',

@@ -104,7 +104,7 @@ export async function gradientOf(
   let loss = 0;
   let tensors: ReadonlyMap<string, Float32Array> | undefined;
   for (const examples of batches) {
-    const parts = batchExamples(examples, positions);
+    const parts = batchExamples(examples, positions, true);
     const shares = parts.map(({ sequences }) => new Float64Array(sequences).fill(1 / total));
     const own = await backward.gradient(parts, { task, choices, shares }, kept);
     for (const losses of own.losses) for (const each of losses) loss += each / total;

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Graph } from '../nouns.ts';
+import { type AdapterView, type Addition, additionOf } from './adapter.ts';
 import { Sketch } from './sided.ts';
 import type { Binding, Dims, Form, Head, Stage } from './stage.ts';
 
@@ -12,7 +13,12 @@ import type { Binding, Dims, Form, Head, Stage } from './stage.ts';
 export interface Written {
   readonly stage: Stage;
   readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** The stage in a model with an adapter: its tensors, too, are bound and have shapes. */
+  adapted(adapter: AdapterView | typeof CAPTURE): Written;
 }
+
+/** Keys and values of blocks become outputs: what a prefix is made from. */
+export const CAPTURE = 'capture';
 
 /** The stages of a model of this architecture. */
 export interface Architecture {
@@ -38,15 +44,32 @@ export function stage(
   constants: Stage['constants'] = NO_CONSTANTS,
   batchInputs?: Stage['batchInputs'],
 ): Written {
-  const draw = (dims: Dims, form: Form): Sketch => {
-    const sketch = new Sketch(name, dims, form);
-    write(sketch);
-    return sketch;
+  const written = (adapter: AdapterView | typeof CAPTURE | undefined): Written => {
+    const addition: Addition | undefined =
+      adapter === CAPTURE ? { capture: true } : adapter && additionOf(adapter, tensor);
+    const before = addition?.prefix;
+    const placed = (dims: Dims): Dims => (before === undefined ? dims : { ...dims, before });
+    const draw = (dims: Dims, form: Form): Sketch => {
+      const sketch = new Sketch(name, placed(dims), form, addition);
+      write(sketch);
+      return sketch;
+    };
+    const { uses } = draw(SMALLEST, { kind: 'plain' });
+    const bindings = uses.map(({ input, access, added }): Binding => {
+      return { input, tensor: tensor(input), access, ...(addition && !added ? { still: true } : {}) };
+    });
+    const added = uses.flatMap((use) => (use.added ? [use.input] : []));
+    return {
+      stage: {
+        program: `${name} ${JSON.stringify(adapter ? [settings, adapter, added] : settings)}`,
+        bindings,
+        build: (dims, form): Graph => draw(dims, form).g.build(),
+        constants: (dims) => constants(placed(dims)),
+        ...(batchInputs ? { batchInputs } : {}),
+      },
+      shapes: new Map(uses.map(({ input, shape }) => [tensor(input), shape])),
+      adapted: written,
+    };
   };
-  const { uses } = draw(SMALLEST, { kind: 'plain' });
-  const bindings = uses.map(({ input, access }): Binding => ({ input, tensor: tensor(input), access }));
-  const shapes = new Map(uses.map(({ input, shape }) => [tensor(input), shape]));
-  const build = (dims: Dims, form: Form): Graph => draw(dims, form).g.build();
-  const program = `${name} ${JSON.stringify(settings)}`;
-  return { stage: { program, bindings, build, constants, ...(batchInputs ? { batchInputs } : {}) }, shapes };
+  return written(undefined);
 }

@@ -21,11 +21,13 @@ export interface Heads {
 /** Far below any score, far above the range's end: the sum with a score stays finite and its exponential is 0. */
 const NEVER = -1e30;
 
-/** (T,T): 0 where row t may look at column s, i.e. t - window < s <= t. */
-export function causalMask(tokens: number, window: number | null | undefined = null): Float32Array {
-  const mask = new Float32Array(tokens * tokens);
+/** (T, m+T): 0 where row t, at position m + t, may look at column s: m + t - window < s <= m + t. @param before m */
+export function causalMask(tokens: number, window: number | null | undefined = null, before = 0): Float32Array {
+  const seen = before + tokens;
+  const mask = new Float32Array(tokens * seen);
   for (let t = 0; t < tokens; t++)
-    for (let s = 0; s < tokens; s++) if (s > t || (window != null && s <= t - window)) mask[t * tokens + s] = NEVER;
+    for (let s = 0; s < seen; s++)
+      if (s > before + t || (window != null && s <= before + t - window)) mask[t * seen + s] = NEVER;
   return mask;
 }
 
@@ -44,16 +46,17 @@ export function splitHeads(g: GraphBuilder, x: Value, { sequences, tokens }: Dim
 
 /**
  * softmax(q kᵀ / sqrt(d) + mask) v.
- * @param q (S,H,T,d) @param k (S,G,T,d) @param v (S,G,T,d) @param mask (T,T), or (S,1,1,1,T) @returns (S·T, H·d)
+ * @param q (S,H,T,d) @param k (S,G,m+T,d) @param v (S,G,m+T,d) @param mask (T,m+T), or (S,1,1,1,T) @returns (S·T, H·d)
  */
 export function attend(g: GraphBuilder, q: Value, k: Value, v: Value, mask: Value, { heads, groups }: Heads): Value {
   const [sequences = 0, , tokens = 0, headDim = 0] = q.shape;
+  const seen = k.shape[2]!;
   const share = heads / groups; // query heads that share a group: neighbours, so they stack as rows of one product
   const scaled = g.mul(q, g.scalar(1 / Math.sqrt(headDim)));
   const stacked = g.reshape(scaled, [sequences, groups, share * tokens, headDim]);
   const scores = g.matmul(stacked, g.transpose(k, [0, 1, 3, 2]));
-  const masked = g.add(g.reshape(scores, [sequences, groups, share, tokens, tokens]), mask);
-  const weights = g.reshape(g.softmax(masked), [sequences, groups, share * tokens, tokens]);
+  const masked = g.add(g.reshape(scores, [sequences, groups, share, tokens, seen]), mask);
+  const weights = g.reshape(g.softmax(masked), [sequences, groups, share * tokens, seen]);
   const mixed = g.reshape(g.matmul(weights, v), [sequences, heads, tokens, headDim]);
   return g.reshape(g.transpose(mixed, [0, 2, 1, 3]), [sequences * tokens, heads * headDim]);
 }

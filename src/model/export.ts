@@ -67,6 +67,12 @@ async function* weights(tensors: readonly ExportTensor[]): AsyncIterable<Uint8Ar
   for (const { data } of tensors) yield await data();
 }
 
+/** A safetensors file of these tensors in this order. */
+export const weightsFile = (path: string, tensors: readonly ExportTensor[]): ExportFile => ({
+  path,
+  chunks: () => weights(tensors),
+});
+
 /**
  * @param config text of the base's `config.json`. @param copied files of the tokenizer and generation settings, by
  * name. @param tensors in the order they will lie in the file.
@@ -80,6 +86,6 @@ export function exportFiles(
   return [
     { path: 'config.json', chunks: () => whole(text) },
     ...[...copied].map(([path, bytes]): ExportFile => ({ path, chunks: () => whole(bytes) })),
-    { path: WEIGHTS_FILE, chunks: () => weights(tensors) },
+    weightsFile(WEIGHTS_FILE, tensors),
   ];
 }

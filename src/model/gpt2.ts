@@ -8,6 +8,7 @@
  */
 import type { Value } from '../nouns.ts';
 import { activate } from './activation.ts';
+import { PREFIX_KEY, PREFIX_VALUE } from './adapter.ts';
 import { type Architecture, stage } from './architecture.ts';
 import { attend, causalMask, splitHeads } from './attention.ts';
 import type { Gpt2Config } from './config-gpt2.ts';
@@ -26,7 +27,7 @@ export function gpt2(config: Gpt2Config, at: string, matrix: string): Architectu
       (s) => {
         const word = s.rows('wte.weight', [vocabulary, hidden], { as: 'rows', of: 'tokens' });
         const place = s.rows('wpe.weight', [positions, hidden], { as: 'rows', of: 'positions', offset: 0 });
-        s.g.output('y', s.together(s.g.add(word, place)));
+        s.g.output('y', s.together(s.g.add(s.prompted(word), place)));
       },
     ),
     blocks: Array.from({ length: layers }, (_, layer) =>
@@ -35,7 +36,7 @@ export function gpt2(config: Gpt2Config, at: string, matrix: string): Architectu
         settings,
         (input) => `${at}h.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens }) => ({ mask: causalMask(tokens) }),
+        ({ tokens, before }) => ({ mask: causalMask(tokens, null, before) }),
       ),
     ),
     final: stage(
@@ -61,12 +62,14 @@ function writeBlock(s: Sketch, config: Gpt2Config): void {
   const { g, dims } = s;
   const { hidden, intermediate, heads } = config;
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
-  const mask = g.input('mask', [dims.tokens, dims.tokens]);
+  const mask = g.input('mask', [dims.tokens, (dims.before ?? 0) + dims.tokens]);
   const conv1d = (from: Value, name: string, out: number) => s.conv1d(from, `${name}.weight`, out, `${name}.bias`);
 
   const fused = conv1d(norm(s, x, 'ln_1', config), 'attn.c_attn', 3 * hidden);
   const part = (i: number) => splitHeads(g, g.slice(fused, 1, i * hidden, (i + 1) * hidden), dims, heads);
-  const mixed = attend(g, part(0), part(1), part(2), mask, { heads, groups: heads });
+  const k = s.prefixed(part(1), `attn.${PREFIX_KEY}`);
+  const v = s.prefixed(part(2), `attn.${PREFIX_VALUE}`);
+  const mixed = attend(g, part(0), k, v, mask, { heads, groups: heads });
   const middle = g.add(x, conv1d(mixed, 'attn.c_proj', hidden));
 
   const inner = conv1d(norm(s, middle, 'ln_2', config), 'mlp.c_fc', intermediate);

@@ -1,6 +1,7 @@
 /**
- * The Hugging Face Hub's HTTP interface, as much as reading a model takes: what a repository holds at a revision
- * (`GET /api/models/{id}/revision/{revision}?blobs=true`) and a file of it (`GET /{id}/resolve/{commit}/{path}`).
+ * The Hugging Face Hub's HTTP interface, as much as reading a repository takes: what it holds at a revision
+ * (`GET /api/models/{id}/revision/{revision}?blobs=true`) and a file of it (`GET /{id}/resolve/{commit}/{path}`). Those of
+ * data sets have `datasets` in place of `models`, and in front of the id.
  *
  * A revision is resolved to a commit once, and files are asked for by commit, so a branch that moves during a download
  * cannot mix two models.
@@ -31,7 +32,6 @@ export interface RemoteFile {
 }
 
 export interface RemoteModel {
-  readonly id: string;
   readonly commit: string;
   readonly files: readonly RemoteFile[];
 }
@@ -117,16 +117,33 @@ interface Sibling {
   readonly lfs?: { readonly sha256?: unknown; readonly size?: unknown } | null;
 }
 
-/** Files of a model that Murmur reads. @throws {Fault} as `request` and `modelFiles` */
-export async function listModel(id: string, revision: string, access: HubAccess): Promise<RemoteModel> {
+/** Where a kind of repository is: below `/api/`, and in front of its id. */
+const PLACES = { model: ['models', ''], dataset: ['datasets', 'datasets/'] } as const;
+
+export interface Repository {
+  readonly commit: string;
+  /** All files, by path. */
+  readonly files: ReadonlyMap<string, RemoteFile>;
+  /** Text of one of them. */
+  text(path: string): Promise<string>;
+}
+
+/** What a repository holds. @throws {Fault} as `request` */
+export async function listRepository(
+  kind: keyof typeof PLACES,
+  id: string,
+  revision: string,
+  access: HubAccess,
+): Promise<Repository> {
   const endpoint = access.endpoint ?? HUB;
-  const what = `model ${id} at ${revision}`;
+  const [api, front] = PLACES[kind];
+  const what = `${kind === 'model' ? 'model' : 'data set'} ${id} at ${revision}`;
   const odd = (cause?: unknown) =>
     new Fault('DOWNLOAD_FAILED', `${what}: ${endpoint} does not answer as the Hub does; check the address`, { cause });
   const listing = await text(
     access,
-    id,
-    `${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`,
+    front + id,
+    `${endpoint}/api/${api}/${id}/revision/${encodeURIComponent(revision)}?blobs=true`,
     what,
   );
   let parsed: { sha?: unknown; siblings?: unknown } | null;
@@ -147,12 +164,21 @@ export async function listModel(id: string, revision: string, access: HubAccess)
     if (typeof hex !== 'string' || !(lfs?.sha256 ? SHA256 : COMMIT).test(hex)) continue;
     found.set(path, {
       path,
-      url: `${endpoint}/${id}/resolve/${sha}/${path}`,
+      url: `${endpoint}/${front}${id}/resolve/${sha}/${path}`,
       bytes,
       digest: { algorithm: lfs?.sha256 ? 'sha256' : 'git', hex },
     });
   }
-  const readIndex = () => text(access, id, `${endpoint}/${id}/resolve/${sha}/${INDEX_FILE}`, `${id}: ${INDEX_FILE}`);
-  const names = await modelFiles(new Set(found.keys()), readIndex, id);
-  return { id, commit: sha, files: names.map((name) => found.get(name)!) };
+  return {
+    commit: sha,
+    files: found,
+    text: (path) => text(access, front + id, `${endpoint}/${front}${id}/resolve/${sha}/${path}`, `${id}: ${path}`),
+  };
+}
+
+/** Files of a model that Murmur reads. @throws {Fault} as `request` and `modelFiles` */
+export async function listModel(id: string, revision: string, access: HubAccess): Promise<RemoteModel> {
+  const { commit, files, text: read } = await listRepository('model', id, revision, access);
+  const names = await modelFiles(new Set(files.keys()), () => read(INDEX_FILE), id);
+  return { commit, files: names.map((name) => files.get(name)!) };
 }

@@ -9,6 +9,7 @@
  * @module
  */
 import type { Value } from '../nouns.ts';
+import { PREFIX_KEY, PREFIX_VALUE } from './adapter.ts';
 import { type Architecture, stage } from './architecture.ts';
 import { attend, causalMask, splitHeads } from './attention.ts';
 import type { LlamaConfig } from './config.ts';
@@ -27,7 +28,7 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
       (input) => at + input,
       (s) => {
         const x = s.rows('embed_tokens.weight', [vocabulary, hidden], { as: 'rows', of: 'tokens' });
-        s.g.output('y', s.together(x));
+        s.g.output('y', s.together(s.prompted(x)));
       },
     ),
     blocks: Array.from({ length: layers }, (_, layer) =>
@@ -36,9 +37,9 @@ export function llama(config: LlamaConfig, at: string, matrix: string): Architec
         { ...settings, window: windows[layer] },
         (input) => `${at}layers.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens }) => {
-          const { cos, sin } = ropeTables(rope, headDim, tokens);
-          return { cos, sin, mask: causalMask(tokens, windows[layer]) };
+        ({ tokens, before }) => {
+          const { cos, sin } = ropeTables(rope, headDim, tokens, before);
+          return { cos, sin, mask: causalMask(tokens, windows[layer], before) };
         },
       ),
     ),
@@ -67,7 +68,7 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
   const cos = g.input('cos', [dims.tokens, headDim]);
   const sin = g.input('sin', [dims.tokens, headDim]);
-  const mask = g.input('mask', [dims.tokens, dims.tokens]);
+  const mask = g.input('mask', [dims.tokens, (dims.before ?? 0) + dims.tokens]);
   const linear = (from: Value, name: string, out: number, bias: boolean) =>
     s.linear(from, `${name}.weight`, out, bias ? `${name}.bias` : undefined);
   const rotate = (a: Value): Value => {
@@ -88,8 +89,8 @@ function writeBlock(s: Sketch, config: LlamaConfig): void {
 
   const a = norm(s, x, 'input_layernorm.weight', config);
   const q = turned(a, 'q', heads);
-  const k = turned(a, 'k', groups);
-  const v = splitHeads(g, project(a, 'v_proj', groups), dims, groups);
+  const k = s.prefixed(turned(a, 'k', groups), `self_attn.${PREFIX_KEY}`);
+  const v = s.prefixed(splitHeads(g, project(a, 'v_proj', groups), dims, groups), `self_attn.${PREFIX_VALUE}`);
   const mixed = attend(g, q, k, v, mask, { heads, groups });
   const middle = g.add(x, linear(mixed, 'self_attn.o_proj', hidden, config.outputBias));
 

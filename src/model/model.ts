@@ -5,14 +5,16 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import type { Architecture } from './architecture.ts';
+import type { View } from '../nouns.ts';
+import { type AdapterView, adapterOf, isTarget, moduleOf, QUERIES_AND_VALUES } from './adapter.ts';
+import { type Architecture, CAPTURE, type Written } from './architecture.ts';
 import { bert, GAMMA } from './bert.ts';
 import type { ModelConfig } from './config.ts';
 import { gpt2 } from './gpt2.ts';
 import { piecesOf } from './head.ts';
 import { llama } from './llama.ts';
 import { opt } from './opt.ts';
-import type { Model, TensorSpec } from './stage.ts';
+import type { Model, Stage, TensorSpec } from './stage.ts';
 
 /** Shapes by name: what `Checkpoint.tensors` holds, and all that is asked of it. */
 export type TensorShapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;
@@ -81,17 +83,35 @@ function architecture(config: ModelConfig, at: string, matrix: string, tensors: 
 
 const isMasked = ({ architecture }: ModelConfig): boolean => architecture === 'bert' || architecture === 'roberta';
 
-/** @throws {Fault} MODEL_INVALID, MODEL_UNSUPPORTED naming the tensor that is missing, misshapen or unknown */
-export function modelOf(config: ModelConfig, tensors: TensorShapes): Model {
-  const { starts, embedding, head: headMatrix, ignored } = NAMES[config.architecture];
+/** Where the names of the body start, and the tensor that the head multiplies with. */
+interface Layout {
+  readonly at: string;
+  readonly tied: boolean;
+  readonly matrix: string;
+}
+
+/** @throws {Fault} MODEL_INVALID */
+function layoutOf(config: ModelConfig, tensors: TensorShapes): Layout {
+  const { starts, embedding, head } = NAMES[config.architecture];
   const at = starts.find((start) => tensors.has(start + embedding));
   if (at === undefined)
     throw new Fault(
       'MODEL_INVALID',
       `the checkpoint holds no "${embedding}"; is it of a ${config.architecture} model?`,
     );
-  const tied = config.tied || !tensors.has(headMatrix);
-  const { embed, blocks, final, piece } = architecture(config, at, tied ? at + embedding : headMatrix, tensors);
+  const tied = config.tied || !tensors.has(head);
+  return { at, tied, matrix: tied ? at + embedding : head };
+}
+
+/**
+ * @param tensors of the base. @param view whose adapter, if it has one, is added.
+ * @throws {Fault} MODEL_INVALID, MODEL_UNSUPPORTED naming the tensor that is missing, misshapen or unknown;
+ * CONFIG_INVALID for an adapter that the model has no place for
+ */
+export function modelOf(config: ModelConfig, tensors: TensorShapes, view: View = 'full'): Model {
+  const { starts, head: headMatrix, ignored } = NAMES[config.architecture];
+  const { at, tied, matrix } = layoutOf(config, tensors);
+  const { embed, blocks, final, piece } = architecture(config, at, matrix, tensors);
 
   const pieces = piecesOf(config.vocabulary);
   const [first] = pieces;
@@ -112,19 +132,30 @@ export function modelOf(config: ModelConfig, tensors: TensorShapes): Model {
     if (!shapes.has(name) && !ignored.test(name) && !(tied && name === headMatrix))
       throw new Fault('MODEL_UNSUPPORTED', `tensor "${name}" belongs to no ${config.architecture} model we know`);
 
+  const adapter = adapterOf(view);
+  const inView = (of: Written): Written => (adapter ? of.adapted(adapter) : of);
+  const body = [embed, ...blocks].map(inView);
+  const all = new Map([...shapes, ...body.flatMap((of) => [...of.shapes])]);
   // Names are ASCII, so the order of UTF-16 units is the order of bytes.
-  const names = [...shapes.keys()].sort((a, b) => (a < b ? -1 : 1));
+  const names = [...all.keys()].sort((a, b) => (a < b ? -1 : 1));
+  const added = names.filter((name) => !shapes.has(name));
+  if (adapter) requirePlace(config, adapter, added, [...shapes.keys()]);
+  const [front, ...back] = body.map(({ stage }) => stage) as [Stage, ...Stage[]];
   return {
     kind: isMasked(config) ? 'masked' : 'causal',
     hidden: config.hidden,
     vocabulary: config.vocabulary,
-    positions: config.positions,
-    tensors: names.map((name, id): TensorSpec => ({ name, shape: shapes.get(name)!, id })),
-    embed: embed.stage,
-    blocks: blocks.map((written) => written.stage),
-    final: final.stage,
+    positions: config.positions - virtualTokens(adapter),
+    ...(adapter && {
+      adapter: { view: adapter, tensors: added, starts: [at, starts[0]!] as const },
+    }),
+    virtual: adapter && 'prompt' in adapter ? adapter.prompt.tokens : 0,
+    tensors: names.map((name, id): TensorSpec => ({ name, shape: all.get(name)!, id })),
+    embed: front,
+    blocks: back,
+    final: inView(final).stage,
     head: (kind) =>
-      (kind.kind === 'choice' ? [first!] : pieces).map((rows) => ({ ...rows, stage: piece(kind, rows).stage })),
+      (kind.kind === 'choice' ? [first!] : pieces).map((rows) => ({ ...rows, stage: inView(piece(kind, rows)).stage })),
   };
 }
 
@@ -136,4 +167,39 @@ export function freshTensors(config: ModelConfig): TensorShapes {
   const { embed, blocks, final, piece } = architecture(config, at, matrix, new Map());
   const written = [embed, ...blocks, final, piece({ kind: 'logits' }, piecesOf(config.vocabulary)[0]!)];
   return new Map(written.flatMap(({ shapes }) => [...shapes].map(([name, shape]) => [name, { shape }] as const)));
+}
+
+/** Positions that an adapter takes before those of a text. */
+const virtualTokens = (adapter: AdapterView | undefined): number =>
+  !adapter || 'lora' in adapter ? 0 : 'prefix' in adapter ? adapter.prefix.tokens : adapter.prompt.tokens;
+
+/** @param added names of the adapter's tensors. @param base those of the model. @throws {Fault} CONFIG_INVALID */
+function requirePlace(
+  config: ModelConfig,
+  adapter: AdapterView,
+  added: readonly string[],
+  base: readonly string[],
+): void {
+  if (virtualTokens(adapter) >= config.positions)
+    throw new Fault(
+      'CONFIG_INVALID',
+      `num_virtual_tokens: ${virtualTokens(adapter)} leave no text of the ${config.positions} positions of the model`,
+    );
+  const isUnknown = (target: string): boolean =>
+    !QUERIES_AND_VALUES.includes(target) && !base.some((name) => isTarget(moduleOf(name), target));
+  const wrong = 'lora' in adapter ? adapter.lora.targets.find(isUnknown) : undefined;
+  if (wrong !== undefined)
+    throw new Fault('CONFIG_INVALID', `target_modules: no matrix of the model has a name that ends in "${wrong}"`);
+  if (added.length === 0)
+    throw new Fault(
+      'CONFIG_INVALID',
+      `adapter: ${Object.keys(adapter)[0]} finds no place in this ${config.architecture} model; name its matrices with target_modules, or take another`,
+    );
+}
+
+/** The blocks of a model, each with its keys and values as outputs: see `prefix.ts`. @param tensors as for `modelOf` */
+export function capturing(config: ModelConfig, tensors: TensorShapes): Pick<Model, 'embed' | 'blocks'> {
+  const { at, matrix } = layoutOf(config, tensors);
+  const { embed, blocks } = architecture(config, at, matrix, tensors);
+  return { embed: embed.stage, blocks: blocks.map((of) => of.adapted(CAPTURE).stage) };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Value } from '../nouns.ts';
+import { PREFIX_KEY, PREFIX_VALUE } from './adapter.ts';
 import { type Architecture, stage } from './architecture.ts';
 import { attend, causalMask, splitHeads } from './attention.ts';
 import type { OptConfig } from './config.ts';
@@ -31,7 +32,7 @@ export function opt(config: OptConfig, at: string, matrix: string): Architecture
           of: 'positions',
           offset: POSITION_OFFSET,
         });
-        s.g.output('y', s.together(s.g.add(word, place)));
+        s.g.output('y', s.together(s.g.add(s.prompted(word), place)));
       },
     ),
     blocks: Array.from({ length: layers }, (_, layer) =>
@@ -40,7 +41,7 @@ export function opt(config: OptConfig, at: string, matrix: string): Architecture
         settings,
         (input) => `${at}layers.${layer}.${input}`,
         (s) => writeBlock(s, config),
-        ({ tokens }) => ({ mask: causalMask(tokens) }),
+        ({ tokens, before }) => ({ mask: causalMask(tokens, null, before) }),
       ),
     ),
     final: stage(
@@ -65,16 +66,15 @@ const norm = (s: Sketch, x: Value, name: string): Value =>
 function writeBlock(s: Sketch, { hidden, intermediate, heads, bias }: OptConfig): void {
   const { g, dims } = s;
   const x = g.input('x', [dims.sequences * dims.tokens, hidden]);
-  const mask = g.input('mask', [dims.tokens, dims.tokens]);
+  const mask = g.input('mask', [dims.tokens, (dims.before ?? 0) + dims.tokens]);
   const linear = (from: Value, name: string, out: number) =>
     s.linear(from, `${name}.weight`, out, bias ? `${name}.bias` : undefined);
   const project = (from: Value, name: string) => splitHeads(g, linear(from, `self_attn.${name}`, hidden), dims, heads);
 
   const a = norm(s, x, 'self_attn_layer_norm');
-  const mixed = attend(g, project(a, 'q_proj'), project(a, 'k_proj'), project(a, 'v_proj'), mask, {
-    heads,
-    groups: heads,
-  });
+  const k = s.prefixed(project(a, 'k_proj'), `self_attn.${PREFIX_KEY}`);
+  const v = s.prefixed(project(a, 'v_proj'), `self_attn.${PREFIX_VALUE}`);
+  const mixed = attend(g, project(a, 'q_proj'), k, v, mask, { heads, groups: heads });
   const middle = g.add(x, linear(mixed, 'self_attn.out_proj', hidden));
 
   const b = norm(s, middle, 'final_layer_norm');

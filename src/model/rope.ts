@@ -78,15 +78,21 @@ export function frequencies({ theta, scaling }: Rope, headDim: number): Float64A
 /**
  * The tables of a program, (T, d) each, such that rope(x) = x · cos + swap(x) · sin, where swap exchanges the halves of
  * the last axis; the sign of the rotation is folded into the first half of `sin`.
+ * @param before position of the first token.
  */
-export function ropeTables(rope: Rope, headDim: number, tokens: number): { cos: Float32Array; sin: Float32Array } {
+export function ropeTables(
+  rope: Rope,
+  headDim: number,
+  tokens: number,
+  before = 0,
+): { cos: Float32Array; sin: Float32Array } {
   const f = frequencies(rope, headDim);
   const gain = rope.scaling.type === 'yarn' ? rope.scaling.attentionFactor : 1;
   const cos = new Float32Array(tokens * headDim);
   const sin = new Float32Array(tokens * headDim);
   for (let t = 0; t < tokens; t++)
     for (let i = 0; i < headDim; i++) {
-      const angle = t * f[i % f.length]!;
+      const angle = (before + t) * f[i % f.length]!;
       cos[t * headDim + i] = gain * Math.cos(angle);
       sin[t * headDim + i] = (i < f.length ? -gain : gain) * Math.sin(angle);
     }

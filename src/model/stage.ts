@@ -8,6 +8,7 @@
  * @module
  */
 import type { Batch, Graph, Precision } from '../nouns.ts';
+import type { AdapterView } from './adapter.ts';
 
 export interface Dims {
   /** S: sequences in a call. */
@@ -16,6 +17,8 @@ export interface Dims {
   readonly tokens: number;
   /** P: scored positions of each, padding included. */
   readonly scored: number;
+  /** Keys and values before the first token, hence its position: a prefix. None if absent. */
+  readonly before?: number;
 }
 
 /**
@@ -40,13 +43,17 @@ export type Form = ({ readonly kind: 'plain' } | { readonly kind: 'sided'; reado
  * | vector (n), or (1,n) | `name` | plain (n), sided (S,1,n) | |
  * | piece of a vector, from (V) | `name` | plain (n), sided (S,1,n) | |
  * | rows of tokens, from (V,D) | `name` | (S·T,D) | `name.u` (S,r,T), `name.v` (S,r,D) |
- * | rows of positions, from (M,D) | `name` | (T,D), row t + offset | `name.u` (S,r,T), `name.v` (S,r,D) |
+ * | table (n,D) of an adapter, in floats always | `name` | (n,D) | `name.v` (S,r,D), `name.u` (S,r,n) |
+ * | rows of positions, from (M,D) | `name` | (T,D), row t + offset, and `more` | `name.u` (S,r,T), `name.v` (S,r,D) |
  * | one row, from (M,D) | `name` | (1,D) | `name.u` (S,r,1), `name.v` (S,r,D) |
  * | rows of choices, from (V,D) | `name` | (C,D) | `name.v` (S,r,D), `name.u` (S,r,C) |
  * | rows of choices, from (V) | `name` | plain (C), sided (S,1,C) | |
  *
  * In int8, `name` of a matrix is i8 (i,o) however it is stored, and of choices i8 (D,C), with `name.scale` (o) or (C)
  * beside it: a weight is their product.
+ *
+ * A table too thin for low-rank noise (one row, or one column) is read as a vector, in the shape it has. What a model
+ * with an adapter binds of its base stands still: it is read in plain form always.
  *
  * For a matrix stored (R,C), z = Σ_r u_r v_rᵀ with u over R and v over C. `u` inputs carry the factor ±eps·scale.
  */
@@ -56,8 +63,10 @@ export type Access =
   /** Rows `first` … `first + count - 1`. */
   | { readonly as: 'piece'; readonly first: number; readonly count: number }
   | { readonly as: 'vector' }
+  | { readonly as: 'table' }
   | { readonly as: 'rows'; readonly of: 'tokens' | 'choices' }
-  | { readonly as: 'rows'; readonly of: 'positions'; readonly offset: number }
+  /** Of T positions, and so many more. */
+  | { readonly as: 'rows'; readonly of: 'positions'; readonly offset: number; readonly more?: number }
   | { readonly as: 'rows'; readonly of: 'one'; readonly row: number };
 
 export interface Binding {
@@ -66,6 +75,8 @@ export interface Binding {
   /** Name of the tensor in the checkpoint. */
   readonly tensor: string;
   readonly access: Access;
+  /** No direction moves it, in any round: of the base of a model with an adapter. */
+  readonly still?: true;
 }
 
 export interface Stage {
@@ -101,14 +112,26 @@ export interface TensorSpec {
   readonly id: number;
 }
 
+/** What is trained in place of the model. */
+export interface Adapter {
+  readonly view: AdapterView;
+  /** Names of its tensors, by id. */
+  readonly tensors: readonly string[];
+  /** Where names of the body start in the checkpoint, and in transformers. */
+  readonly starts: readonly [stored: string, canonical: string];
+}
+
 /** An architecture bound to one config.json. */
 export interface Model {
   /** `causal`: a token sees those before it, and the next one is predicted. `masked`: all see all, and what a mask hides is. */
   readonly kind: 'causal' | 'masked';
   readonly hidden: number;
   readonly vocabulary: number;
-  /** Longest sequence. */
+  /** Longest sequence of text: what an adapter puts before it is counted off. */
   readonly positions: number;
+  readonly adapter?: Adapter;
+  /** Embeddings before those of the tokens: stages behind `embed` have so many tokens more. */
+  readonly virtual: number;
   /** Every tensor, ordered by id. A tied head has none of its own. */
   readonly tensors: readonly TensorSpec[];
   /** Token ids → x: no `x` input; output `y` (S·T, D), like the blocks'. */
@@ -128,3 +151,7 @@ export interface Piece {
   readonly first: number;
   readonly count: number;
 }
+
+/** Sizes of the stages behind `embed`. */
+export const behind = <D extends Dims>({ virtual }: Pick<Model, 'virtual'>, dims: D): D =>
+  virtual === 0 ? dims : { ...dims, tokens: dims.tokens + virtual };

@@ -12,13 +12,16 @@ const boundBy = (stages: readonly Stage[]): string[] =>
   stages.flatMap(({ bindings }) => bindings.map(({ tensor }) => tensor));
 
 /**
- * Ids of the view's tensors, ascending. With `last_blocks` these are the last blocks, the norm after them, and a head
+ * Ids of the view's tensors, ascending; those of an adapter alone, which `modelOf` has added. With `last_blocks` these are the last blocks, the norm after them, and a head
  * that is not tied to the embedding.
  * @throws {Fault} CONFIG_INVALID when the model has fewer blocks
  */
 export function viewOf(model: Model, view: Manifest['view']): readonly number[] {
   if (view === 'full') return model.tensors.map(({ id }) => id);
-  if (!('last_blocks' in view)) throw new Fault('MODEL_UNSUPPORTED', `view ${JSON.stringify(view)} is not implemented`);
+  if (!('last_blocks' in view)) {
+    const own = new Set(model.adapter?.tensors);
+    return model.tensors.filter(({ name }) => own.has(name)).map(({ id }) => id);
+  }
   const { last_blocks: count } = view;
   const { blocks } = model;
   if (count > blocks.length)

@@ -16,6 +16,9 @@ export function isqrt(n: bigint): bigint {
   }
 }
 
+/** sqrt(n) with 16 fractional bits, rounded down. @param n below 2^32 */
+export const root16 = (n: number): number => Number(isqrt(BigInt(n) << 32n)) / 65536;
+
 const STEPS = 5;
 
 const bits = new DataView(new ArrayBuffer(8));

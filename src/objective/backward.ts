@@ -9,13 +9,13 @@
  * @module
  */
 import { BAR, vjp } from '../graph/vjp.ts';
-import type { Binding, Form, Model, Stage } from '../model/stage.ts';
+import type { Binding, Dims, Form, Model, Stage } from '../model/stage.ts';
 import type { Page, Weights } from '../model/weights.ts';
 import type { Batch, Task } from '../nouns.ts';
 import type { Kept } from '../numeric/mask.ts';
 import type { Engine, TypedArray } from '../ports.ts';
 import { batchFeeds, stageFeeds } from './feeds.ts';
-import { arrayPool, headOf, type Plan } from './forward.ts';
+import { arrayPool, headOf } from './forward.ts';
 import { accumulate, addTo, readLength, zeroGradients } from './gradients.ts';
 import { headCotangents, lossGradient, type Said } from './head-gradient.ts';
 import { sequenceLosses } from './loss.ts';
@@ -51,15 +51,18 @@ export interface Backward {
 /** Batches that share one making of a stage's weights. Fewer than going forward alone, as their activations are kept. */
 const GROUP = 4;
 
-/** Floats of activations that a gradient of `batches` batches keeps, the largest stage's cotangents included. */
+/**
+ * Floats of activations and their cotangents that a gradient of `batches` batches keeps. Beside them are the gradients,
+ * and once more those of the largest stage.
+ */
 export function backwardFloats(
   { hidden, blocks }: Pick<Model, 'hidden' | 'blocks'>,
-  dims: Plan['dims'],
+  { sequences, tokens, scored }: Dims,
   batches: number,
 ): number {
-  const { sequences, tokens, scored } = dims;
-  // Input of every block and of the final stage, and one more while a stage is gone through; scored rows with theirs.
-  const rows = (blocks.length + 3) * tokens + 3 * scored;
+  // Inputs of the blocks and of the final stage, and its cotangent: the others take the place of inputs that are done
+  // with. Scored rows, their cotangent and a piece's part of it; one of the three serves as well if all rows are scored.
+  const rows = (blocks.length + 2) * tokens + 3 * scored - (scored === tokens ? tokens : 0);
   return Math.min(batches, GROUP) * sequences * rows * hidden;
 }
 

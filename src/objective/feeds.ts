@@ -42,15 +42,17 @@ export function rowsOf(access: RowAccess, batch: Batch, choices: Int32Array): In
     case 'choices':
       return choices;
     case 'positions':
-      return Int32Array.from({ length: batch.tokens }, (_, t) => t + access.offset);
+      return Int32Array.from({ length: batch.tokens + (access.more ?? 0) }, (_, t) => t + access.offset);
     case 'one':
       return Int32Array.of(access.row);
   }
 }
 
 /** How many these are. */
-const rowCount = ({ of }: RowAccess, { sequences, tokens }: Dims, choices: number): number =>
-  ({ tokens: sequences * tokens, positions: tokens, choices, one: 1 })[of];
+const rowCount = (access: RowAccess, { sequences, tokens }: Dims, choices: number): number => {
+  if (access.of === 'positions') return tokens + (access.more ?? 0);
+  return { tokens: sequences * tokens, choices, one: 1 }[access.of];
+};
 
 /** Elements of a row; a vector has rows of one. */
 export const width = (shape: readonly number[]): number => shape[1] ?? 1;
@@ -60,6 +62,12 @@ interface Span {
   readonly first: number;
   readonly count: number;
 }
+
+/** What stands still is read as it is, and by both lanes. */
+const onBinding = <P extends PerturbationKind>({ still }: Binding, p: P): P | (PerturbationKind & { kind: 'none' }) =>
+  still ? { kind: 'none', precision: precisionOf(p) } : p;
+
+const shared = (lanes: readonly Feeds[]): Feeds[] => lanes.map((lane) => ({ ...lanes[0], ...lane }));
 
 /** Elements of a tensor that a stage reads as a whole: all, or a piece. `undefined`: chosen rows, batch by batch. */
 export function span(access: Access, shape: readonly number[]): Span | undefined {
@@ -88,10 +96,12 @@ function perturbed(
  * Feeds of a stage that all batches share, once a lane.
  * @param key of the direction that a dense perturbation measures now.
  */
-export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: DirectionKey | undefined): Feeds[] {
+export function stageFeeds(stage: Stage, page: Page, on: Perturbation, key: DirectionKey | undefined): Feeds[] {
   const { kernels, scratch } = page;
-  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({}));
-  for (const { input, tensor: name, access } of stage.bindings) {
+  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({}));
+  for (const binding of stage.bindings) {
+    const { input, tensor: name, access } = binding;
+    const p = onBinding(binding, on);
     const tensor = page.tensor(name);
     const whole = span(access, tensor.shape);
     if (whole === undefined || (p.kind === 'sided' && isVector(access, tensor.shape))) continue;
@@ -106,7 +116,7 @@ export function stageFeeds(stage: Stage, page: Page, p: Perturbation, key: Direc
       Object.assign(lanes[0]!, bytesOf(input, q, tensor, page, access.as === 'transposed'));
     else kernels.materialise(q, tensor.exponent, (lanes[0]![input] = scratch.take(count)));
   }
-  return lanes;
+  return shared(lanes);
 }
 
 /** Rows q of a tensor as bytes, with the scale of each. @param turned where outputs are columns: theirs. */
@@ -143,14 +153,15 @@ function transposed(q: Int32Array, columns: number, out: Int32Array): Int32Array
 export function batchFeeds(
   stage: Stage,
   page: Page,
-  p: Perturbation,
+  on: Perturbation,
   batch: Batch,
   choices: Int32Array,
   keys: readonly DirectionKey[],
 ): Feeds[] {
   const given = stage.batchInputs?.(batch);
-  const lanes: Feeds[] = Array.from({ length: lanesOf(p) }, () => ({ ...given }));
+  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({ ...given }));
   for (const binding of stage.bindings) {
+    const p = onBinding(binding, on);
     const tensor = page.tensor(binding.tensor);
     const { access, input } = binding;
     if (access.as === 'rows' && !(p.kind === 'sided' && isVector(access, tensor.shape))) {
@@ -162,7 +173,7 @@ export function batchFeeds(
     }
     if (p.kind === 'sided') Object.assign(lanes[0]!, sides(binding, tensor, page, p, keys, batch, choices));
   }
-  return lanes;
+  return shared(lanes);
 }
 
 /** Rows straight from the masters. */
@@ -275,25 +286,29 @@ export function stageScratch(
   stage: Stage,
   shapeOf: (tensor: string) => readonly number[],
   dims: Dims,
-  p: PerturbationKind,
+  on: PerturbationKind,
   choices: number,
 ): number {
   const { sequences } = dims;
-  const lanes = lanesOf(p);
   let floats = 0;
   /** Tables that are there for a moment, on top of what was taken before. */
   let most = 0;
-  for (const { tensor, access } of stage.bindings) {
+  for (const binding of stage.bindings) {
+    const { tensor, access } = binding;
+    const p = onBinding(binding, on);
     const shape = shapeOf(tensor);
     const whole = span(access, shape);
     if (whole === undefined || (p.kind === 'sided' && isVector(access, shape))) continue;
     const turned = access.as === 'transposed';
     const columns = turned ? shape[0]! : width(shape);
     const bytes = asBytes(access, shape, p);
-    floats += bytes ? bytesScratch(whole.count, columns) : lanes * padded(whole.count);
+    floats += bytes ? bytesScratch(whole.count, columns) : lanesOf(p) * padded(whole.count);
     if (bytes && turned) most = Math.max(most, floats + padded(whole.count));
   }
-  for (const { tensor, access } of stage.bindings) {
+  for (const binding of stage.bindings) {
+    const { tensor, access } = binding;
+    const p = onBinding(binding, on);
+    const lanes = lanesOf(p);
     const shape = shapeOf(tensor);
     const wide = width(shape);
     const rows = access.as === 'rows' ? rowCount(access, dims, choices) : 0;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Dims, Form, Head, Model, Stage } from '../model/stage.ts';
+import { behind, type Dims, type Form, type Head, type Model, type Stage } from '../model/stage.ts';
 import type { Page, Weights } from '../model/weights.ts';
 import type { Batch, DirectionKey, Task } from '../nouns.ts';
 import type { Engine, TypedArray } from '../ports.ts';
@@ -47,7 +47,10 @@ export function scratchLength(model: Model, plans: readonly Plan[]): number {
     const choices = head.kind === 'choice' ? head.choices : 0;
     const pieces = model.head(head).map(({ stage }) => stage);
     for (const stage of [model.embed, ...model.blocks, model.final, ...pieces])
-      most = Math.max(most, stageScratch(stage, shapeOf, dims, perturbation, choices));
+      most = Math.max(
+        most,
+        stageScratch(stage, shapeOf, stage === model.embed ? dims : behind(model, dims), perturbation, choices),
+      );
   }
   return most;
 }
@@ -57,11 +60,12 @@ const GROUP = 16;
 
 /** Floats of activations that a call on `batches` batches keeps: see `runGroup`, which takes and gives back as many. */
 export function activationFloats(
-  { hidden }: Pick<Model, 'hidden'>,
+  model: Pick<Model, 'hidden' | 'virtual'>,
   { dims, perturbation }: Plan,
   batches: number,
 ): number {
-  const { sequences, tokens, scored } = dims;
+  const { hidden } = model;
+  const { sequences, tokens, scored } = behind(model, dims);
   // Input and output of the stage at hand; the scored rows take the place of one of them where they are as many.
   const rows = 2 * tokens + (scored === tokens ? 0 : scored);
   return lanesOf(perturbation) * Math.min(batches, GROUP) * sequences * rows * hidden;
@@ -126,7 +130,8 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
     page.scratch.release(mark);
   }
 
-  const activations = ({ sequences, tokens }: Dims): Float32Array => pool.take(sequences * tokens * model.hidden);
+  const activations = ({ sequences, tokens }: Dims): Float32Array =>
+    pool.take(sequences * (tokens + model.virtual) * model.hidden);
 
   /** Embedding and blocks. @returns (lanes)(batches) activations (S·T, D). */
   async function body(batches: readonly Batch[], p: Perturbation, choices: Int32Array): Promise<Lanes> {
@@ -135,10 +140,12 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
     const split = moved < 0 ? stages.length : moved;
     // What comes before the first weight that moves is the same on both sides: it is computed once.
     const halves = p.kind === 'sided' ? batches.map(half) : batches;
+    const from = (stage: Stage, of: readonly Batch[]): readonly Batch[] =>
+      stage === model.embed ? of : of.map((batch) => behind(model, batch));
     let lanes: Lanes = [new Array<undefined>(batches.length).fill(undefined)];
     const pass = async (stage: Stage, of: readonly Batch[], perturbation: Perturbation): Promise<void> => {
       const next = lanes.map(() => of.map(activations));
-      await visit(stage, of, perturbation, choices, (i, lane) => {
+      await visit(stage, from(stage, of), perturbation, choices, (i, lane) => {
         const x = lanes[lane]![i];
         return { feeds: x ? { x } : {}, outputs: { y: next[lane]![i]! } };
       });
@@ -172,8 +179,9 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
   }
 
   /** @returns (lanes)(batches) */
-  async function runGroup(batches: readonly Batch[], head: Head, p: Perturbation, choices: Int32Array) {
-    const lanes = await body(batches, p, choices);
+  async function runGroup(texts: readonly Batch[], head: Head, p: Perturbation, choices: Int32Array) {
+    const lanes = await body(texts, p, choices);
+    const batches = texts.map((batch) => behindPrompt(model, batch));
     const scored = lanes.map(() => batches.map((b) => pool.take(b.sequences * b.scored * model.hidden)));
     await visit(model.final, batches, p, choices, (i, lane) => ({
       feeds: { x: lanes[lane]![i]!, at: batches[i]!.at },
@@ -233,6 +241,13 @@ function runsOf(count: number, p: Perturbation): readonly Run[] {
 function keysOf(p: Perturbation, batch: number): readonly DirectionKey[] {
   if (p.kind === 'none') return [];
   return p.kind === 'dense' ? [p.keys[batch]!] : p.keys[batch]!;
+}
+
+/** The batch of the stages behind a prompt: each sequence, and what is scored of it, stands further down. */
+function behindPrompt(model: Pick<Model, 'virtual'>, batch: Batch): Batch {
+  const { virtual } = model;
+  if (virtual === 0) return batch;
+  return behind(model, { ...batch, at: batch.at.map((row) => row + virtual * (Math.floor(row / batch.tokens) + 1)) });
 }
 
 /** The first of every two sequences: a batch of pairs, each example once. */

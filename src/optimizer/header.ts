@@ -6,14 +6,14 @@
  */
 import { Fault } from '../faults.ts';
 import { type Header, type Manifest, NO_LOSS, type Round } from '../nouns.ts';
-import { isqrt } from '../numeric/root.ts';
+import { root16 } from '../numeric/root.ts';
 import { type CodeSums, codeSums, gainOf, type HeaderState, NO_CODES } from './gain.ts';
 import { learningRate } from './schedule.ts';
 
 /** What the summed steps of n usable records are divided by. `sqrt` has 16 fractional bits. */
 export const DIVISOR: Readonly<Record<Manifest['reduction'], (n: number) => number>> = {
   mean: (n) => n,
-  sqrt: (n) => Number(isqrt(BigInt(n) << 32n)) / 65536,
+  sqrt: root16,
   sum: () => 1,
 };
 

@@ -7,7 +7,7 @@
 import { size } from '../graph/shape.ts';
 import { workingSet } from '../graph/working-set.ts';
 import { MEMORY_ELEMENTS, sharing } from '../model/resident.ts';
-import type { Form, Model, Stage } from '../model/stage.ts';
+import { behind, type Form, type Model, type Stage } from '../model/stage.ts';
 import { pagesOf, READ } from '../model/weights.ts';
 import { wasmBytes } from '../numeric/wasm/wasm.ts';
 import { activationFloats, type Plan, scratchLength } from '../objective/forward.ts';
@@ -63,8 +63,8 @@ function runtimeBytes(model: Model, plans: readonly Plan[]): number {
       model.final,
       ...model.head(head).map((p) => p.stage),
     ];
-    const { sequences, tokens, scored } = dims;
     for (const stage of stages) {
+      const { sequences, tokens, scored } = stage === model.embed ? dims : behind(model, dims);
       const key = `${sequences} ${tokens} ${scored} ${JSON.stringify(form)} ${stage.program}`;
       if (!held.has(key)) held.set(key, SESSION + workingSet(stage.build({ sequences, tokens, scored }, form)));
     }

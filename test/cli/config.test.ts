@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { directionOf, loadConfig, manifestTask, recordsOf, tensorMaskOf } from '../../src/cli/config.ts';
+import { directionOf, loadConfig, optionalKeys, recordsOf, tensorMaskOf } from '../../src/cli/config.ts';
 import { GROUPS, keys } from '../../src/cli/keys.ts';
 
 const load = (text: string, flags: Record<string, unknown> = {}, env = {}) =>
@@ -30,8 +30,8 @@ describe('run files', () => {
   });
 
   test('without a prompt it is language modelling, with one a choice', () => {
-    expect(manifestTask(load(BASE).config)).toEqual({ kind: 'lm', window: 64 });
-    expect(manifestTask(load(CHOICE).config)).toEqual({
+    expect(load(BASE).config.tasks.causal).toEqual({ kind: 'lm', window: 64 });
+    expect(load(CHOICE).config.tasks.causal).toEqual({
       kind: 'choice',
       prompt: '{text} It was',
       label_column: 'label',
@@ -86,6 +86,26 @@ describe('run files', () => {
     expect(tensorMaskOf(load(BASE).config)).toBeUndefined();
   });
 
+  test('methods of other directions are keys of the manifest, and what is given wins', () => {
+    const manifestKeys = (method: string, flags: Record<string, unknown> = {}) => {
+      const { config } = load(BASE, { method, ...flags });
+      return { direction: directionOf(config), ...optionalKeys(config), ...recordsOf(config) };
+    };
+    const batch = { records_per_round: 1, samples_per_record: 16 };
+    const bell = { kind: 'binomial', rank: 1, scale: 0.5 };
+    expect(manifestKeys('lozo')).toEqual({
+      direction: { kind: 'lowrank', rank: 2, scale: 1 / Math.sqrt(2), lazy: 50 },
+      ...batch,
+    });
+    expect(manifestKeys('lozo', { lazy_rounds: 1 }).direction).not.toHaveProperty('lazy');
+    const element_mask = { by: 'magnitude', kept: 1, of: 5 };
+    expect(manifestKeys('sparse-mezo')).toEqual({ direction: bell, element_mask, ...batch });
+    expect(manifestKeys('fedkseed')).toEqual({ direction: bell, directions: { pool: 4096 }, ...batch });
+    const five = { records_per_round: 5, samples_per_record: 16 };
+    expect(manifestKeys('decomfl')).toEqual({ direction: bell, directions: { shared: 5 }, ...five });
+    expect(manifestKeys('mezo-bcd')).toEqual({ direction: bell, blocks_per_round: 1, ...batch });
+  });
+
   test('a key with nothing behind it is not written', () => {
     expect(load(`${BASE}eval_data:\n`).sources.eval_data).toBe('default');
   });
@@ -97,12 +117,9 @@ describe('run files', () => {
   test.each([
     ['an unknown key', `${BASE}learning_rat: 1\n`, 'run.yaml:3: learning_rat: unknown; did you mean "learning_rate"?'],
     ['a key of nowhere', `${BASE}\nzebra: 1\n`, 'run.yaml:4: zebra: unknown; "murmur schema" lists the keys'],
+    ['no data', 'model: m\n', 'data is missing; give --data or "data:" in a run file'],
     ['no model', 'data: d\n', 'model is missing; give --model or "model:" in a run file'],
-    [
-      'nothing',
-      '',
-      'model is missing; give --model or "model:" in a run file; data is missing; give --data or "data:" in a run file',
-    ],
+    ['nothing', '', 'model is missing; give --model or "model:" in a run file'],
     [
       'a word for a number',
       `${BASE}eps: small\n`,
@@ -149,6 +166,16 @@ describe('run files', () => {
       'bytes of dense directions',
       `${BASE}direction: rademacher\nforward_precision: int8\n`,
       'run.yaml:4: forward_precision: int8 is for direction lowrank, as rounding loses eps in rademacher ones; take f32',
+    ],
+    [
+      'lasting columns of a pool',
+      `${BASE}lazy_rounds: 5\ndirection_pool: 9\n`,
+      'run.yaml:3: lazy_rounds: has no meaning beside direction_pool, as no round draws any; leave one of them out',
+    ],
+    [
+      'a mask of all elements',
+      `${BASE}direction: rademacher\nsparse: random\nsparse_kept: 5/5\n`,
+      'run.yaml:5: sparse_kept: keeps everything; take a part below 1, or leave sparse out',
     ],
     ['a mask as a number', `${BASE}tensor_mask: 0.25\n`, 'run.yaml:3: tensor_mask: takes text such as 1/4, got 0.25'],
     [

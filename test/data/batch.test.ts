@@ -20,9 +20,9 @@ const anyExample = fc
 describe('batches', () => {
   test('every example is in one place, with its tokens, positions and targets; the rest weighs nothing', () => {
     fc.assert(
-      fc.property(fc.array(anyExample, { maxLength: 40 }), (examples) => {
+      fc.property(fc.array(anyExample, { maxLength: 40 }), fc.boolean(), (examples, alike) => {
         const seen: number[] = [];
-        for (const b of batchExamples(examples)) {
+        for (const b of batchExamples(examples, undefined, alike)) {
           expect([b.ids.length, b.at.length, b.targets.length, b.weights.length, b.members.length]).toEqual([
             b.sequences * b.tokens,
             ...[b.at, b.targets, b.weights].map(() => b.sequences * b.scored),
@@ -41,6 +41,15 @@ describe('batches', () => {
           });
         }
         expect(seen.sort((a, b) => a - b)).toEqual(examples.map((_, i) => i));
+      }),
+    );
+  });
+
+  test('alike, all are as long as the longest needs to be, and never longer than the model allows', () => {
+    fc.assert(
+      fc.property(fc.array(anyExample, { minLength: 1, maxLength: 20 }), (examples) => {
+        const longest = Math.max(...batchExamples(examples, 600).map(({ tokens }) => tokens));
+        expect(new Set(batchExamples(examples, 600, true).map(({ tokens }) => tokens))).toEqual(new Set([longest]));
       }),
     );
   });

@@ -40,9 +40,9 @@ describe('rows of a file', () => {
     ['a.csv', 'a,b\n1,x"y\n', /^DATA_INVALID: a.csv:2: Invalid Opening Quote/],
     ['a.tsv', 'a\tb\n1\t2\t3\n', /^DATA_INVALID: a.tsv:2: has 3 columns/],
     [
-      'a.parquet',
-      'PAR1',
-      /^DATA_INVALID: a.parquet: rows are read from .jsonl, .ndjson, .csv, .tsv files; rename or convert/,
+      'a.arrow',
+      'ARROW1',
+      /^DATA_INVALID: a.arrow: rows are read from .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .label, .all files; rename/,
     ],
     ['TREC', '0 what', /^DATA_INVALID: TREC: rows are read from/],
   ])('%s %j is refused', (name, text, message) => {

@@ -22,7 +22,7 @@ const TREE: readonly (readonly string[])[] = [
 ];
 
 /** Where files may use what only Node has: the same code runs in a browser otherwise. */
-const NODE = /^(engine\/node|model\/node|peer\/|cli\/)/;
+const NODE = /^(engine\/node|(model|data)\/node|peer\/|cli\/)/;
 /** Where clocks, timers, entropy and sockets live. */
 const WORLD = /^(peer|cli)\//;
 
@@ -33,6 +33,8 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   '@huggingface/tokenizers': /^model\//,
   'csv-parse': /^data\//,
   'd3-scale': /^cli\//,
+  hyparquet: /^data\//,
+  'hyparquet-compressors': /^data\//,
   ws: /^peer\//,
   yaml: /^cli\//,
   zod: /^(journal|cli|model)\//,

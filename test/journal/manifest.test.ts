@@ -25,6 +25,22 @@ describe('the manifest', () => {
     expect(new TextDecoder().decode(encodeManifest(MANIFEST))).not.toContain('mask');
   });
 
+  test('may say which directions a run has, and what of the model they move', () => {
+    const lazy: Manifest = {
+      ...MANIFEST,
+      direction: { kind: 'lowrank', rank: 2, scale: Math.SQRT1_2, lazy: 50 },
+      directions: { shared: 5 },
+      blocks_per_round: 2,
+    };
+    const sparse: Manifest = {
+      ...MANIFEST,
+      direction: { kind: 'binomial', rank: 1, scale: 0.5 },
+      directions: { pool: 4096 },
+      element_mask: { by: 'magnitude', kept: 1, of: 5 },
+    };
+    for (const manifest of [lazy, sparse]) expect(decodeManifest(encodeManifest(manifest))).toEqual({ manifest });
+  });
+
   test('may ask for bytes where directions are low-rank', () => {
     const direction = { kind: 'lowrank', rank: 2, scale: Math.SQRT1_2 } as const;
     const int8: Manifest = { ...MANIFEST, direction, forward_precision: 'int8' };
@@ -50,9 +66,32 @@ describe('the manifest', () => {
       { forward_precision: 'int8', direction: { kind: 'binomial', rank: 1, scale: 0.5 } },
       /^forward_precision: expected f32 with a dense direction/,
     ],
+    [
+      'columns that last where a direction has none',
+      { direction: { kind: 'binomial', rank: 1, scale: 0.5, lazy: 50 } },
+      /^direction\.lazy: expected none with a dense direction/,
+    ],
+    [
+      'a mask of elements where rows and columns move',
+      { direction: { kind: 'lowrank', rank: 1, scale: 1 }, element_mask: { by: 'random', kept: 1, of: 5 } },
+      /^element_mask: expected none with a low-rank direction/,
+    ],
     ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
     ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],
     ['everything held out', { data: { ...MANIFEST.data, eval_fraction: 1 } }, /^data\.eval_fraction: /],
+    [
+      'a sample of no rows',
+      { data: { train: MANIFEST.data.train, eval_fraction: 0, sample: { per_class: 0, seed: 1 } } },
+      /^data\.sample/,
+    ],
+    [
+      'a sample of text',
+      {
+        task: { kind: 'lm', window: 4 },
+        data: { train: MANIFEST.data.train, eval_fraction: 0, sample: { first: 2, seed: 1 } },
+      },
+      /^data\.sample: expected none with text/,
+    ],
     ['one label', { task: { kind: 'choice', prompt: '', label_column: '', labels: [] } }, /^task/],
   ])('a key that is %s is refused by name', (_, change, message) => {
     expect(changed(change)).toEqual({ wrong: expect.stringMatching(message) });

@@ -130,7 +130,9 @@ test.each(['magnitude', 'random'] as const)(
         kernels.materialisePair(q, e, tensor, kind, rank, key, delta, first, plus, minus);
         const own = probed.get(tensor.id) ?? new Set();
         probed.set(tensor.id, own);
-        plus.forEach((x, i) => x !== minus[i] && own.add(first + i));
+        plus.forEach((x, i) => {
+          if (x !== minus[i]) own.add(first + i);
+        });
       },
     };
     const learner = await learnerOf({ direction: DENSE, moves }, watched);

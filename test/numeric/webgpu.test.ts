@@ -153,6 +153,8 @@ describe.skipIf(!adapter)(`WebGPU equals the reference bit for bit${unless}`, ()
     const q = buffer(6);
     await expect(gpu.apply(q, { id: 0, shape: [2, 4] }, 'lowrank', 1, [])).rejects.toThrow('"q"');
     await expect(gpu.apply(q, { id: 0, shape: [2, 3] }, 'lowrank', 256, [])).rejects.toThrow('"rank"');
+    const masked = { id: 0, shape: [6], moved: new Uint32Array(4) };
+    await expect(gpu.apply(q, masked, 'rademacher', 1, [])).rejects.toThrow('"tensor.moved"');
     expect(() => gpu.buffer(2 ** 40)).toThrow(/^TOO_LARGE/);
     await expect(gpu.materialise(q, 0, q)).rejects.toMatchObject({ code: 'ENGINE_FAILED' });
   });

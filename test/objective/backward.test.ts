@@ -9,7 +9,7 @@ import { interpreter } from '../../src/graph/interpreter.ts';
 import type { Batch, Task } from '../../src/nouns.ts';
 import { everything, type Kept } from '../../src/numeric/mask.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
-import { createBackward, type Gradient } from '../../src/objective/backward.ts';
+import { backwardFloats, createBackward, type Gradient } from '../../src/objective/backward.ts';
 import { createForward, headOf } from '../../src/objective/forward.ts';
 import { sequenceLosses } from '../../src/objective/loss.ts';
 import type { Engine } from '../../src/ports.ts';
@@ -189,6 +189,30 @@ describe('on two hundred weights', () => {
       }
     },
   );
+
+  test.each(TASKS)('task %s: keeps as many activations as it says', async (_, task) => {
+    const small = await fixture('opt-tied', referenceKernels());
+    const batches = Array.from({ length: 6 }, (_, i) =>
+      batchExamples([task.kind === 'lm' ? windowOf(i, 64) : promptOf(i, 64, 7)]),
+    ).flat();
+    const seen = new Set<ArrayBufferLike>();
+    const watched: Engine = {
+      name: 'watched',
+      async compile(graph) {
+        const program = await interpreter.compile(graph);
+        const run: typeof program.run = (feeds, outputs) => {
+          for (const name of ['x', 'x.bar', 'y', 'y.bar'])
+            for (const array of [feeds[name], outputs[name]]) if (array) seen.add(array.buffer);
+          return program.run(feeds, outputs);
+        };
+        return { ...program, run };
+      },
+    };
+    const backward = createBackward(small.model, small.weights, watched);
+    await backward.gradient(batches, { task, choices: CHOICES }, (id) => id === 0);
+    const floats = [...seen].reduce((sum, { byteLength }) => sum + byteLength / 4, 0);
+    expect(floats).toBe(backwardFloats(small.model, batches[0]!, batches.length));
+  });
 
   test('is the same bits every time, whatever the memory held before', async () => {
     const small = await fixture('opt-tied', await smallKernels());

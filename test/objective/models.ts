@@ -32,16 +32,24 @@ export const FIXTURES = [
 
 export const smallKernels = (): Promise<Kernels> => wasmKernels({ bytes: 2 ** 24 });
 
-/** A checkpoint of test/fixtures/models. */
-export async function fixture(
-  name: string,
+/** A checkpoint in a folder. */
+export async function fixtureAt(
+  folder: string,
   kernels: Kernels,
   scratch?: number,
   movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
 ): Promise<Small> {
-  const { model, weight } = await readFolder(`test/fixtures/models/${name}`);
+  const { model, weight } = await readFolder(folder);
   return { model, weights: await weightsIn(kernels, model, weight, scratch, movedIn) };
 }
+
+/** A checkpoint of test/fixtures/models. */
+export const fixture = (
+  name: string,
+  kernels: Kernels,
+  scratch?: number,
+  movedIn?: (tensor: TensorSpec, q: Int32Array) => Uint32Array,
+): Promise<Small> => fixtureAt(`test/fixtures/models/${name}`, kernels, scratch, movedIn);
 
 /** Two hundred weights: few enough to differentiate one by one. */
 export async function micro(kernels: Kernels, vocabulary = 9): Promise<Small> {

@@ -5,8 +5,10 @@ import type { Weights } from '../../src/model/weights.ts';
 import { everything } from '../../src/numeric/mask.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { ALIGN, floatsOf, padded, scratchOf } from '../../src/numeric/scratch.ts';
+import { createBackward } from '../../src/objective/backward.ts';
 import { createForward, headOf, scratchLength } from '../../src/objective/forward.ts';
 import type { Perturbation } from '../../src/objective/perturbation.ts';
+import { createTangent, tangentScratch } from '../../src/objective/tangent.ts';
 import { CHOICE, CHOICES, FIXTURES, fixture, key, LM, promptOf, windowOf } from './models.ts';
 
 const kept = everything;
@@ -49,6 +51,27 @@ describe('scratchLength is what a call takes, to the float', () => {
     expect(scratchLength(model, [plan(8), plan(48), plan(16)])).toBe(scratchLength(model, [plan(48)]));
     expect(scratchLength(model, [])).toBe(0);
   });
+});
+
+test.each(FIXTURES)('%s: a backward pass takes what a plain call does, a tangent has room enough', async (name) => {
+  const { model } = await fixture(name, referenceKernels());
+  for (const [task, examples] of TASKS) {
+    const batches = batchExamples(examples);
+    const call = { dims: batches[0]!, head: headOf(task) };
+    const plain = scratchLength(model, [{ ...call, perturbation: { kind: 'none' } }]);
+    const back = async (floats: number) => {
+      const { weights } = await fixture(name, referenceKernels(), floats);
+      return createBackward(model, weights, interpreter).gradient(batches, { task, choices: CHOICES }, kept);
+    };
+    await expect(back(plain)).resolves.toBeDefined();
+    await expect(back(plain - ALIGN)).rejects.toThrow(/scratch holds/);
+    for (const kind of ['rademacher', 'lowrank'] as const) {
+      const { weights } = await fixture(name, referenceKernels(), tangentScratch(model, [call]));
+      const tangent = createTangent(model, weights, interpreter);
+      const moves = { direction: { kind, rank: 1, scale: 1 }, keys: [key(0)], kept };
+      await expect(tangent.slopes(batches, task, CHOICES, moves)).resolves.toHaveLength(1);
+    }
+  }
 });
 
 test('scratch is handed out aligned, side by side, and again after a release', () => {

@@ -3,6 +3,7 @@
  *
  *     {cache}/hub/{owner}--{name}/{commit}/…          complete, verified files
  *     {cache}/hub/{owner}--{name}/refs/{revision}     what the revision last was: {commit, files}
+ *     {cache}/hub/datasets--{owner}--{name}/…         data sets in the same way (data/node/resolve.ts)
  *     {cache}/tokenizers/{sha256}.json                tokenizers made of vocab.json and merges.txt
  *
  * @module
@@ -14,7 +15,7 @@ import { Fault } from '../../faults.ts';
 import { byteLevelTokenizer } from '../bpe.ts';
 import { INDEX_FILE } from '../checkpoint.ts';
 import { MERGES, modelFiles, TOKENIZER, TOKENIZER_CONFIG, VOCAB } from '../files.ts';
-import { isHubId, listModel } from '../hub.ts';
+import { isHubId, listModel, type RemoteModel } from '../hub.ts';
 import { type DownloadAccess, downloadFile, retried } from './download.ts';
 
 /** Bytes of all files together. */
@@ -69,18 +70,41 @@ interface Ref {
 }
 
 async function hubModel(id: string, options: ResolveOptions): Promise<ModelFiles> {
-  const { cache, revision = 'main', progress } = options;
+  const { cache, revision = 'main' } = options;
   const home = resolve(cache, 'hub', id.replace('/', '--'));
+  const list = () => listModel(id, revision, options);
+  return { name: id, ...(await fetchInto(home, { id, revision, list }, options)) };
+}
+
+/** What is fetched of a repository. */
+export interface Wanted {
+  /** For messages. */
+  readonly id: string;
+  /** Names what `list` gives, in the cache. A commit is what it was: then nobody is asked. */
+  readonly revision: string;
+  readonly list: () => Promise<RemoteModel>;
+}
+
+/**
+ * The files of a repository that are wanted, fetched into `home` unless they are there.
+ * @returns the commit, and path inside the repository → path on this machine.
+ * @throws {Fault} HUB_REFUSED, DOWNLOAD_FAILED, INTERRUPTED
+ */
+export async function fetchInto(
+  home: string,
+  { id, revision, list }: Wanted,
+  options: ResolveOptions,
+): Promise<{ readonly commit: string; readonly files: ReadonlyMap<string, string> }> {
+  const { progress } = options;
   const refPath = join(home, 'refs', encodeURIComponent(revision));
   const cached = await readRef(refPath, home);
-  const at = ({ commit, files }: Ref): ModelFiles => ({
-    name: id,
+  const at = ({ commit, files }: Ref) => ({
     commit,
     files: new Map(files.map((path) => [path, join(home, commit, path)])),
   });
-  if (cached?.commit === revision) return at(cached); // a commit is what it was
+  if (cached?.commit === revision) return at(cached);
 
-  const listed = await retried(options, () => listModel(id, revision, options)).catch((error) => {
+  const listed = await retried(options, list).catch((error) => {
     if (cached && error instanceof Fault && error.code === 'DOWNLOAD_FAILED') return null; // offline
     throw error;
   });
@@ -111,7 +135,7 @@ async function readRef(path: string, home: string): Promise<Ref | undefined> {
 }
 
 /** Written beside its place and renamed, so that nobody reads half of it. */
-async function writeWhole(path: string, text: string): Promise<void> {
+export async function writeWhole(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const part = `${path}.${process.pid}.part`;
   await writeFile(part, text);

@@ -12,7 +12,7 @@ import type { ModelConfig } from '../../model/config.ts';
 import { PIECE } from '../../model/head.ts';
 import { modelOf } from '../../model/model.ts';
 import { residentShelf } from '../../model/resident.ts';
-import type { Model, Stage } from '../../model/stage.ts';
+import type { Model, Stage, TensorSpec } from '../../model/stage.ts';
 import { elementsOf, fixWeights, pagesOf } from '../../model/weights.ts';
 import type { Example, Manifest } from '../../nouns.ts';
 import { initialScale, scaleState } from '../../numeric/scale.ts';
@@ -61,10 +61,15 @@ function excerpt(config: ModelConfig, model: Model): Model {
   const tables = new Set([...named(model.embed), ...head]);
   const cut = (name: string, [rows = 0, ...rest]: readonly number[]): readonly number[] =>
     tables.has(name) && rows === model.vocabulary ? [vocabulary, ...rest] : [rows, ...rest];
-  const tensors = model.tensors.filter(({ name }) => kept.has(name));
+  const added = new Set(model.adapter?.tensors);
+  const tensors = model.tensors.filter(({ name }) => kept.has(name) && !added.has(name));
   const shapes = new Map(tensors.map(({ name, shape }) => [name, { shape: cut(name, shape) }]));
-  return modelOf({ ...config, layers: 1, vocabulary }, shapes);
+  return modelOf({ ...config, layers: 1, vocabulary }, shapes, model.adapter?.view);
 }
+
+/** Tensors that an adapter leaves to move: all, without one. */
+const movedOf = ({ tensors, adapter }: Model): readonly TensorSpec[] =>
+  tensors.filter(({ name }) => !adapter || adapter.tensors.includes(name));
 
 /** Weights that are quick to make and as small as those of a trained model. */
 function noise(count: number, seed: number): Float32Array {
@@ -103,7 +108,7 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
     manifest: unmasked,
     run: 0,
     weights,
-    view: small.tensors.map(({ id }) => id),
+    view: movedOf(small).map(({ id }) => id),
     dataset: { train, eval: [], choices: spec.choices, truncated: 0 },
     forward: createForward(built, weights, engine),
     task: manifest.task,
@@ -153,7 +158,7 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   const still = typeof view === 'object' && 'last_blocks' in view ? blocks - view.last_blocks : 0;
   return {
     measure: (records / call) * (one + (blocks - 1 - still / 2) * block + (pieces - 1) * piece),
-    apply: Math.min(...apply) * moved * (elementsOf(model.tensors) / elementsOf(small.tensors)),
+    apply: Math.min(...apply) * moved * (elementsOf(movedOf(model)) / elementsOf(movedOf(small))),
   };
 }
 

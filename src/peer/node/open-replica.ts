@@ -13,10 +13,12 @@ import { encodeManifest } from '../../journal/manifest.ts';
 import { directionOf, keptIn, type Learner } from '../../method/onebyte.ts';
 import { type Checkpoint, openCheckpoint } from '../../model/checkpoint.ts';
 import { type ModelConfig, readConfig } from '../../model/config.ts';
+import { firstWeights, type Read } from '../../model/first.ts';
 import { modelOf } from '../../model/model.ts';
 import { fileSource } from '../../model/node/files.ts';
 import { pageFile } from '../../model/node/page-file.ts';
 import { offloadedShelf } from '../../model/offloaded.ts';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, checkAdapterConfig, isShard } from '../../model/peft.ts';
 import { residentShelf } from '../../model/resident.ts';
 import type { Dims, Model, TensorSpec } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
@@ -95,8 +97,10 @@ export async function openLearner(
     return found;
   };
   const { files } = manifest.base;
-  const { model, checkpoint, tokenizer } = await openBase(new Set(files.map((file) => file.path)), (name) =>
-    path(files.find((file) => file.path === name)!),
+  const { model, tokenizer, read } = await openBase(
+    new Set(files.map((file) => file.path)),
+    (name) => path(files.find((file) => file.path === name)!),
+    manifest,
   );
   const view = viewOf(model, manifest.view);
   const dataset = await makeData(tokenizer, model.positions);
@@ -106,7 +110,7 @@ export async function openLearner(
   const run = runWord(manifest);
   const { element_mask: mask, blocks_per_round: blocks } = manifest;
   const movedIn = mask && ((tensor: TensorSpec, q: Int32Array) => elementMask(mask, tensor, q, run));
-  const weights = await fixWeights(model, shelf, checkpoint.read, movedIn);
+  const weights = await fixWeights(model, shelf, read, movedIn);
   const learner: Learner = {
     ...{ manifest, run, weights, view },
     ...(blocks === undefined ? {} : { windows: windowsOf(model, view, blocks) }),
@@ -167,24 +171,34 @@ export interface Base {
   readonly model: Model;
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
+  /** Tensors of the checkpoint and of the adapter, as they are before the first round. */
+  readonly read: Read;
 }
 
 /**
  * A base, but for its weights: they are read when they are asked for.
  * @param names of its files. @param path where one of them lies on this machine.
  */
-export async function openBase(names: ReadonlySet<string>, path: (name: string) => string): Promise<Base> {
+export async function openBase(
+  names: ReadonlySet<string>,
+  path: (name: string) => string,
+  { view, seed }: Pick<Manifest, 'view' | 'seed'>,
+): Promise<Base> {
   const text = async (name: string): Promise<string> => {
     if (!names.has(name)) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
     return readFile(path(name), 'utf8');
   };
-  const shards = [...names].filter((name) => name.endsWith('.safetensors'));
-  const checkpoint = await openCheckpoint(await Promise.all(shards.map((name) => fileSource(path(name)))));
+  const opened = async (files: readonly string[]): Promise<Checkpoint> =>
+    openCheckpoint(await Promise.all(files.map((name) => fileSource(path(name)))));
+  const checkpoint = await opened([...names].filter(isShard));
   const config = readConfig(await text('config.json'));
-  const model = modelOf(config, checkpoint.tensors);
+  const model = modelOf(config, checkpoint.tensors, view);
+  const given = model.adapter && names.has(ADAPTER_WEIGHTS);
+  if (given) checkAdapterConfig(await text(ADAPTER_CONFIG), model.adapter.view);
+  const read = firstWeights(model, seed, checkpoint, given ? await opened([ADAPTER_WEIGHTS]) : undefined);
   const settings = names.has('tokenizer_config.json') ? await text('tokenizer_config.json') : '{}';
   const tokenizer = openTokenizer(await text('tokenizer.json'), settings, model);
-  return { config, model, checkpoint, tokenizer };
+  return { config, model, checkpoint, tokenizer, read };
 }
 
 /** One call of every shape that training, evaluation and generation may make. */

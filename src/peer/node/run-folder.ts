@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { type JournalRecord, readJournal, verifyJournal } from '../../journal/reader.ts';
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from '../../model/peft.ts';
 import type { BlobRef, Manifest } from '../../nouns.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
@@ -22,6 +23,8 @@ export const PENDING_FILE = 'pending.murmur';
 export const KEY_FILE = 'coordinator.key';
 /** Hash → absolute path of the base and the data, as this machine had them. */
 export const FILES_FILE = 'files.json';
+/** Folder of the adapter that the base came with: no other place keeps it for long. */
+export const ADAPTER_FOLDER = 'adapter';
 
 /**
  * The manifest of the run that a folder holds, if it holds one. A torn tail is none of its concern.
@@ -48,8 +51,8 @@ export async function beginIn<T>(folder: string, begin: () => Promise<T>): Promi
   try {
     return await begin();
   } catch (error) {
-    for (const name of [JOURNAL_FILE, PENDING_FILE, KEY_FILE, FILES_FILE])
-      if (!before.has(name)) await rm(join(folder, name), { force: true });
+    for (const name of [JOURNAL_FILE, PENDING_FILE, KEY_FILE, FILES_FILE, ADAPTER_FOLDER])
+      if (!before.has(name)) await rm(join(folder, name), { force: true, recursive: true });
     if (made !== undefined) await removeEmpty(resolve(folder), resolve(made));
     throw error;
   }
@@ -104,6 +107,7 @@ export async function openRun(run: string, given: Given = {}): Promise<RunFolder
   const base = await locate(manifest.base.files, (file) => [
     ...(given.model ? [join(given.model, file.path)] : []),
     ...known(remembered, file),
+    join(path, '..', ADAPTER_FOLDER, file.path),
   ]);
   const data = await locate(held ? [train, held] : [train], (file) => [
     ...[given.data, given.eval_data].flatMap((name) => (name ? [name] : [])),
@@ -164,6 +168,19 @@ export async function rememberPaths(folder: string, paths: Paths): Promise<void>
   await mkdir(folder, { recursive: true });
   const absolute = Object.fromEntries(Object.entries(paths).map(([hash, path]) => [hash, resolve(path)]));
   await writeWhole(join(folder, FILES_FILE), `${JSON.stringify(absolute, null, 1)}\n`);
+}
+
+/** Copies the adapter that a base came with, if it did, into the folder of the run. @returns where everything lies then */
+export async function keepAdapter(folder: string, { base }: Manifest, paths: Paths): Promise<Paths> {
+  const kept: Record<string, string> = { ...paths };
+  for (const { path, sha256 } of base.files) {
+    if (path !== ADAPTER_CONFIG && path !== ADAPTER_WEIGHTS) continue;
+    const copy = join(folder, ADAPTER_FOLDER, path);
+    await mkdir(dirname(copy), { recursive: true });
+    if (resolve(copy) !== resolve(paths[sha256]!)) await copyFile(paths[sha256]!, copy);
+    kept[sha256] = copy;
+  }
+  return kept;
 }
 
 /** Rounds applied in one call: progress shows in between. */

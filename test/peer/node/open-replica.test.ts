@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { nodeEngine } from '../../../src/engine/node.ts';
 import { relativeNoise } from '../../../src/estimator/noise.ts';
-import type { Direction } from '../../../src/nouns.ts';
+import type { Direction, Manifest } from '../../../src/nouns.ts';
 import { initialScale } from '../../../src/numeric/scale.ts';
 import { blobRef } from '../../../src/peer/node/blobs.ts';
 import { openReplica, type ReplicaSpec } from '../../../src/peer/node/open-replica.ts';
@@ -71,6 +71,81 @@ describe('a run that measures with bytes', () => {
 
   test('at eps 1e-4 there is more noise than slope', async () => {
     expect((await noiseOf(1e-4)).noise).toBeGreaterThan(1);
+  });
+});
+
+describe('what a run moves', () => {
+  /** Elements of each tensor that a round changed. */
+  async function changed(more: Partial<Manifest>, direction: Direction, rounds: number) {
+    const { manifest: plain } = await quill(direction);
+    const manifest = { ...plain, ...more, learning_rate: 1e-3, initial_scale: 2 ** 30 };
+    const { replica } = await opened({ manifest });
+    const { model } = await readFolder('assets/quill');
+    const all = () => Promise.all(model.tensors.map(({ name }) => replica.tensor(name)));
+    const before = await all();
+    for (let round = 0; round < rounds; round++) await replica.apply([committed(manifest, round, Int8Array.of(127))]);
+    const after = await all();
+    await replica.close();
+    return model.tensors.map(({ name }, t) => ({
+      name,
+      before: before[t]!,
+      moved: Array.from(before[t]!, (x, i) => x !== after[t]![i]),
+    }));
+  }
+  const dense: Direction = { kind: 'rademacher', rank: 1, scale: 1 };
+
+  test('with a mask of elements: the fifth of every tensor of the base that is smallest', async () => {
+    for (const { name, before, moved } of await changed(
+      { element_mask: { by: 'magnitude', kept: 1, of: 5 } },
+      dense,
+      1,
+    )) {
+      expect(moved.filter(Boolean).length, name).toBe(Math.ceil(moved.length / 5));
+      const sizes = (which: boolean) => before.filter((_, i) => moved[i] === which).map(Math.abs);
+      const most = sizes(true).reduce((a, b) => Math.max(a, b), 0);
+      expect(most, name).toBeLessThanOrEqual(sizes(false).reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY));
+    }
+  });
+
+  test('with blocks in turn: what its window holds', async () => {
+    const names = async (rounds: number) =>
+      (await changed({ blocks_per_round: 1 }, dense, rounds))
+        .filter(({ moved }) => moved.some(Boolean))
+        .map(({ name }) => name);
+    const first = await names(1);
+    expect(first.every((name) => /embed_tokens|layers\.0\./.test(name))).toBe(true);
+    expect(first).toContain('model.embed_tokens.weight');
+    const two = (await names(2)).filter((name) => !first.includes(name));
+    expect(two.length).toBeGreaterThan(5);
+    expect(two.every((name) => /layers\.1\./.test(name))).toBe(true);
+  });
+
+  test('a mask and a pool, gathered past what may be owed, on disk as in memory', async () => {
+    const { manifest: plain } = await quill(dense);
+    const manifest: Manifest = {
+      ...plain,
+      directions: { pool: 3 },
+      element_mask: { by: 'random', kept: 1, of: 3 },
+    };
+    const roots: Uint8Array[] = [];
+    for (const where of [{}, { offloadFolder: scratchFolder() }]) {
+      const { replica } = await opened({ manifest, ...where });
+      // More than 16,384 records at a time are added up along their three directions.
+      for (let round = 0; round < 9; round++) {
+        const codes = Int8Array.from({ length: 2048 }, (_, i) => ((i * 37 + round) % 255) - 127);
+        await replica.apply([committed(manifest, round, codes)]);
+      }
+      roots.push(await replica.root());
+      await replica.close();
+    }
+    expect(roots[1]).toEqual(roots[0]);
+  });
+
+  test('more blocks in turn than there are is refused', async () => {
+    const { manifest } = await quill();
+    await expect(opened({ manifest: { ...manifest, blocks_per_round: 99 } })).rejects.toThrow(
+      /^CONFIG_INVALID: blocks_per_round: 99 is more than/,
+    );
   });
 });
 
