@@ -26,8 +26,9 @@ export type Feeds = Record<string, Float32Array | Int8Array>;
 const isVector = (access: Access, shape: readonly number[]): boolean => access.as === 'vector' || shape.length === 1;
 
 /** Whether a program multiplies with what it reads so, hence takes bytes in int8. */
+const MULTIPLIED: ReadonlySet<Access['as']> = new Set(['matrix', 'transposed', 'piece']);
 const isMultiplied = (access: Access, shape: readonly number[]): boolean =>
-  !isVector(access, shape) && (access.as !== 'rows' || access.of === 'choices');
+  !isVector(access, shape) && (MULTIPLIED.has(access.as) || (access.as === 'rows' && access.of === 'choices'));
 
 const asBytes = (access: Access, shape: readonly number[], p: PerturbationKind): boolean =>
   isMultiplied(access, shape) && precisionOf(p) === 'int8';
