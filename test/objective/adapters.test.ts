@@ -170,6 +170,14 @@ describe.each(FIXTURES)('%s: what an adapter starts as', (name) => {
   });
 });
 
+test.each(['bert', 'roberta'])(
+  '%s: a prefix or a prompt is refused, as every token would have to see it',
+  async (name) => {
+    for (const view of [{ prefix: { tokens: 3 } }, { prompt: { tokens: 3 } }])
+      await expect(withAdapter(name, view, undefined, SEED)).rejects.toThrow(/^MODEL_UNSUPPORTED: .*take adapter lora/);
+  },
+);
+
 /** Prefixes and prompts are of causal models. */
 const CAUSAL = FIXTURES.filter((name) => name !== 'bert' && name !== 'roberta');
 
