@@ -133,6 +133,8 @@ export function modelOf(config: ModelConfig, tensors: TensorShapes, view: View =
       throw new Fault('MODEL_UNSUPPORTED', `tensor "${name}" belongs to no ${config.architecture} model we know`);
 
   const adapter = adapterOf(view);
+  if (adapter && !('lora' in adapter) && isMasked(config))
+    throw new Fault('MODEL_UNSUPPORTED', 'prefix and prompt tuning are for causal models; take adapter lora');
   const inView = (of: Written): Written => (adapter ? of.adapted(adapter) : of);
   const body = [embed, ...blocks].map(inView);
   const all = new Map([...shapes, ...body.flatMap((of) => [...of.shapes])]);

@@ -26,8 +26,9 @@ export type Feeds = Record<string, Float32Array | Int8Array>;
 const isVector = (access: Access, shape: readonly number[]): boolean => access.as === 'vector' || shape.length === 1;
 
 /** Whether a program multiplies with what it reads so, hence takes bytes in int8. */
+const MULTIPLIED: ReadonlySet<Access['as']> = new Set(['matrix', 'transposed', 'piece']);
 const isMultiplied = (access: Access, shape: readonly number[]): boolean =>
-  !isVector(access, shape) && (access.as !== 'rows' || access.of === 'choices');
+  !isVector(access, shape) && (MULTIPLIED.has(access.as) || (access.as === 'rows' && access.of === 'choices'));
 
 const asBytes = (access: Access, shape: readonly number[], p: PerturbationKind): boolean =>
   isMultiplied(access, shape) && precisionOf(p) === 'int8';
@@ -63,7 +64,7 @@ const rowCount = (access: RowAccess, dims: Dims, choices: number): number => {
 };
 
 /** Elements of a row; a vector has rows of one. */
-const width = (shape: readonly number[]): number => shape[1] ?? 1;
+export const width = (shape: readonly number[]): number => shape[1] ?? 1;
 
 /** Neighbouring elements of a tensor. */
 interface Span {
@@ -157,7 +158,7 @@ function transposed(q: Int32Array, columns: number, out: Int32Array): Int32Array
   return out;
 }
 
-/** Feeds of a stage that depend on the batch, once a lane: rows, and the sides of low-rank directions. */
+/** Feeds of a stage that depend on the batch, once a lane: its own, rows, and the sides of low-rank directions. */
 export function batchFeeds(
   stage: Stage,
   page: Page,
@@ -166,7 +167,8 @@ export function batchFeeds(
   choices: Int32Array,
   keys: readonly DirectionKey[],
 ): Feeds[] {
-  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({}));
+  const given = stage.batchInputs?.(batch);
+  const lanes: Feeds[] = Array.from({ length: lanesOf(on) }, () => ({ ...given }));
   for (const binding of stage.bindings) {
     const p = onBinding(binding, on);
     const tensor = page.tensor(binding.tensor);

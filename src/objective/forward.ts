@@ -130,10 +130,9 @@ export function createForward(model: Model, weights: Weights, engine: Engine): F
     const { program, constants } = await programs.of(stage, batch, form);
     const placed = isContinued(batch) ? stage.constants(batch, batch.starts) : constants;
     const each = batchFeeds(stage, page, p, batch, choices, keys);
-    const given = stage.batchInputs?.(batch);
     for (const [lane, whole] of shared.entries()) {
       const { feeds, outputs, done } = own(lane);
-      await program.run({ ...placed, ...given, ...whole, ...each[lane], ...feeds }, outputs);
+      await program.run({ ...placed, ...whole, ...each[lane], ...feeds }, outputs);
       done?.();
     }
     page.scratch.release(mark);

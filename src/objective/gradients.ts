@@ -7,7 +7,7 @@
 import { size } from '../graph/shape.ts';
 import type { Access } from '../model/stage.ts';
 import type { Batch } from '../nouns.ts';
-import { rowsOf, span } from './feeds.ts';
+import { rowsOf, span, width } from './feeds.ts';
 
 /** A place where a tensor is read: how, and for whom. */
 export interface Reading {
@@ -20,7 +20,7 @@ export interface Reading {
 
 /** Elements of the input that reads so, hence of its cotangent. */
 export function readLength({ access, shape, batch, choices }: Reading): number {
-  return access.as === 'rows' ? rowsOf(access, batch, choices).length * shape[1]! : span(access, shape)!.count;
+  return access.as === 'rows' ? rowsOf(access, batch, choices).length * width(shape) : span(access, shape)!.count;
 }
 
 /** gradient += what the cotangent `bar` of an input says of it. @param gradient of the whole tensor */
@@ -33,9 +33,9 @@ export function accumulate(
     addTo(gradient, bar, span(access, shape)!.first);
     return;
   }
-  const width = shape[1]!;
+  const columns = width(shape);
   for (const [i, row] of rowsOf(access, batch, choices).entries())
-    addTo(gradient, bar.subarray(i * width, (i + 1) * width), row * width);
+    addTo(gradient, bar.subarray(i * columns, (i + 1) * columns), row * columns);
 }
 
 /** sum[first + i] += x[i] */

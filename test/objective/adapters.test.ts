@@ -149,9 +149,16 @@ async function ends(model: Model, weights: Weights, ids: readonly number[]): Pro
 const SEED = 42;
 const TEXT = [5, 60, 7, 7, 31];
 
+/** Names of matrices to adapt, where they are not LLaMA's. */
+const TARGETS: Readonly<Record<string, readonly string[]>> = {
+  gpt2: ['c_attn'],
+  bert: ['query', 'value'],
+  roberta: ['query', 'value'],
+};
+
 describe.each(FIXTURES)('%s: what an adapter starts as', (name) => {
   test('LoRA as the base, and its A is noise', async () => {
-    const lora = { rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'] };
+    const lora = { rank: 2, alpha: 4, targets: TARGETS[name] ?? ['q_proj', 'v_proj'] };
     const { model, weights } = await withAdapter(name, { lora });
     const base = await fixture(name, referenceKernels());
     const own = await weights(referenceKernels());
@@ -161,7 +168,20 @@ describe.each(FIXTURES)('%s: what an adapter starts as', (name) => {
       expect(new Set(q).size === 1, tensor).toBe(tensor.endsWith('lora_B.weight'));
     }
   });
+});
 
+test.each(['bert', 'roberta'])(
+  '%s: a prefix or a prompt is refused, as every token would have to see it',
+  async (name) => {
+    for (const view of [{ prefix: { tokens: 3 } }, { prompt: { tokens: 3 } }])
+      await expect(withAdapter(name, view, undefined, SEED)).rejects.toThrow(/^MODEL_UNSUPPORTED: .*take adapter lora/);
+  },
+);
+
+/** Prefixes and prompts are of causal models. */
+const CAUSAL = FIXTURES.filter((name) => name !== 'bert' && name !== 'roberta');
+
+describe.each(CAUSAL)('%s: what an adapter starts as', (name) => {
   test('a prefix and a prompt as the same text behind their tokens', async () => {
     const base = await fixture(name, referenceKernels());
     const tokens = firstTokens(SEED, base.model.vocabulary, 3);

@@ -24,8 +24,13 @@ function read(model: Model, weights: Doubles, { tensor, access }: Binding, batch
   if (access.as === 'piece') return whole.subarray(access.first * width, (access.first + access.count) * width);
   if (access.as !== 'rows') return whole;
   // Choices are never read here: see `losses`.
-  const offset = access.of === 'positions' ? access.offset : 0;
-  const rows = access.of === 'tokens' ? [...batch.ids] : Array.from({ length: batch.tokens }, (_, t) => t + offset);
+  const rowsOf = (): number[] => {
+    if (access.of === 'tokens') return [...batch.ids];
+    if (access.of === 'one') return [access.row];
+    const offset = access.of === 'positions' ? access.offset : 0;
+    return Array.from({ length: batch.tokens }, (_, t) => t + offset);
+  };
+  const rows = rowsOf();
   return Float64Array.from(rows.flatMap((row) => [...whole.subarray(row * width, (row + 1) * width)]));
 }
 
@@ -33,7 +38,9 @@ function read(model: Model, weights: Doubles, { tensor, access }: Binding, batch
 export function losses(model: Model, weights: Doubles, task: Task, choices: Int32Array, batch: Batch): Float64Array {
   const run = (stage: Stage, feeds: Record<string, Float64Array | Int32Array>): Float64Array => {
     const graph = stage.build(batch, { kind: 'plain' });
-    const constants = Object.entries(stage.constants(batch)).map(([name, x]) => [name, Float64Array.from(x)] as const);
+    const constants = Object.entries({ ...stage.constants(batch), ...stage.batchInputs?.(batch) }).map(
+      ([name, x]) => [name, Float64Array.from(x)] as const,
+    );
     const bound = stage.bindings.map((binding) => [binding.input, read(model, weights, binding, batch)] as const);
     const outputs = inDoubles(graph, { ...Object.fromEntries([...constants, ...bound]), ...feeds });
     return outputs[graph.outputs[0]!.name]!;
