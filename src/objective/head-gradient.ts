@@ -16,11 +16,18 @@ import type { Part } from './scores.ts';
 export function lossGradient(task: Task, batch: Batch, output: Float32Array, shares: Float64Array): Float32Array {
   const bar = new Float32Array(output.length);
   const classes = task.kind === 'choice' ? task.labels.length : 1;
+  const scored = Float64Array.from({ length: batch.sequences }, (_, s) =>
+    batch.weights
+      .subarray(s * batch.scored, (s + 1) * batch.scored)
+      .reduce((n, weight) => n + (weight === 0 ? 0 : 1), 0),
+  );
   for (const [p, weight] of batch.weights.entries()) {
     if (weight === 0) continue;
-    const share = shares[Math.floor(p / batch.scored)]!;
+    const s = Math.floor(p / batch.scored);
+    // A sequence's loss is a mean: over its window, or over what is scored of it.
+    const share = shares[s]! / (task.kind === 'lm' ? task.window : scored[s]!);
     if (task.kind !== 'choice') {
-      bar[p] = share / ('window' in task ? task.window : 1);
+      bar[p] = share;
       continue;
     }
     // Of -log softmax(scores)[target]: the softmax, less 1 at the target.
