@@ -70,6 +70,16 @@ export const RECIPES: readonly Recipe[] = [
     keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', optimizer: 'adam' },
   },
   {
+    name: 'forward-grad',
+    summary: 'Forward-Grad: the derivative along a direction itself, in one pass of forward-mode differentiation.',
+    page: 'forward-gradient.md',
+    algebra: 'sum',
+    keys: {
+      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
+      estimator: 'forward_gradient',
+    },
+  },
+  {
     name: 'fzoo',
     summary: 'FZOO: slopes over their spread in the round, so that the size of a step is the rate.',
     page: 'fzoo.md',
