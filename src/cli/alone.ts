@@ -27,7 +27,15 @@ const SHARED: readonly Key[] = [
     'sparse',
     'sparse_kept',
   ] as const),
-  ...(['blocks_per_round', 'tensor_mask', 'reduction', 'forward_precision'] as const),
+  ...([
+    'blocks_per_round',
+    'tensor_mask',
+    'reduction',
+    'forward_precision',
+    'objective',
+    'reward',
+    'temperature',
+  ] as const),
   ...(['host', 'port', 'code', 'name', 'workers'] as const),
 ];
 /** Of slopes: the hybrid measures some. */

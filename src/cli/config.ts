@@ -10,7 +10,7 @@ import { RECIPES } from '../method/recipes.ts';
 import { QUERIES_AND_VALUES } from '../model/adapter.ts';
 import type { BlobRef, Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
-import { agreeAlone, aloneLearningRate } from './alone.ts';
+import { agreeAlone, aloneLearningRate, isAlone } from './alone.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 import { chooseTask, type TaskChoice } from './task.ts';
@@ -115,7 +115,7 @@ function agree(
       `${run.forward_precision} is for direction lowrank, as rounding loses eps in ${run.direction} ones; take f32`,
     );
   for (const [key, kinds] of OPTIMIZER_KEYS)
-    if (given(key) && !kinds.includes(run.optimizer))
+    if (given(key) && !isAlone(run) && !kinds.includes(run.optimizer))
       refuse(key, `is for optimizer ${kinds.join(' and ')}, not ${run.optimizer}; leave it out`);
   if (run.estimator === 'conservative') {
     if (run.optimizer !== 'sgd')
