@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { Fault } from '../faults.ts';
-import { forwardsPerRound } from '../method/cost.ts';
+import { forwardsPerRound, passesAlone } from '../method/cost.ts';
 import { RECIPES } from '../method/recipes.ts';
 import type { Argv } from './args.ts';
 import { compare, comparingFlags, comparingOf, configWith, jobsOf, present } from './compare.ts';
@@ -45,7 +45,12 @@ const TIMED = 8;
 
 /** What a round spends. */
 async function costOf(unit: 'forwards' | 'bytes' | 'seconds', config: RunConfig, io: Io): Promise<number> {
+  const alone = passesAlone(config.method);
+  if (alone !== undefined && unit === 'bytes')
+    throw new Fault('CONFIG_INVALID', `--unit: ${config.method} sends no bytes; take forwards or seconds`);
   const records = recordsOf(config);
+  if (alone !== undefined && unit === 'forwards')
+    return alone * config.per_device_train_batch_size * config.gradient_accumulation_steps;
   if (unit === 'bytes') return records.records_per_round;
   if (unit === 'forwards') return forwardsPerRound({ estimator: config.estimator, ...records });
   const short = { ...config, max_steps: TIMED, eval_steps: TIMED, max_eval_samples: 1, guard: false };

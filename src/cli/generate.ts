@@ -70,7 +70,12 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
 /** @throws {Fault} CONFIG_INVALID, FILE_MISSING, FILE_REFUSED, DATA_INVALID */
 async function promptsOf({ prompt, prompts: file }: z.output<typeof own>): Promise<readonly string[]> {
   if ((prompt === undefined) === (file === undefined))
-    throw new Fault('CONFIG_INVALID', '--prompt: or --prompts is needed, one of them');
+    throw new Fault(
+      'CONFIG_INVALID',
+      prompt === undefined
+        ? '--prompt is missing; give it, or --prompts with a file'
+        : '--prompts: not beside --prompt; leave one out',
+    );
   if (file === undefined) return [prompt!];
   const bytes = await readFile(file).catch((cause) => {
     throw fileRefusal(cause) ?? new Fault('FILE_MISSING', `${file} is not there; check the path`, { cause });

@@ -4,13 +4,17 @@
  *
  * @module
  */
-import { forwardsPerRound } from '../method/cost.ts';
+import { nodeEngine } from '../engine/node.ts';
+import { forwardsPerRound, passesAlone } from '../method/cost.ts';
 import type { Manifest } from '../nouns.ts';
 import { verdict } from '../peer/guard.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { soloRun } from '../peer/node/solo.ts';
-import type { RunConfig } from './config.ts';
+import { openTrainer } from '../peer/node/trainer.ts';
+import { isAlone, settingsOf } from './alone.ts';
+import { defaultLearningRate, type RunConfig } from './config.ts';
 import { calibrated, draftManifest } from './prepare.ts';
+import { NOBODY } from './train-alone.ts';
 import type { Io } from './verb.ts';
 
 export interface Point {
@@ -31,9 +35,6 @@ export interface Curve {
   readonly stopped?: string;
 }
 
-/** Public key of nobody: a trial signs nothing. Its run id, and so its noise, depends on it, hence it is always this. */
-const NOBODY = '0'.repeat(64);
-
 const pointsOf = (manifest: Manifest, judged: Awaited<ReturnType<typeof soloRun>>['judged']): Point[] =>
   judged.map(({ round, metrics, spent }) => ({
     round,
@@ -43,8 +44,43 @@ const pointsOf = (manifest: Manifest, judged: Awaited<ReturnType<typeof soloRun>
     metrics,
   }));
 
+/** A curve of a method for one machine. */
+async function trialAlone(config: RunConfig, threads: number, io: Io, isStopped: () => boolean): Promise<Curve> {
+  const prepared = await draftManifest(config, NOBODY, io.output, io.env);
+  const { manifest } = prepared;
+  const settings = settingsOf(config, defaultLearningRate(config));
+  const { max_eval_samples: maxEvalSamples, offload_folder: offloadFolder } = config;
+  const trainer = await openTrainer(
+    { ...prepared, settings, threads, maxEvalSamples, offloadFolder },
+    nodeEngine({ threads }),
+  );
+  const samples = config.per_device_train_batch_size * config.gradient_accumulation_steps;
+  const passes = passesAlone(config.method)!;
+  const points: Point[] = [];
+  let spent = 0;
+  try {
+    for (let round = 0; round <= config.max_steps && !isStopped(); round++) {
+      if (round % config.eval_steps === 0 || round === config.max_steps) {
+        const metrics = await trainer.evaluate();
+        points.push({ round, forwards: round * samples * passes, bytes: 0, seconds: spent / 1000, metrics });
+        const losses = points.map(({ round: at, metrics: m }) => ({ round: at, loss: m['eval/loss'] ?? Number.NaN }));
+        const stopped = config.guard ? verdict(losses, manifest)?.detail : undefined;
+        if (stopped !== undefined) return { points, rounds: config.max_steps, stopped };
+      }
+      if (round === config.max_steps) break;
+      const from = performance.now();
+      await trainer.step();
+      spent += performance.now() - from;
+    }
+    return { points, rounds: config.max_steps };
+  } finally {
+    await trainer.close();
+  }
+}
+
 /** @throws {Fault} as `train` does, before it begins; a run that diverges ends as a curve that says so */
 export async function trial(config: RunConfig, threads: number, io: Io, isStopped: () => boolean): Promise<Curve> {
+  if (isAlone(config)) return trialAlone(config, threads, io, isStopped);
   const prepared = await draftManifest(config, NOBODY, io.output, io.env);
   const machine = { threads, offloadFolder: config.offload_folder };
   const manifest = await calibrated(prepared, machine);

@@ -144,6 +144,14 @@ const schema = keys
     path: ['forward_precision'],
     error: 'expected f32 with estimator conservative: bytes would drown the difference that a step makes',
   })
+  .refine((m) => m.estimator !== 'forward_gradient' || m.objective === undefined, {
+    path: ['objective'],
+    error: 'expected none with estimator forward_gradient: what has no derivative has no slope',
+  })
+  .refine((m) => m.estimator !== 'forward_gradient' || m.forward_precision === 'f32', {
+    path: ['forward_precision'],
+    error: 'expected f32 with estimator forward_gradient: roundings to bytes have no derivative',
+  })
   .refine((m) => m.direction.lazy === undefined || m.direction.kind === 'lowrank', {
     path: ['direction', 'lazy'],
     error: 'expected none with a dense direction, which has no columns',

@@ -18,3 +18,9 @@ export const passesOf = ({ estimator = 'spsa' }: Pick<Manifest, 'estimator'>): n
 export const forwardsPerRound = (
   manifest: Pick<Manifest, 'estimator' | 'records_per_round' | 'samples_per_record'>,
 ): number => passesOf(manifest) * manifest.records_per_round * manifest.samples_per_record;
+
+/** A step along a gradient: once forward, once more on the way back, and twice to differentiate; the hybrid's two more. */
+const ALONE: Readonly<Record<string, number>> = { backprop: 4, hybrid: 6 };
+
+/** Passes of a sample that a step of a method for one machine takes; undefined for the others. */
+export const passesAlone = (method: string): number | undefined => ALONE[method];

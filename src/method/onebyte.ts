@@ -11,13 +11,14 @@ import { foldRound, type Moments } from '../apply/fold.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { sampleIndices } from '../data/order.ts';
 import { conservative } from '../estimator/conservative.ts';
+import { forwardGradient } from '../estimator/forward-gradient.ts';
 import { type Measurement, type Probe, spsa } from '../estimator/spsa.ts';
-import { Fault } from '../faults.ts';
 import type { Weights } from '../model/weights.ts';
 import type { DirectionKey, Estimator, Header, Manifest, Round } from '../nouns.ts';
 import { encodeSlope, SCALE_UNIT } from '../numeric/byte.ts';
 import { type Kept, maskOf } from '../numeric/mask.ts';
 import { directionKey } from '../numeric/names.ts';
+import type { Tangent } from '../objective/tangent.ts';
 import { DIVISOR } from '../optimizer/header.ts';
 import { learningRate } from '../optimizer/schedule.ts';
 import { recentOf, stepsOf } from '../optimizer/steps.ts';
@@ -33,6 +34,8 @@ export interface Learner extends Measurement {
   /** The view cut into windows, of which each round moves one, in turn: `windowsOf`. Absent: a round moves all of it. */
   readonly windows?: readonly (readonly number[])[];
   readonly dataset: Dataset;
+  /** For estimator `forward_gradient`. */
+  readonly tangent?: Tangent;
 }
 
 /** The tensors that a round perturbs and updates: one answer for both sides of the round. */
@@ -50,7 +53,7 @@ type Opened = Pick<Header, 'round' | 'scale' | 'clip'>;
 type Measure = (learner: Learner, opened: Opened, probes: readonly Probe[], kept: Kept) => Promise<Int8Array>;
 
 /** How a record's code is measured, by the manifest's estimator. */
-const ESTIMATORS: Readonly<Partial<Record<Estimator, Measure>>> = {
+const ESTIMATORS: Readonly<Record<Estimator, Measure>> = {
   async spsa(learner, { scale, clip }, probes, kept) {
     const { direction, eps } = learner.manifest;
     const slopes = await spsa(learner, direction, eps, probes, kept);
@@ -60,6 +63,11 @@ const ESTIMATORS: Readonly<Partial<Record<Estimator, Measure>>> = {
     const { manifest } = learner;
     const rate = learningRate(manifest, round);
     return conservative(learner, manifest.direction, manifest.eps, probes, kept, { rate, scale, clip });
+  },
+  async forward_gradient({ tangent, ...learner }, { scale, clip }, probes, kept) {
+    if (!tangent) throw new RangeError('"learner" expected a tangent for estimator forward_gradient, got none');
+    const slopes = await forwardGradient({ ...learner, tangent }, learner.manifest.direction, probes, kept);
+    return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
   },
 };
 
@@ -74,7 +82,6 @@ export async function measureRecords(
   const { estimator = 'spsa' } = manifest;
   const { round } = opened;
   const measure = ESTIMATORS[estimator];
-  if (!measure) throw new Fault('CONFIG_INVALID', `estimator: ${estimator} is not in this version of murmur`);
   const probes = Array.from({ length: count }, (_, i) => ({
     key: directionOf(learner, round, from + i),
     examples: sampleIndices(manifest, run, dataset.train.length, round, from + i).map((n) => dataset.train[n]!),

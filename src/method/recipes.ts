@@ -70,6 +70,16 @@ export const RECIPES: readonly Recipe[] = [
     keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', optimizer: 'adam' },
   },
   {
+    name: 'forward-grad',
+    summary: 'Forward-Grad: the derivative along a direction itself, in one pass of forward-mode differentiation.',
+    page: 'forward-gradient.md',
+    algebra: 'sum',
+    keys: {
+      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
+      estimator: 'forward_gradient',
+    },
+  },
+  {
     name: 'fzoo',
     summary: 'FZOO: slopes over their spread in the round, so that the size of a step is the rate.',
     page: 'fzoo.md',
@@ -126,6 +136,23 @@ export const RECIPES: readonly Recipe[] = [
     page: 'mezo-bcd.md',
     algebra: 'sum',
     keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', blocks_per_round: 1 },
+  },
+  {
+    name: 'es',
+    summary: 'ES fine-tuning: dense directions, both sides, steps over the spread; for rewards and other objectives.',
+    page: 'es.md',
+    algebra: 'sum',
+    keys: {
+      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', optimizer: 'normalised' },
+      ...{ eps: 1e-3, learning_rate: 5e-4, gradient_accumulation_steps: 30 },
+    },
+  },
+  {
+    name: 'eggroll',
+    summary: 'EGGROLL: low-rank directions in pairs, many in one product; for rewards and other objectives.',
+    page: 'eggroll.md',
+    algebra: 'sum',
+    keys: { direction: 'lowrank', direction_per: 'sample', lr_scheduler_type: 'constant', optimizer: 'normalised' },
   },
 ];
 

@@ -99,6 +99,7 @@ export function localReplica(
     close: () =>
       turn(async () => {
         await learner.forward.release();
+        await learner.tangent?.release();
         await weights.close();
       }),
   };

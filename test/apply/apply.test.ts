@@ -295,7 +295,7 @@ test('records along one direction are rounded each by a word of its own: their s
     const before = await integersOf(await weightsOf(referenceKernels()));
     const weights = await weightsOf(referenceKernels());
     expect(weights.tensors[0]!.exponent).toBe(-27);
-    await applyRound(weights, direction, RUN, round, undefined, directions);
+    await applyRound(weights, direction, RUN, round, undefined, 0, directions);
     const [moved] = (await integersOf(weights)).map((q, t) => q.map((x, i) => Math.abs(x - before[t]![i]!)));
     expect(new Set(moved).size).toBe(1);
     // Each adds 0 or 1, so that one word for all would make it 0 or 400: five deviations of sqrt(400 · 0.3 · 0.7).

@@ -5,7 +5,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { nodeEngine } from '../../src/engine/node.ts';
 import { type Manifest, NO_LOSS } from '../../src/nouns.ts';
 import { initialScale, nextScale, scaleState } from '../../src/numeric/scale.ts';
@@ -13,6 +13,9 @@ import { headerOf } from '../../src/optimizer/header.ts';
 import { blobRef } from '../../src/peer/node/blobs.ts';
 import { openReplica } from '../../src/peer/node/open-replica.ts';
 import { quill } from '../peer/node/quill.ts';
+
+// Whole runs, on whatever else the machine does.
+vi.setConfig({ testTimeout: 180_000 });
 
 let folder = '';
 beforeAll(async () => {
@@ -94,18 +97,17 @@ describe('texts', () => {
     await expect(trained({ manifest, paths }, 1)).rejects.toThrow(/^FILE_MISSING: .*--reward/);
   });
 
-  test('task answer: by its loss and by f1, F1 of what is written rises', async () => {
+  test.each([
+    ['by its loss', { eps: 1e-3 }],
+    ['by f1', { objective: 'f1' }],
+  ] as const)('task answer, %s: F1 of what is written rises', async (_, keys) => {
     const rows = (await questions()).map(({ text, label }) => ({
       text,
       answers: [label === 0 ? ' terrible' : ' great'],
     }));
-    for (const [keys, rounds] of [
-      [{ task, learning_rate: 1e-3, eps: 1e-3 }, 10],
-      [{ task, objective: 'f1' }, 10],
-    ] as const) {
-      const { before, after } = await trained(await runOf({ ...keys, records_per_round: 32 }, rows), rounds);
-      expect.soft(after['eval/f1']!, JSON.stringify([before, after])).toBeGreaterThan(before['eval/f1']! + 0.05);
-    }
+    const { before, after } = await trained(await runOf({ ...keys, task, records_per_round: 32 }, rows), 8);
+    expect(after['eval/f1']!, JSON.stringify([before, after])).toBeGreaterThan(before['eval/f1']! + 0.05);
+    expect(after['eval/exact_match']).toBe(after['eval/f1']); // answers of one word
   });
 
   test('task candidates: the right text becomes the likeliest', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NO_LOSS, type Round } from '../../src/nouns.ts';
-import { decodeSlope, encodeSlope, MAX_SCALE } from '../../src/numeric/byte.ts';
+import { decodeSlope, encodeSlope, MAX_SCALE, SCALE_UNIT } from '../../src/numeric/byte.ts';
 import { coefficient } from '../../src/numeric/coefficient.ts';
 import { initialScale, nextScale, type ScaleState, scaleState } from '../../src/numeric/scale.ts';
 import { u32 } from './arbitrary.ts';
@@ -149,5 +149,35 @@ describe('the coefficient', () => {
     expect(coefficient(quarter, -1, 0, 3 * 2 ** 30 - 1)).toBe(0);
     expect(coefficient(quarter, -1, 0, 3 * 2 ** 30)).toBe(-1);
     expect(coefficient(quarter, 4, 0, 0)).toBe(1);
+  });
+});
+
+describe('the scale of a run that has an objective', () => {
+  const roundOf = (scale: number, codes: readonly number[]): Round => ({
+    header: { round: 0, usable: codes.length, gain: 1, scale, clip: 127 },
+    segments: [{ slot: 0, from: 0, codes: Int8Array.from(codes) }],
+  });
+  const zeros = new Array<number>(63).fill(0);
+
+  test('follows the codes that are not 0, and stays where all are', () => {
+    let state = scaleState(1000, true);
+    for (let round = 0; round < 20; round++) state = nextScale(state, roundOf(state.scale, zeros));
+    expect(state.scale).toBe(1000);
+    for (let round = 0; round < 20; round++) state = nextScale(state, roundOf(state.scale, [...zeros, 64]));
+    expect(state.scale).toBeGreaterThan(1900);
+    expect(nextScale(scaleState(1000, true), roundOf(1000, [...zeros, -32, 32, 32])).scale).toBe(1000);
+  });
+
+  test('others count every code, as before', () => {
+    expect(nextScale(scaleState(1000), roundOf(1000, [...zeros, 64])).scale).toBe(500);
+    expect(scaleState(1000)).toEqual({ scale: 1000, window: [] });
+  });
+
+  test('begins at the slopes that are not 0, or at one sample that turns', () => {
+    const unit = 32 * SCALE_UNIT;
+    expect(initialScale([0, 0, 3 * unit, 0, Number.NaN, -5 * unit], unit)).toBe(3);
+    expect(initialScale([0, 0, 0], 7 * unit)).toBe(7);
+    expect(initialScale([0, 0, 3 * unit])).toBe(1);
+    expect(() => initialScale([Number.NaN], unit)).toThrow(/^ENGINE_FAILED/);
   });
 });

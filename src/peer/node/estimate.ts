@@ -95,7 +95,7 @@ const narrowed = (examples: readonly Example[], { kind }: Manifest['task'], voca
   examples.map(({ tokens, at, targets }) => ({
     tokens: within(tokens, vocabulary),
     at,
-    targets: kind === 'lm' ? within(targets, vocabulary) : targets,
+    targets: kind === 'choice' ? targets : within(targets, vocabulary),
   }));
 
 /** Runs one step of a peer in parts. @param now milliseconds. */
@@ -158,7 +158,7 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   const [one, deeper, wider] = measured.map((times) => Math.min(...times)) as [number, number, number];
   const block = Math.max(0, deeper - one) / MORE;
   const piece = Math.max(0, wider - one) / MORE;
-  const pieces = manifest.task.kind === 'lm' ? model.vocabulary / small.vocabulary : 1;
+  const pieces = manifest.task.kind === 'choice' ? 1 : model.vocabulary / small.vocabulary;
   const moved = mask ? mask.kept / mask.of : 1;
   const blocks = model.blocks.length;
   // A block before the trained ones is computed once, for both sides.

@@ -31,6 +31,8 @@ import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { longestText } from '../../objective/decode.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
 import type { PerturbationKind } from '../../objective/perturbation.ts';
+import { createTangent } from '../../objective/tangent.ts';
+import { tangentScratch } from '../../objective/tangent-feeds.ts';
 import type { Engine } from '../../ports.ts';
 import { type Generation, generate } from '../generate.ts';
 import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
@@ -107,7 +109,12 @@ export async function openLearner(
   const view = viewOf(model, manifest.view);
   const dataset = await makeData(tokenizer, model.positions);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
-  const floats = scratchLength(model, plansOf(manifest, model, dataset.train, held));
+  const plans = plansOf(manifest, model, dataset.train, held);
+  const isForward = manifest.estimator === 'forward_gradient';
+  const floats = Math.max(
+    scratchLength(model, plans),
+    isForward ? tangentScratch(model, manifest.direction, plans) : 0,
+  );
   const shelf = await shelfOf(spec, model, floats);
   const run = runWord(manifest);
   const { element_mask: mask, blocks_per_round: blocks } = manifest;
@@ -126,6 +133,7 @@ export async function openLearner(
     objective: manifest.objective,
     reward: await rewardFrom(spec),
     writer: { forward, model, tokenizer },
+    ...(isForward ? { tangent: createTangent(model, weights, engine) } : {}),
   };
   return { learner, model, tokenizer, held };
 }
