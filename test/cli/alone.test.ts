@@ -1,4 +1,5 @@
 /** Trainings on one machine through the command line: which keys go together, what is left behind, and how a stop is survived. */
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -100,6 +101,27 @@ describe.skipIf(!BUILT)('the built command (npm run build makes it)', () => {
     expect([again.done['digest'], again.done['eval/loss']]).toEqual([done['digest'], done['eval/loss']]);
     const other = run(folder, ...argv, '--learning_rate', '0.5');
     expect(other.done).toMatchObject({ error: { code: 'OUTPUT_EXISTS' } });
+  }, 120_000);
+
+  test('Ctrl+C finishes the step and saves; the command again ends at the digest of one that was left alone', async () => {
+    const folder = scratchFolder();
+    const [data, held] = await reviews(folder);
+    const argv = (out: string) => [
+      ...['train', ...quillFlags(data, held, join(folder, out)), '--method', 'backprop', '--max_steps', '12'],
+    ];
+    const whole = run(folder, ...argv('whole'));
+    const child = spawn(process.execPath, ['bin/murmur.js', ...argv('cut'), '--json'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let said = '';
+    child.stdout.on('data', (text: Buffer) => {
+      said += text.toString();
+      if (/"event":"round","round":2,/.test(said) && child.exitCode === null && !child.killed) child.kill('SIGINT');
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code, said).toBe(130);
+    expect(said).toContain('"code":"INTERRUPTED"');
+    expect(run(folder, ...argv('cut')).done['digest']).toBe(whole.done['digest']);
   }, 120_000);
 
   test('pretrain from nothing, and on from what came out', async () => {
