@@ -95,9 +95,9 @@ describe('task:', () => {
     [
       'a bare kind',
       'data: d\ntask: candidates\n',
-      /candidates are described in a file: "murmur tasks copa" prints one/,
+      /prompt: is missing; task candidates needs one/,
     ],
-    ['shots of text', 'data: d\nshots: 4\n', /run.yaml:3: shots: is for tasks whose samples are rows/],
+    ['shots of text', 'data: d\nshots: 4\n', /run.yaml:3: shots: is for task choice or candidates or answer; leave it out/],
     ['two sizes', 'task: rte\nshots: 4\nmax_train_samples: 8\n', /max_train_samples: and shots are two answers/],
     [
       'a file without a kind',
