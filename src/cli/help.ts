@@ -50,8 +50,9 @@ const INDENT = 34;
 const WIDTH = 110;
 
 function flagLine(key: string, property: Property): string {
-  const takes =
-    property.type === 'boolean' ? '' : ` ${property.enum ? property.enum.join('|') : `<${property.type ?? 'text'}>`}`;
+  const choices = property.enum?.join('|') ?? '';
+  const kind = choices === '' || choices.length > WIDTH - INDENT ? `<${property.type ?? 'text'}>` : choices;
+  const takes = property.type === 'boolean' ? '' : ` ${kind}`;
   const head = `  --${key}${takes}`;
   const fallback = property.default === undefined ? '' : ` [${String(property.default)}]`;
   const text = wrap(`${property.description ?? expectation(property)}${fallback}`, WIDTH - INDENT);

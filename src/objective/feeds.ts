@@ -23,7 +23,8 @@ import {
 export type Feeds = Record<string, Float32Array | Int8Array>;
 
 /** A vector, all or part of it. */
-const isVector = (access: Access, shape: readonly number[]): boolean => access.as === 'vector' || shape.length === 1;
+export const isVector = (access: Access, shape: readonly number[]): boolean =>
+  access.as === 'vector' || shape.length === 1;
 
 /** Whether a program multiplies with what it reads so, hence takes bytes in int8. */
 const MULTIPLIED: ReadonlySet<Access['as']> = new Set(['matrix', 'transposed', 'piece']);

@@ -12,7 +12,7 @@ import type { Binding, Dims, Form, Head, Model, Stage } from '../model/stage.ts'
 import type { Page } from '../model/weights.ts';
 import type { Batch, Direction, DirectionKey } from '../nouns.ts';
 import { everything } from '../numeric/mask.ts';
-import { batchFeeds, type Feeds, stageFeeds } from './feeds.ts';
+import { batchFeeds, type Feeds, isVector, stageFeeds } from './feeds.ts';
 import { scratchLength } from './forward.ts';
 import type { Dense, Perturbation, Sided } from './perturbation.ts';
 
@@ -28,8 +28,8 @@ export const formAlong = (direction: Direction): Form =>
   isSided(direction) ? { kind: 'sided', rank: direction.rank } : { kind: 'plain' };
 
 /** Name of the input that moves when the tensor of a binding does. */
-export const movedInput = (direction: Direction, { input, access }: Binding): string =>
-  isSided(direction) && access.as !== 'vector' ? `${input}.u` : input;
+export const movedInput = (direction: Direction, { input, access }: Binding, shape: readonly number[]): string =>
+  isSided(direction) && !isVector(access, shape) ? `${input}.u` : input;
 
 const doubled = (dims: Dims): Dims => ({ ...dims, sequences: 2 * dims.sequences });
 
@@ -130,7 +130,7 @@ function sidedFeeds(
   const away = awayFrom(page);
   const [weights] = stageFeeds(stage, page, still, undefined);
   const start = page.scratch.mark();
-  const own = new Set(stage.bindings.flatMap(ownInputs));
+  const own = new Set(stage.bindings.flatMap((binding) => ownInputs(binding, page.tensor(binding.tensor).shape)));
   return (batch, keys) => {
     page.scratch.release(start);
     const pairs = paired(batch);
@@ -140,14 +140,15 @@ function sidedFeeds(
       );
     const values = firsts(batchFeeds(stage, page, still, pairs, choices, keys)[0]!);
     const noise = firsts(batchFeeds(stage, away, along, pairs, choices, keys)[0]!);
-    return { ...weights, ...values, ...dotsOf(noise, wrt) };
+    // What belongs to the batch comes for each sequence, not for each side of it.
+    return { ...weights, ...values, ...dotsOf(noise, wrt), ...stage.batchInputs?.(batch) };
   };
 }
 
 /** Inputs of a binding, in sided form, that have a part for every sequence. */
-function ownInputs({ input, access }: Binding): readonly string[] {
+function ownInputs({ input, access }: Binding, shape: readonly number[]): readonly string[] {
   const sides = [`${input}.u`, `${input}.v`];
-  return access.as === 'vector' || (access.as === 'rows' && access.of === 'tokens') ? [input, ...sides] : sides;
+  return isVector(access, shape) || (access.as === 'rows' && access.of === 'tokens') ? [input, ...sides] : sides;
 }
 
 /** Every sequence twice. */

@@ -77,10 +77,13 @@ function flattened(outputs: Call['outputs']): Record<string, TypedArray> {
 export function createTangent(model: Model, weights: Weights, engine: Engine): Tangent {
   const programs = programStore(engine);
   const pool = arrayPool();
-  const ids = new Map(model.tensors.map(({ name, id }) => [name, id]));
+  const specs = new Map(model.tensors.map((spec) => [spec.name, spec]));
 
   const movedBy = ({ bindings }: Stage, { direction, kept }: Moves): readonly string[] =>
-    bindings.filter(({ tensor }) => kept(ids.get(tensor)!)).map((binding) => movedInput(direction, binding));
+    bindings.flatMap((binding) => {
+      const { id, shape } = specs.get(binding.tensor)!;
+      return kept(id) ? [movedInput(direction, binding, shape)] : [];
+    });
 
   /** Runs one stage on all batches of a group. @param wrt what moves, x perhaps among it; none: no tangents at all. */
   async function visit(
