@@ -92,12 +92,12 @@ describe('task:', () => {
       'task: squad\nlabels: {0: " x"}\n',
       /labels: is for classes, and the task has none/,
     ],
+    ['a bare kind', 'data: d\ntask: candidates\n', /prompt: is missing; task candidates needs one/],
     [
-      'a bare kind',
-      'data: d\ntask: candidates\n',
-      /prompt: is missing; task candidates needs one/,
+      'shots of text',
+      'data: d\nshots: 4\n',
+      /run.yaml:3: shots: is for task choice or candidates or answer; leave it out/,
     ],
-    ['shots of text', 'data: d\nshots: 4\n', /run.yaml:3: shots: is for task choice or candidates or answer; leave it out/],
     ['two sizes', 'task: rte\nshots: 4\nmax_train_samples: 8\n', /max_train_samples: and shots are two answers/],
     [
       'a file without a kind',
@@ -159,7 +159,13 @@ describe('what is drawn, and from where', () => {
   const manifest = (text: string): Manifest => {
     const config = load(text);
     const blob = { path: 'd', bytes: 0, sha256: '' };
-    return manifestOf(config, '', { name: 'm', files: [] }, { train: blob }, taskFor(config.tasks, false));
+    return manifestOf(
+      { ...config, learning_rate: 1e-3 },
+      '',
+      { name: 'm', files: [] },
+      { train: blob },
+      taskFor(config.tasks, false),
+    );
   };
   test('shots and max_train_samples are in the manifest, with the seed', () => {
     expect(manifest('task: rte\nshots: 16\nseed: 13\n').data.sample).toEqual({ per_class: 16, seed: 13 });
