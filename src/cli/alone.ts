@@ -72,12 +72,6 @@ export function agreeAlone(
   else forbid(['momentum'], 'is for optim sgd, not adamw; leave it out');
 }
 
-/** Rates that move models of about a million weights in a hundred steps; larger ones need smaller rates. */
-const RATES: Readonly<Record<RunFile['optim'], number>> = { adamw: 3e-4, sgd: 1e-2 };
-
-export const aloneLearningRate = (run: Pick<RunFile, 'method' | 'optim'>): number | undefined =>
-  isAlone(run) ? RATES[run.optim] : undefined;
-
 /** What of a configuration decides the steps along a gradient. @param zerothRate of the hybrid, where none is given */
 export function settingsOf(run: RunFile, zerothRate: number): Settings {
   const { weight_decay, max_grad_norm, per_device_train_batch_size, gradient_accumulation_steps } = run;

@@ -10,6 +10,7 @@ import { RECIPES } from '../method/recipes.ts';
 import type { Argv } from './args.ts';
 import { compare, comparingFlags, comparingOf, configWith, jobsOf, present } from './compare.ts';
 import { type RunConfig, recordsOf } from './config.ts';
+import type { Rated } from './rate.ts';
 import { byArm, combinations, type Finished, isScore, type Setting } from './study.ts';
 import { trial } from './trial.ts';
 import type { Io } from './verb.ts';
@@ -75,8 +76,8 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
 
   const spans = new Map<string, number>();
   /** A configuration that spends the budget. @param factor of its learning rate */
-  async function configOf(setting: Setting, seed: number, factor: number): Promise<RunConfig> {
-    const config = await configWith('bench', rest, { ...setting, seed: String(seed) }, io.env);
+  async function configOf(setting: Setting, seed: number, factor: number): Promise<Rated> {
+    const config = await configWith('bench', rest, { ...setting, seed: String(seed) }, io);
     const name = JSON.stringify(setting);
     const cost = spans.get(name) ?? (await costOf(wanted.unit, config, io));
     spans.set(name, cost);

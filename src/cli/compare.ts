@@ -9,9 +9,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { Fault } from '../faults.ts';
 import { type Argv, parseArgv } from './args.ts';
-import type { RunConfig } from './config.ts';
 import { keys, propertiesOf, runFile } from './keys.ts';
 import { svgOf } from './plot.ts';
+import { withRate } from './prepare.ts';
+import type { Rated } from './rate.ts';
 import { onInterrupt } from './signals.ts';
 import {
   type Axis,
@@ -78,16 +79,19 @@ export function comparingOf({ words, flags }: Argv): { readonly own: Comparing; 
   };
 }
 
-/** The configuration of a run file with other values. @param setting keys as text. @throws {Fault} CONFIG_INVALID */
+/**
+ * The configuration of a run file with other values, and with the rate that it comes to.
+ * @param setting keys as text. @throws {Fault} CONFIG_INVALID, and as `withRate`
+ */
 export async function configWith(
   verb: string,
   { words, flags }: Argv,
   setting: Readonly<Record<string, string>>,
-  env: Io['env'],
-): Promise<RunConfig> {
+  { output, env }: Io,
+): Promise<Rated> {
   const tokens = Object.entries(setting).map(([key, value]) => `--${key}=${value}`);
   const { flags: own } = parseArgv(tokens, propertiesOf(runFile));
-  return configOf(verb, { words, flags: { ...flags, ...own } }, env);
+  return withRate(await configOf(verb, { words, flags: { ...flags, ...own } }, env), output, env);
 }
 
 /** Runs of a thread each share a core at most; what is alone has them all. */
@@ -169,7 +173,7 @@ export async function present(
 export async function jobsOf(
   settings: readonly Setting[],
   seeds: readonly number[],
-  of: (setting: Setting, seed: number) => Promise<RunConfig>,
+  of: (setting: Setting, seed: number) => Promise<Rated>,
 ): Promise<Job[]> {
   const jobs: Job[] = [];
   for (const seed of seeds) for (const arm of settings) jobs.push({ arm, seed, config: await of(arm, seed) });

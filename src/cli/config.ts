@@ -10,19 +10,18 @@ import { RECIPES } from '../method/recipes.ts';
 import { QUERIES_AND_VALUES } from '../model/adapter.ts';
 import type { BlobRef, Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
-import { agreeAlone, aloneLearningRate, isAlone } from './alone.ts';
+import { agreeAlone, isAlone } from './alone.ts';
 import { check } from './check.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 import { chooseTask, type TaskChoice } from './task.ts';
 import { readYaml } from './yaml.ts';
 
-/** A run file with everything derived: nothing is left to guess. */
+/** A run file with everything derived but what depends on the model: `rate.ts`. */
 export interface RunConfig extends RunFile {
   /** What the key `task` came to. */
   readonly task: Task['kind'];
   readonly tasks: TaskChoice;
   readonly direction_per: 'sample' | 'batch';
-  readonly learning_rate: number;
   readonly min_peers: number;
   readonly eval_steps: number;
   readonly save_steps: number;
@@ -177,7 +176,7 @@ const OBJECTIVE_TASKS: Readonly<Record<RunFile['objective'], readonly Task['kind
 function derive(run: RunFile, tasks: TaskChoice): RunConfig {
   const min_peers = run.min_peers ?? run.peers;
   const direction_per = run.direction_per ?? (run.direction === 'lowrank' ? 'sample' : 'batch');
-  const decided = {
+  return {
     ...run,
     task: tasks.causal.kind,
     tasks,
@@ -186,14 +185,13 @@ function derive(run: RunFile, tasks: TaskChoice): RunConfig {
     eval_steps: run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20)),
     save_steps: run.save_steps ?? run.max_steps,
   };
-  return { ...decided, learning_rate: run.learning_rate ?? aloneLearningRate(run) ?? defaultLearningRate(decided) };
 }
 
 /**
  * How a round is cut into records. A direction per sample: a byte for each sample. A direction per batch: a byte for
  * each batch.
  */
-export function recordsOf(run: Omit<RunConfig, 'learning_rate'>): {
+export function recordsOf(run: RunConfig): {
   readonly records_per_round: number;
   readonly samples_per_record: number;
 } {
@@ -204,57 +202,6 @@ export function recordsOf(run: Omit<RunConfig, 'learning_rate'>): {
     : { records_per_round: batches, samples_per_record: size };
 }
 
-/** Directions a round up to which the rule for the rate was tried. */
-const MOST_DIRECTIONS = 256;
-
-/**
- * A rate that moves and does not blow up, for a decaying schedule and models of about a million weights; larger ones
- * need smaller rates. Averaging n directions divides the noise of a step by √n, which the rate may make up for. With
- * one or two single samples a round it may not. The reductions differ by how the sum of n is divided.
- *
- * Measured, `rate loss` after 400 rounds of stories260k on tiny Shakespeare, from 5.05 (docs/papers/onebyte.md):
- *
- *     a sample a direction    n = 1    6e-5   4.35   1.25e-4 4.44
- *                             n = 4    1e-4   4.14   2.5e-4  4.03   5e-4   4.39
- *                             n = 16   2.5e-4 3.88   5e-4    3.82   1e-3   4.04
- *                             n = 64   1e-3   3.65
- *     16 samples a direction  n = 1    1e-4   4.24   2e-4    4.12   4e-4   4.21
- *                             n = 4    2e-4   3.91   4e-4    3.79   8e-4   3.78
- */
-export function defaultLearningRate(run: Omit<RunConfig, 'learning_rate'>): number {
-  const { records_per_round, samples_per_record } = recordsOf(run);
-  const n = Math.min(records_per_round, MOST_DIRECTIONS);
-  const mean = samples_per_record === 1 ? 1.25e-4 * Math.min(n / 2, Math.sqrt(n)) : 2e-4 * Math.sqrt(n);
-  // Adam divides by the size of what is reduced.
-  const divided =
-    run.optimizer === 'adam'
-      ? 1
-      : { mean: 1, sqrt: Math.sqrt(records_per_round), sum: records_per_round }[run.reduction];
-  return (mean * TIMES[run.optimizer](run)) / divided;
-}
-
-/**
- * What an optimizer's rate is of plain SGD's. Steps that no longer know how steep the loss is count in units of a slope:
- * about 10 to 20 for a single sample of the demo. With momentum a slope counts 1 / (1 - momentum) times.
- *
- * Measured, `rate loss` after 40 rounds of 64 single samples of the demo, from 0.687 (docs/papers/zo-bench.md):
- *
- *     sgd          1e-3 0.398
- *     sign         3e-3 0.636   1e-2   0.548   2e-2 0.434
- *     normalised   3e-3 0.636   1e-2   0.503   2e-2 0.343
- *     momentum     1e-4 0.481   1.5e-4 0.462   3e-4 0.356
- *     scalar_adam  3e-3 0.633   1e-2   0.511   2e-2 0.421
- *     adam         3e-4 0.647   1e-3   0.514   3e-3 0.380
- */
-const TIMES: Readonly<Record<RunFile['optimizer'], (run: Pick<RunFile, 'momentum'>) => number>> = {
-  sgd: () => 1,
-  sign: () => 20,
-  normalised: () => 20,
-  momentum: ({ momentum }) => 1.5 * (1 - momentum),
-  scalar_adam: () => 20,
-  adam: () => 2,
-};
-
 /** The direction of the manifest: unit variance, see `Direction`. */
 export const directionOf = ({ direction: kind, rank, lazy_rounds: lazy }: RunConfig): Direction => ({
   kind,
@@ -264,7 +211,7 @@ export const directionOf = ({ direction: kind, rank, lazy_rounds: lazy }: RunCon
 });
 
 /** `1/4` as numbers. */
-const partOf = (text: string): TensorMask => {
+export const partOf = (text: string): TensorMask => {
   const [kept, of] = text.split('/').map(Number);
   return { kept: kept!, of: of! };
 };

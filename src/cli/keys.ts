@@ -286,7 +286,11 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .optional()
     .describe('One direction and one byte for each sample (default of lowrank), or for each batch (of the others).'),
   eps: z.number().gt(0).max(1).default(1e-3).describe('Half the distance between the two losses of a measurement.'),
-  learning_rate: z.number().gt(0).optional().describe('Peak learning rate. The default depends on the method.'),
+  learning_rate: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe('Peak learning rate. The default depends on the method and on how many weights are trained.'),
   lr_scheduler_type: z.enum(['constant', 'linear', 'cosine']).default('linear').describe('How the rate goes to zero.'),
   warmup_steps: count(0).default(0).describe('Rounds over which the rate rises to its peak.'),
   max_steps: count(1).default(100).describe('Rounds of the run.'),

@@ -17,9 +17,11 @@ import { openBase, plansOf } from '../peer/node/open-replica.ts';
 import { roundBytes } from '../peer/traffic.ts';
 import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
+import { viewFrom } from './config.ts';
 import { formatBytes, formatSeconds } from './format.ts';
 import { runFile } from './keys.ts';
 import { cachedFiles, fillsGaps, manifestOf } from './prepare.ts';
+import { ratesOf, trainedBy } from './rate.ts';
 import { taskFor } from './task.ts';
 import { configOf, threadsOf } from './train.ts';
 import type { Io } from './verb.ts';
@@ -55,9 +57,11 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const bytes = { train: await read(files.train.path), eval: files.eval && (await read(files.eval.path)) };
   const data = { train: unread(files.train), ...(files.eval ? { eval: unread(files.eval) } : {}) };
   const task = taskFor(config.tasks, await fillsGaps(base));
-  const manifest = manifestOf(config, '', { name: base.name, files: [] }, data, task);
-  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!, manifest);
+  const view = viewFrom(config);
+  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!, { ...config, view });
   const { model } = opened;
+  const rates = await ratesOf(config, async () => trainedBy(model, config));
+  const manifest = manifestOf({ ...config, ...rates }, '', { name: base.name, files: [] }, data, task);
   const dataset = buildDataset(manifest.task, manifest.data, bytes, opened.tokenizer, model.positions);
   const held = dataset.eval.slice(0, config.max_eval_samples);
 

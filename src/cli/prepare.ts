@@ -14,13 +14,14 @@ import { cacheFolder, type ModelFiles, type ResolveOptions, resolveModel } from 
 import type { BlobRef, Manifest, Task } from '../nouns.ts';
 import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
-import type { ReplicaSpec } from '../peer/node/open-replica.ts';
+import { openModel, type ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { adapterFiles } from './adapter.ts';
 import { directionOf, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
 import { type DataFiles, dataFilesOf, plainName } from './data.ts';
 import type { Output } from './output.ts';
 import { admitPrecision } from './precision.ts';
+import { type Rated, type Rates, ratesOf, type Trained, trainedBy } from './rate.ts';
 import { taskFor } from './task.ts';
 
 /** Directions measured on the base to choose the first byte scale. */
@@ -31,6 +32,11 @@ const CLIP = 127;
 export interface Prepared {
   readonly manifest: Manifest;
   readonly paths: Paths;
+}
+
+/** A manifest with the rates that were decided for it. */
+export interface Drafted extends Prepared {
+  readonly rates: Rates;
 }
 
 /** Where files are cached on this machine. */
@@ -45,7 +51,7 @@ export async function draftManifest(
   coordinator: string,
   output: Output,
   env: Readonly<Record<string, string | undefined>>,
-): Promise<Prepared> {
+): Promise<Drafted> {
   const paths: Record<string, string> = {};
   const add = async ({ path, name }: NamedFile): Promise<BlobRef> => {
     const blob = await blobRef(path, name);
@@ -64,10 +70,27 @@ export async function draftManifest(
     files.push(await add({ path, name }));
   const data = { train, ...(held ? { eval: held } : {}) };
   const task = taskFor(config.tasks, await fillsGaps(model));
-  const manifest = manifestOf(config, coordinator, { name: model.name, files }, data, task, reward);
+  const rates = await ratesOf(config, () => trainedOf(config, model));
+  const manifest = manifestOf({ ...config, ...rates }, coordinator, { name: model.name, files }, data, task, reward);
   for (const [name, path] of await adapterFiles(manifest, paths, config.adapter_folder, cacheOf(env)))
     files.push(await add({ path, name }));
-  return { paths, manifest };
+  return { paths, manifest, rates };
+}
+
+/** What a run trains of the model that its files describe: no weights are read. @throws {Fault} MODEL_*, CONFIG_INVALID */
+export async function trainedOf(config: RunConfig, { files }: Pick<ModelFiles, 'files'>): Promise<Trained> {
+  const { model } = await openModel(new Set(files.keys()), (name) => files.get(name)!, viewFrom(config));
+  return trainedBy(model, config);
+}
+
+/** The configuration with its learning rate, for comparisons that show or change it. @throws {Fault} as `draftManifest` */
+export async function withRate(
+  config: RunConfig,
+  output: Output,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Rated> {
+  const trained = async (): Promise<Trained> => trainedOf(config, await modelFilesOf(config, output, env));
+  return { ...config, learning_rate: (await ratesOf(config, trained)).learning_rate };
 }
 
 const NETWORK: Pick<ResolveOptions, 'fetch' | 'sleep'> = {
@@ -132,7 +155,7 @@ export async function fillsGaps({ files }: ModelFiles): Promise<boolean> {
 
 /** A manifest from its parts. Its byte scale is 1. */
 export function manifestOf(
-  config: RunConfig,
+  config: Rated,
   coordinator: string,
   base: Manifest['base'],
   data: Pick<Manifest['data'], 'train' | 'eval'>,

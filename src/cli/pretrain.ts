@@ -177,10 +177,11 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     const options = { window: given.block_size, column, held, fraction: given.eval_fraction, positions };
     return corpus(files, options, encoder);
   };
+  const { rates, ...draft } = await draftManifest(config, NOBODY, output, env);
   return finishAlone(
     {
-      ...(await draftManifest(config, NOBODY, output, env)),
-      settings: settingsOf(config, config.learning_rate),
+      ...draft,
+      settings: settingsOf(config, rates.zo_learning_rate),
       origin: { corpus: parts.map(({ blob, times }) => ({ blob, times })), text_column: column },
       makeData,
       ...{ threads: given.threads ?? availableParallelism(), folder },

@@ -7,9 +7,9 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../faults.ts';
-import type { RunConfig } from './config.ts';
 import { formatNumber } from './format.ts';
 import type { PlotPoint, Series } from './plot.ts';
+import type { Rated } from './rate.ts';
 import type { Curve, Point } from './trial.ts';
 
 /** Keys of a run file and their values, as they were written. */
@@ -19,7 +19,7 @@ export interface Job {
   /** What tells an arm of the comparison apart. */
   readonly arm: Setting;
   readonly seed: number;
-  readonly config: RunConfig;
+  readonly config: Rated;
 }
 
 export interface Finished {
@@ -64,10 +64,9 @@ async function known(folder: string): Promise<Finished[]> {
 }
 
 /** What a run is made of. Where it is put is no part of it, and a secret has no place in a file of results. */
-export type Kept = Omit<RunConfig, 'output_dir' | 'hub_token' | 'threads' | 'logging_steps'>;
+export type Kept = Omit<Rated, 'output_dir' | 'hub_token' | 'threads' | 'logging_steps'>;
 
-const keptOf = ({ output_dir: _, hub_token: __, threads: ___, logging_steps: ____, ...config }: RunConfig): Kept =>
-  config;
+const keptOf = ({ output_dir: _, hub_token: __, threads: ___, logging_steps: ____, ...config }: Rated): Kept => config;
 
 /**
  * @param run makes one run. @param parallel runs at a time.
@@ -77,7 +76,7 @@ export async function finishAll(
   jobs: readonly Job[],
   folder: string,
   parallel: number,
-  run: (config: RunConfig) => Promise<Curve>,
+  run: (config: Rated) => Promise<Curve>,
   { isStopped, done }: { readonly isStopped: () => boolean; readonly done: (one: Finished, of: number) => void },
 ): Promise<Finished[]> {
   await mkdir(folder, { recursive: true });

@@ -26,7 +26,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     throw new Fault('CONFIG_INVALID', '--over is missing; name keys and values, such as "learning_rate=1e-4,1e-3"');
   const settings = combinations(own.over);
   const jobs = await jobsOf(settings, own.seeds, (setting, seed) =>
-    configWith('sweep', rest, { ...setting, seed: String(seed) }, io.env),
+    configWith('sweep', rest, { ...setting, seed: String(seed) }, io),
   );
   const folder = jobs[0]!.config.output_dir;
   const runs = await compare(jobs, folder, own.parallel, io);

@@ -16,7 +16,7 @@ import { storedManifest } from '../peer/node/run-folder.ts';
 import { type TrainingEvent, trainAlone } from '../peer/node/train-alone.ts';
 import { openTrainer } from '../peer/node/trainer.ts';
 import { settingsOf } from './alone.ts';
-import { defaultLearningRate, type RunConfig } from './config.ts';
+import type { RunConfig } from './config.ts';
 import { exportModel } from './export.ts';
 import type { Output } from './output.ts';
 import { draftManifest, type Prepared } from './prepare.ts';
@@ -53,7 +53,7 @@ export async function runAlone(
   { output, env }: Io,
 ): Promise<Readonly<Record<string, unknown>>> {
   const prepared = await draftManifest(config, NOBODY, output, env);
-  const settings = settingsOf(config, defaultLearningRate(config));
+  const settings = settingsOf(config, prepared.rates.zo_learning_rate);
   return finishAlone(
     {
       ...prepared,

@@ -12,7 +12,7 @@ import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { soloRun } from '../peer/node/solo.ts';
 import { openTrainer } from '../peer/node/trainer.ts';
 import { isAlone, settingsOf } from './alone.ts';
-import { defaultLearningRate, type RunConfig } from './config.ts';
+import type { RunConfig } from './config.ts';
 import { calibrated, draftManifest } from './prepare.ts';
 import { NOBODY } from './train-alone.ts';
 import type { Io } from './verb.ts';
@@ -47,8 +47,8 @@ const pointsOf = (manifest: Manifest, judged: Awaited<ReturnType<typeof soloRun>
 /** A curve of a method for one machine. */
 async function trialAlone(config: RunConfig, threads: number, io: Io, isStopped: () => boolean): Promise<Curve> {
   const prepared = await draftManifest(config, NOBODY, io.output, io.env);
-  const { manifest } = prepared;
-  const settings = settingsOf(config, defaultLearningRate(config));
+  const { manifest, rates } = prepared;
+  const settings = settingsOf(config, rates.zo_learning_rate);
   const { max_eval_samples: maxEvalSamples, offload_folder: offloadFolder } = config;
   const trainer = await openTrainer(
     { ...prepared, settings, threads, maxEvalSamples, offloadFolder },

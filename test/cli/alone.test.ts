@@ -5,7 +5,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isAlone, settingsOf } from '../../src/cli/alone.ts';
-import { defaultLearningRate, loadConfig, type RunConfig } from '../../src/cli/config.ts';
+import { loadConfig, type RunConfig } from '../../src/cli/config.ts';
 import { sharesOf } from '../../src/cli/pretrain.ts';
 import { readFolder } from '../model/folder.ts';
 import { scratchFolder } from '../peer/node/folder.ts';
@@ -34,15 +34,14 @@ describe('keys', () => {
   test('reach the settings, with defaults of their own', () => {
     const plain = config({ method: 'backprop' });
     expect([isAlone(plain), isAlone(config({}))]).toEqual([true, false]);
-    expect(plain.learning_rate).toBe(3e-4);
     expect(settingsOf(plain, 1)).toEqual({
       optim: { kind: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
       ...{ weight_decay: 0, max_grad_norm: 1, per_device_train_batch_size: 16, gradient_accumulation_steps: 1 },
     });
     const hybrid = config({ method: 'hybrid', optim: 'sgd', momentum: 0.8, backprop_blocks: 3, rank: 2, eps: 0.01 });
-    expect(settingsOf(hybrid, defaultLearningRate(hybrid))).toMatchObject({
+    expect(settingsOf(hybrid, 0.25)).toMatchObject({
       optim: { kind: 'sgd', momentum: 0.8 },
-      zeroth: { backprop_blocks: 3, learning_rate: defaultLearningRate(hybrid) },
+      zeroth: { backprop_blocks: 3, learning_rate: 0.25 },
     });
     expect(settingsOf(config({ method: 'hybrid', zo_learning_rate: 0.5 }), 1).zeroth?.learning_rate).toBe(0.5);
   });

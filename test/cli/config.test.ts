@@ -54,22 +54,6 @@ describe('run files', () => {
     );
   });
 
-  test('the default rate grows with the directions of a round, to a limit', () => {
-    const rate = (flags: Record<string, unknown>) => load(BASE, flags).config.learning_rate;
-    const sizes = [1, 4, 16, 64, 256, 4096];
-    expect(sizes.map((n) => rate({ per_device_train_batch_size: n }))).toEqual(
-      [6.25e-5, 2.5e-4, 5e-4, 1e-3, 2e-3, 2e-3].map((r) => expect.closeTo(r, 9)),
-    );
-    expect([1, 4].map((peers) => rate({ peers, direction: 'rademacher' }))).toEqual([2e-4, 4e-4]);
-  });
-
-  test('the default rate divides out what the reduction leaves in', () => {
-    const rate = (reduction: string) => load(BASE, { reduction, peers: 4 }).config.learning_rate;
-    expect(rate('sqrt') * 8).toBeCloseTo(rate('mean'), 12);
-    expect(rate('sum') * 64).toBeCloseTo(rate('mean'), 12);
-    expect(load(BASE, { learning_rate: 0.5, reduction: 'sum' }).config.learning_rate).toBe(0.5);
-  });
-
   test('directions have unit variance', () => {
     const scale = (flags: Record<string, unknown>) => directionOf(load(BASE, flags).config).scale;
     expect([

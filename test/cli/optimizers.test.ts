@@ -1,6 +1,7 @@
 /** Run files that choose an optimizer or an estimator: manifests, refusals, rates, and the methods that do it by name. */
 import { describe, expect, test } from 'vitest';
 import { loadConfig, optionalKeys } from '../../src/cli/config.ts';
+import { defaultLearningRate } from '../../src/cli/rate.ts';
 import { RECIPES } from '../../src/method/recipes.ts';
 import { promisesOf } from '../../src/optimizer/algebra.ts';
 
@@ -66,7 +67,8 @@ describe('manifests', () => {
 });
 
 test('rates by default: momentum counts a slope many times, Adam divides by what was reduced', () => {
-  const rate = (flags: Record<string, unknown>) => load({ peers: 4, ...flags }).learning_rate;
+  const rate = (flags: Record<string, unknown>) =>
+    defaultLearningRate(load({ peers: 4, ...flags }), { zeroth: 1e6, part: 1 });
   expect(rate({ optimizer: 'momentum', momentum: 0 })).toBeCloseTo(
     10 * rate({ optimizer: 'momentum', momentum: 0.9 }),
     12,

@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadConfig, type RunConfig } from '../../src/cli/config.ts';
+import { loadConfig } from '../../src/cli/config.ts';
 import { svgOf } from '../../src/cli/plot.ts';
+import type { Rated } from '../../src/cli/rate.ts';
 import {
   byArm,
   combinations,
@@ -18,8 +19,10 @@ import {
 } from '../../src/cli/study.ts';
 import type { Curve } from '../../src/cli/trial.ts';
 
-const configOf = (flags: Record<string, unknown>): RunConfig =>
-  loadConfig(undefined, { model: 'm', data: 'd.txt', hub_token: 'secret', ...flags }, {}).config;
+const configOf = (flags: Record<string, unknown>): Rated => ({
+  ...loadConfig(undefined, { model: 'm', data: 'd.txt', hub_token: 'secret', ...flags }, {}).config,
+  learning_rate: 2e-4,
+});
 
 const curveOf = (losses: readonly number[]): Curve => ({
   points: losses.map((loss, round) => ({
@@ -57,10 +60,10 @@ describe('the runs of a study', () => {
   const jobs: Job[] = [1, 2].flatMap((seed) =>
     ['1e-3', '1e-2'].map((eps) => ({ arm: { eps }, seed, config: configOf({ eps: Number(eps), seed }) })),
   );
-  const run = async ({ eps, seed }: RunConfig): Promise<Curve> => curveOf([1, eps + seed]);
+  const run = async ({ eps, seed }: Rated): Promise<Curve> => curveOf([1, eps + seed]);
   const finish = (make: typeof run, isStopped = () => false) => {
     const made: number[] = [];
-    const counted = (config: RunConfig) => {
+    const counted = (config: Rated) => {
       made.push(config.seed);
       return make(config);
     };
@@ -110,7 +113,13 @@ describe('what is shown', () => {
   test('is the mean over seeds with its deviation; a run that ended early says why', () => {
     expect(byArm(runs).map((group) => group.length)).toEqual([2, 1]);
     const [a, b] = byArm(runs).map((group) => rowOf(group, ['eval/loss']));
-    expect(a).toMatchObject({ arm: 'a', runs: '2', 'eval/loss': '3.0000 ± 2.8284', stopped: '1: it diverged' });
+    expect(a).toMatchObject({
+      arm: 'a',
+      rate: '0.0002',
+      runs: '2',
+      'eval/loss': '3.0000 ± 2.8284',
+      stopped: '1: it diverged',
+    });
     expect(b).toMatchObject({ arm: 'b, eps 1', 'eval/loss': '2.0000', forwards: '64', bytes: '32' });
     expect(spread([1, 2, 3], 1)).toBe('2.0 ± 1.0');
     expect(nameOf({})).toBe('as given');

@@ -159,7 +159,13 @@ describe('what is drawn, and from where', () => {
   const manifest = (text: string): Manifest => {
     const config = load(text);
     const blob = { path: 'd', bytes: 0, sha256: '' };
-    return manifestOf(config, '', { name: 'm', files: [] }, { train: blob }, taskFor(config.tasks, false));
+    return manifestOf(
+      { ...config, learning_rate: 1e-3 },
+      '',
+      { name: 'm', files: [] },
+      { train: blob },
+      taskFor(config.tasks, false),
+    );
   };
   test('shots and max_train_samples are in the manifest, with the seed', () => {
     expect(manifest('task: rte\nshots: 16\nseed: 13\n').data.sample).toEqual({ per_class: 16, seed: 13 });

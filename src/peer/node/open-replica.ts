@@ -24,7 +24,7 @@ import type { Dims, Model, TensorSpec } from '../../model/stage.ts';
 import { openTokenizer, type Tokenizer } from '../../model/tokenizer.ts';
 import { viewOf, windowsOf } from '../../model/view.ts';
 import { fixWeights, pagesOf, type Shelf, type Weights } from '../../model/weights.ts';
-import type { BlobRef, Example, Hex, Manifest, Precision } from '../../nouns.ts';
+import type { BlobRef, Example, Hex, Manifest, Precision, View } from '../../nouns.ts';
 import { elementMask } from '../../numeric/element-mask.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
@@ -196,6 +196,26 @@ export interface Base {
   readonly read: Read;
 }
 
+/** The text of a file of a base. @throws {Fault} MODEL_INVALID where it has none */
+async function textOf(name: string, names: ReadonlySet<string>, path: (name: string) => string): Promise<string> {
+  if (!names.has(name)) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
+  return readFile(path(name), 'utf8');
+}
+
+const shards = async (names: readonly string[], path: (name: string) => string): Promise<Checkpoint> =>
+  openCheckpoint(await Promise.all(names.map((name) => fileSource(path(name)))));
+
+/** The model that a base is of, by its configuration and the shapes of its tensors. @param names @param path as `openBase` */
+export async function openModel(
+  names: ReadonlySet<string>,
+  path: (name: string) => string,
+  view: View,
+): Promise<Pick<Base, 'config' | 'model' | 'checkpoint'>> {
+  const checkpoint = await shards([...names].filter(isShard), path);
+  const config = readConfig(await textOf('config.json', names, path));
+  return { config, checkpoint, model: modelOf(config, checkpoint.tensors, view) };
+}
+
 /**
  * A base, but for its weights: they are read when they are asked for.
  * @param names of its files. @param path where one of them lies on this machine.
@@ -205,18 +225,11 @@ export async function openBase(
   path: (name: string) => string,
   { view, seed }: Pick<Manifest, 'view' | 'seed'>,
 ): Promise<Base> {
-  const text = async (name: string): Promise<string> => {
-    if (!names.has(name)) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
-    return readFile(path(name), 'utf8');
-  };
-  const opened = async (files: readonly string[]): Promise<Checkpoint> =>
-    openCheckpoint(await Promise.all(files.map((name) => fileSource(path(name)))));
-  const checkpoint = await opened([...names].filter(isShard));
-  const config = readConfig(await text('config.json'));
-  const model = modelOf(config, checkpoint.tensors, view);
+  const text = (name: string): Promise<string> => textOf(name, names, path);
+  const { config, model, checkpoint } = await openModel(names, path, view);
   const given = model.adapter && names.has(ADAPTER_WEIGHTS);
   if (given) checkAdapterConfig(await text(ADAPTER_CONFIG), model.adapter.view);
-  const read = firstWeights(model, seed, checkpoint, given ? await opened([ADAPTER_WEIGHTS]) : undefined);
+  const read = firstWeights(model, seed, checkpoint, given ? await shards([ADAPTER_WEIGHTS], path) : undefined);
   const settings = names.has('tokenizer_config.json') ? await text('tokenizer_config.json') : '{}';
   const tokenizer = openTokenizer(await text('tokenizer.json'), settings, model);
   return { config, model, checkpoint, tokenizer, read };
