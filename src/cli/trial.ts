@@ -5,11 +5,12 @@
  * @module
  */
 import { nodeEngine } from '../engine/node.ts';
+import { Fault, type FaultCode } from '../faults.ts';
 import { forwardsPerRound, passesAlone } from '../method/cost.ts';
 import type { Manifest } from '../nouns.ts';
 import { verdict } from '../peer/guard.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
-import { soloRun } from '../peer/node/solo.ts';
+import { type Judged, soloRun } from '../peer/node/solo.ts';
 import { openTrainer } from '../peer/node/trainer.ts';
 import { isAlone, settingsOf } from './alone.ts';
 import type { RunConfig } from './config.ts';
@@ -35,7 +36,7 @@ export interface Curve {
   readonly stopped?: string;
 }
 
-const pointsOf = (manifest: Manifest, judged: Awaited<ReturnType<typeof soloRun>>['judged']): Point[] =>
+const pointsOf = (manifest: Manifest, judged: readonly Judged[]): Point[] =>
   judged.map(({ round, metrics, spent }) => ({
     round,
     forwards: round * forwardsPerRound(manifest),
@@ -58,7 +59,7 @@ async function trialAlone(config: RunConfig, threads: number, io: Io, isStopped:
   const passes = passesAlone(config.method)!;
   const points: Point[] = [];
   let spent = 0;
-  try {
+  const course = async (): Promise<Curve> => {
     for (let round = 0; round <= config.max_steps && !isStopped(); round++) {
       if (round % config.eval_steps === 0 || round === config.max_steps) {
         const metrics = await trainer.evaluate();
@@ -73,8 +74,24 @@ async function trialAlone(config: RunConfig, threads: number, io: Io, isStopped:
       spent += performance.now() - from;
     }
     return { points, rounds: config.max_steps };
+  };
+  try {
+    return await orBroken(course, config.max_steps, () => points);
   } finally {
     await trainer.close();
+  }
+}
+
+/** What ends a run that went wrong, and tells of its rate and not of the machine. */
+const WILD: ReadonlySet<FaultCode> = new Set(['DIVERGED', 'RANGE']);
+
+/** What a run came to until it broke off. @param points as far as they are known */
+async function orBroken(run: () => Promise<Curve>, rounds: number, points: () => readonly Point[]): Promise<Curve> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof Fault && WILD.has(error.code)) || points().length === 0) throw error;
+    return { points: points(), rounds, stopped: error.message };
   }
 }
 
@@ -90,19 +107,25 @@ export async function trial(config: RunConfig, threads: number, io: Io, isStoppe
     ...machine,
     maxEvalSamples: config.max_eval_samples,
   });
-  const losses: { round: number; loss: number }[] = [];
-  try {
-    const { judged, stopped } = await soloRun(manifest, replica, {
+  const seen: Judged[] = [];
+  const course = async (): Promise<Curve> => {
+    const { stopped } = await soloRun(manifest, replica, {
       evalSteps: config.eval_steps,
       now: () => performance.now(),
       isStopped,
-      judge({ round, metrics }) {
-        losses.push({ round, loss: metrics['eval/loss'] ?? Number.NaN });
+      judge(judged) {
+        seen.push(judged);
+        const losses = seen.map(({ round, metrics }) => ({ round, loss: metrics['eval/loss'] ?? Number.NaN }));
         return config.guard ? verdict(losses, manifest)?.detail : undefined;
       },
     });
-    const points = pointsOf(manifest, judged);
-    return { points, rounds: manifest.max_steps, ...(stopped === undefined ? {} : { stopped }) };
+    return {
+      ...{ points: pointsOf(manifest, seen), rounds: manifest.max_steps },
+      ...(stopped === undefined ? {} : { stopped }),
+    };
+  };
+  try {
+    return await orBroken(course, manifest.max_steps, () => pointsOf(manifest, seen));
   } finally {
     await replica.close();
   }

@@ -9,13 +9,13 @@
  * @module
  */
 import { BAR, vjp } from '../graph/vjp.ts';
-import type { Binding, Dims, Form, Model, Stage } from '../model/stage.ts';
+import { type Binding, behind, type Dims, type Form, type Model, type Stage } from '../model/stage.ts';
 import type { Page, Weights } from '../model/weights.ts';
 import type { Batch, Task } from '../nouns.ts';
 import type { Kept } from '../numeric/mask.ts';
 import type { Engine, TypedArray } from '../ports.ts';
 import { batchFeeds, stageFeeds } from './feeds.ts';
-import { arrayPool, headOf } from './forward.ts';
+import { arrayPool, behindPrompt, headOf, seenBy } from './forward.ts';
 import { accumulate, addTo, readLength, zeroGradients } from './gradients.ts';
 import { headCotangents, lossGradient, type Said } from './head-gradient.ts';
 import { sequenceLosses } from './loss.ts';
@@ -56,10 +56,12 @@ const GROUP = 4;
  * and once more those of the largest stage.
  */
 export function backwardFloats(
-  { hidden, blocks }: Pick<Model, 'hidden' | 'blocks'>,
-  { sequences, tokens, scored }: Dims,
+  model: Pick<Model, 'hidden' | 'blocks' | 'virtual'>,
+  dims: Dims,
   batches: number,
 ): number {
+  const { hidden, blocks } = model;
+  const { sequences, tokens, scored } = behind(model, dims);
   // Inputs of the blocks and of the final stage, and its cotangent: the others take the place of inputs that are done
   // with. Scored rows, their cotangent and a piece's part of it; one of the three serves as well if all rows are scored.
   const rows = (blocks.length + 2) * tokens + 3 * scored - (scored === tokens ? tokens : 0);
@@ -115,8 +117,9 @@ export function createBackward(model: Model, weights: Weights, engine: Engine): 
   ): Promise<void> {
     const runBatch = async (page: Page, shared: Readonly<Record<string, TypedArray>>, i: number): Promise<void> => {
       const mark = page.scratch.mark();
-      const { program, constants } = await programs.of(stage, batches[i]!, FORM, derivation);
-      const [each] = batchFeeds(stage, page, PLAIN, batches[i]!, choices, []);
+      const batch = seenBy(model, stage, batches[i]!);
+      const { program, constants } = await programs.of(stage, batch, FORM, derivation);
+      const [each] = batchFeeds(stage, page, PLAIN, batch, choices, []);
       const { feeds, outputs, done } = own(i);
       await program.run({ ...constants, ...shared, ...each, ...feeds }, outputs);
       done?.();
@@ -169,7 +172,8 @@ export function createBackward(model: Model, weights: Weights, engine: Engine): 
     });
   }
 
-  const activations = ({ sequences, tokens }: Batch): Float32Array => pool.take(sequences * tokens * model.hidden);
+  const activations = ({ sequences, tokens }: Batch): Float32Array =>
+    pool.take(sequences * (tokens + model.virtual) * model.hidden);
   const scoredRows = ({ sequences, scored }: Batch): Float32Array => pool.take(sequences * scored * model.hidden);
   const give = (xs: Activations): void => {
     for (const x of xs) if (x) pool.give(x);
@@ -220,7 +224,7 @@ export function createBackward(model: Model, weights: Weights, engine: Engine): 
     const inputs = await body(group, first);
     const last = inputs.at(-1)!;
     const scored = batches.map(scoredRows);
-    const finalFeeds = (b: number) => ({ x: last[b]!, at: batches[b]!.at });
+    const finalFeeds = (b: number) => ({ x: last[b]!, at: behindPrompt(model, batches[b]!).at });
     await visit(model.final, group, undefined, (b) => ({ feeds: finalFeeds(b), outputs: { y: scored[b]! } }));
     const { losses, cotangents } = await score(group, scored);
 

@@ -267,8 +267,12 @@ function keysOf(p: Perturbation, batch: number): readonly DirectionKey[] {
   return p.kind === 'dense' ? [p.keys[batch]!] : p.keys[batch]!;
 }
 
+/** The batch as a stage sees it. */
+export const seenBy = (model: Pick<Model, 'embed' | 'virtual'>, stage: Stage, batch: Batch): Batch =>
+  stage === model.embed ? batch : behindPrompt(model, batch);
+
 /** The batch of the stages behind a prompt: each sequence, and what is scored of it, stands further down. */
-function behindPrompt(model: Pick<Model, 'virtual'>, batch: Batch): Batch {
+export function behindPrompt(model: Pick<Model, 'virtual'>, batch: Batch): Batch {
   const { virtual } = model;
   if (virtual === 0) return batch;
   return behind(model, { ...batch, at: batch.at.map((row) => row + virtual * (Math.floor(row / batch.tokens) + 1)) });

@@ -27,7 +27,7 @@ export interface Programs {
 }
 
 /** A model has four or five programs; so many let a task's commonest shapes stay. */
-const MOST = 96;
+const MOST = 256;
 
 const shapeOf = ({ sequences, tokens, scored, past }: Dims, form: Form): string =>
   `${sequences}x${tokens}x${scored}x${past} ${form.precision ?? 'f32'} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;

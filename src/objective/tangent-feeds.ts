@@ -153,7 +153,8 @@ function ownInputs({ input, access }: Binding, shape: readonly number[]): readon
 
 /** Every sequence twice. */
 function paired(batch: Batch): Batch {
-  const { sequences, tokens } = batch;
+  const { sequences } = batch;
+  const tokens = batch.ids.length / sequences; // behind a prompt, a sequence has more
   const ids = new Int32Array(2 * batch.ids.length);
   for (let s = 0; s < 2 * sequences; s++)
     ids.set(batch.ids.subarray((s >> 1) * tokens, ((s >> 1) + 1) * tokens), s * tokens);

@@ -15,7 +15,7 @@ import type { Weights } from '../model/weights.ts';
 import type { Batch, Direction, DirectionKey, Task } from '../nouns.ts';
 import type { Kept } from '../numeric/mask.ts';
 import type { Engine, TypedArray } from '../ports.ts';
-import { arrayPool, headOf } from './forward.ts';
+import { arrayPool, behindPrompt, headOf, seenBy } from './forward.ts';
 import { headCotangents, lossGradient } from './head-gradient.ts';
 import { type Derivation, programStore } from './programs.ts';
 import { headOutput } from './scores.ts';
@@ -102,7 +102,8 @@ export function createTangent(model: Model, weights: Weights, engine: Engine): T
         const feedsOf = derivation
           ? tangentFeeds(stage, page, direction, new Set(wrt), choices)
           : plainFeeds(stage, page, choices);
-        for (const [i, batch] of batches.entries()) {
+        for (const [i, text] of batches.entries()) {
+          const batch = seenBy(model, stage, text);
           const { program, constants } = await programs.of(stage, batch, form, derivation);
           const read = feedsOf(batch, keys[i]!);
           const { feeds, outputs } = own(i);
@@ -143,14 +144,14 @@ export function createTangent(model: Model, weights: Weights, engine: Engine): T
       give(xs);
       return ys;
     };
-    const all = ({ sequences, tokens }: Batch) => sequences * tokens;
+    const all = ({ sequences, tokens }: Batch) => sequences * (tokens + model.virtual);
     let xs = await pass(model.embed, [], all, () => ({}));
     for (const block of model.blocks) xs = await pass(block, xs, all, () => ({}));
     xs = await pass(
       model.final,
       xs,
       ({ sequences, scored }) => sequences * scored,
-      (i) => ({ at: batches[i]!.at }),
+      (i) => ({ at: behindPrompt(model, batches[i]!).at }),
     );
     const slopes = await score(batches, task, choices, moves, xs, isMoving);
     give(xs);
