@@ -43,6 +43,22 @@ const SEVERAL = 4;
 /** Passes that a block before all that moves is spared, of those that it takes: see `forwardsPerRound`. */
 const SPARED: Readonly<Record<Estimator, number>> = { spsa: 1 / 2, conservative: 2 / 5, forward_gradient: 2 / 3 };
 
+/** Tokens of a text behind its first that are written, to see what each adds. */
+const FEW = 8;
+
+/** Seconds of the models of an excerpt. */
+type Three = readonly [number, number, number];
+const threeOf = ([one, deep, wide]: readonly number[]): Three => [one!, deep!, wide!];
+
+/** @param measure seconds with texts of so many new tokens. @param most of them; 0: no texts. */
+async function withTokens(measure: (tokens: number) => Promise<Three>, most: number): Promise<Three> {
+  const start = await measure(Math.min(1, most));
+  const more = Math.min(FEW, most - 1);
+  if (more <= 0) return start;
+  const end = await measure(1 + more);
+  return threeOf(start.map((s, i) => s + (Math.max(0, end[i]! - s) / more) * (most - 1)));
+}
+
 /** Whether what a record is measured by is written: then every text is taken to be as long as it may be. */
 export const isWritten = (objective: Objective | undefined): boolean =>
   objective !== undefined && objective !== 'accuracy';
@@ -109,14 +125,20 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
     await applyCommitted(learners[0]!, rounds[count - 1]!, { recent: rounds.slice(0, count - 1), moments });
     while (await weights.settleOne());
   };
-  const [one, deep, wide, first, several] = (await leastSeconds(
-    [
-      ...learners.map((learner) => () => measureRecords(learner, { ...header, scale: SCALE }, 0, call)),
-      () => apply(1),
-      ...(rounds.length > 1 ? [() => apply(rounds.length)] : []),
-    ],
+  const { task } = manifest;
+  const most = isWritten(manifest.objective) && task.kind === 'answer' ? task.max_new_tokens : 0;
+  const measure = async (tokens: number): Promise<Three> => {
+    const own = task.kind === 'answer' && tokens > 0 ? { ...task, max_new_tokens: tokens } : task;
+    const works = learners.map(
+      (learner) => () => measureRecords({ ...learner, task: own }, { ...header, scale: SCALE }, 0, call),
+    );
+    return threeOf(await leastSeconds(works, now));
+  };
+  const measured = await withTokens(measure, most);
+  const [first, several] = (await leastSeconds(
+    [() => apply(1), ...(rounds.length > 1 ? [() => apply(rounds.length)] : [])],
     now,
-  )) as [number, number, number, number, number?];
+  )) as [number, number?];
   for (const { forward, tangent } of learners) {
     await forward.release();
     await tangent?.release();
@@ -130,7 +152,7 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   const older = several === undefined ? 0 : Math.max(0, several - first) / (rounds.length - 1);
   const spared = SPARED[estimator] * stillBlocks(model, windows);
   return {
-    measure: (records / call) * extrapolated([one, deep, wide], spec, spared),
+    measure: (records / call) * extrapolated(measured, spec, spared),
     apply: (first + (meanWindow(manifest) - 1) * older) * share * size,
   };
 }

@@ -130,7 +130,10 @@ export async function leastSeconds(works: readonly (() => Promise<unknown>)[], n
  */
 export function extrapolated(
   [one, deep, wide]: readonly [number, number, number],
-  { manifest, model }: Pick<Subject, 'manifest' | 'model'>,
+  {
+    manifest,
+    model,
+  }: { readonly manifest: Pick<Manifest, 'task'>; readonly model: Pick<Model, 'blocks' | 'vocabulary'> },
   spared: number,
 ): number {
   const block = Math.max(0, deep - one) / MORE;
