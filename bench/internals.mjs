@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from 'node:path';
+import { settingsOf } from '../dist/cli/alone.js';
 import { loadConfig } from '../dist/cli/config.js';
 import { draftManifest } from '../dist/cli/prepare.js';
 import { nodeEngine } from '../dist/engine/node.js';
@@ -21,6 +22,7 @@ import { threadedReplica } from '../dist/peer/node/replica-thread.js';
 import { JOURNAL_FILE, rememberPaths } from '../dist/peer/node/run-folder.js';
 import { openFileStore } from '../dist/peer/node/store.js';
 import { systemClock } from '../dist/peer/node/system.js';
+import { openTrainer } from '../dist/peer/node/trainer.js';
 import { CHUNK } from '../dist/peer/participant.js';
 import { elements, modelNamed, weightGenerator } from './models.mjs';
 
@@ -95,16 +97,16 @@ export async function loneReplica(flags, { workers, ...options }) {
 }
 
 /**
- * Three steps of a replica in a worker, as `murmur join` has it.
+ * Steps of a replica in a worker, as `murmur join` has it.
  * @returns seconds of the last one, measuring and applying; `records`: of one peer.
  */
-export async function workerSteps(flags, threads) {
+export async function workerSteps(flags, threads, steps) {
   const { manifest, paths } = await draft({ learning_rate: 1e-6, ...flags });
   const replica = await threadedReplica({ manifest, paths, threads });
   const scale = initialScale([100]);
   const header = (usable) => headerOf(manifest, { scale }, replica.round(), usable);
   let seconds = 0;
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < steps; i++) {
     const began = performance.now();
     const codes = [];
     while (codes.length < manifest.records_per_round) {
@@ -117,6 +119,21 @@ export async function workerSteps(flags, threads) {
     seconds = (performance.now() - began) / 1000;
   }
   return { seconds, close: () => replica.close() };
+}
+
+/** Steps of a training along a gradient, as `murmur train` has it. @returns as `workerSteps` */
+export async function trainerSteps(flags, threads, steps) {
+  const { config } = loadConfig(undefined, flags, {});
+  const { manifest, paths, rates } = await draft(flags);
+  const settings = settingsOf(config, rates.zo_learning_rate);
+  const trainer = await openTrainer({ manifest, paths, settings, threads }, nodeEngine({ threads }));
+  let seconds = 0;
+  for (let i = 0; i < steps; i++) {
+    const began = performance.now();
+    await trainer.step();
+    seconds = (performance.now() - began) / 1000;
+  }
+  return { seconds, close: () => trainer.close() };
 }
 
 /** Slopes of unit size, bell-shaped. */

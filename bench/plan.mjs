@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { flagsOf, report, root } from './harness.mjs';
-import { workerSteps } from './internals.mjs';
+import { trainerSteps, workerSteps } from './internals.mjs';
 import { CONFIGS } from './models.mjs';
 import { requireStories, STORIES } from './stories.mjs';
 import { syntheticFolder } from './synthetic.mjs';
@@ -19,12 +19,20 @@ import { sampleText } from './text.mjs';
 
 const { json, written, live, ...given } = flagsOf({
   models: 'stories260k,quill,opt-125m,llama-135m',
+  methods: 'zo-sgd-mmt,zo-adam,forward-grad,sparse-mezo,backprop,hybrid',
   threads: 2,
   block_size: 64,
   live: '',
 });
 
-const DIRECTIONS = ['rademacher', 'lowrank'];
+/** Directions of the default method, then methods by name. */
+const kinds = [
+  ...['rademacher', 'lowrank'].map((direction) => ({ direction })),
+  ...given.methods.split(',').flatMap((method) => (method ? [{ method }] : [])),
+];
+/** Those that are timed: what momentum adds again grows with them. */
+const STEPS = 3;
+const ALONE = ['backprop', 'hybrid'];
 
 function folderOf(name) {
   if (name === 'stories260k') {
@@ -47,15 +55,15 @@ const last = (text) => JSON.parse(text.trimEnd().split('\n').at(-1));
 const node = (...argv) =>
   last(execFileSync(process.execPath, argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }));
 
-async function compared(name, direction) {
+async function compared(name, kind) {
   const { threads, block_size } = given;
-  const flags = { model: await folderOf(name), data: sampleText(), direction, block_size };
+  const flags = { model: await folderOf(name), data: sampleText(), ...kind, block_size, max_steps: STEPS };
   const words = Object.entries({ ...flags, threads }).flatMap(([key, value]) => [`--${key}`, String(value)]);
   const said = node(join(root, 'bin/murmur.js'), 'plan', ...words, '--json');
   const found = node(fileURLToPath(import.meta.url), '--live', JSON.stringify(flags), '--threads', String(threads));
   return {
     model: name,
-    direction,
+    kind: kind.direction ?? kind.method,
     'planned, MB': said['bytes/peer'] / 1e6,
     'peak, MB': found.peak / 1e6,
     'planned / peak': said['bytes/peer'] / found.peak,
@@ -66,13 +74,14 @@ async function compared(name, direction) {
 }
 
 if (live !== '') {
-  const { seconds, close } = await workerSteps(JSON.parse(live), given.threads);
+  const flags = JSON.parse(live);
+  const steps = ALONE.includes(flags.method) ? trainerSteps : workerSteps;
+  const { seconds, close } = await steps(flags, given.threads, STEPS);
   await close();
   console.log(JSON.stringify({ peak: peak(), seconds }));
 } else {
   const rows = [];
-  for (const name of given.models.split(','))
-    for (const direction of DIRECTIONS) rows.push(await compared(name, direction));
+  for (const name of given.models.split(',')) for (const kind of kinds) rows.push(await compared(name, kind));
   report(
     { json, written },
     {

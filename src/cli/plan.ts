@@ -10,16 +10,15 @@ import { nodeEngine } from '../engine/node.ts';
 import { Fault } from '../faults.ts';
 import { size } from '../graph/shape.ts';
 import type { BlobRef } from '../nouns.ts';
-import { type Footprint, footprint } from '../peer/memory.ts';
-import { batchesOf, stepTime } from '../peer/node/estimate.ts';
+import type { Footprint } from '../peer/memory.ts';
 import { fileRefusal } from '../peer/node/file-refusal.ts';
-import { openBase, plansOf } from '../peer/node/open-replica.ts';
-import { roundBytes } from '../peer/traffic.ts';
-import { isAlone } from './alone.ts';
+import { checkOffload, openBase } from '../peer/node/open-replica.ts';
+import { isAlone, settingsOf } from './alone.ts';
 import type { Argv } from './args.ts';
-import { viewFrom } from './config.ts';
+import { type RunConfig, viewFrom } from './config.ts';
 import { formatBytes, formatSeconds } from './format.ts';
 import { runFile } from './keys.ts';
+import { ofGradient, ofRounds } from './outlook.ts';
 import { cachedFiles, fillsGaps, manifestOf } from './prepare.ts';
 import { ratesOf, trainedBy } from './rate.ts';
 import { taskFor } from './task.ts';
@@ -31,7 +30,8 @@ export const usage: string = `plan [run.yaml] [flags]
 Says what a run will take on this machine: memory of each process, seconds of a round, bytes on the wire; and what to
 change if it does not fit. Takes what train takes. Weights are not read, only what their files hold.
   murmur plan run.yaml
-  murmur plan --model my-model --data corpus.txt --block_size 128 --peers 2`;
+  murmur plan --model my-model --data corpus.txt --block_size 128 --peers 2
+  murmur plan run.yaml --method backprop`;
 
 export const flags: typeof runFile = runFile;
 
@@ -49,84 +49,132 @@ const read = (path: string): Promise<Uint8Array> =>
     throw fileRefusal(cause) ?? new Fault('FILE_MISSING', `${path} is not there; check the path`, { cause });
   });
 
+/** A run that does not fit. Bytes. */
+interface Tight {
+  readonly config: RunConfig;
+  readonly peer: Footprint;
+  readonly host: number;
+  readonly free: number;
+  readonly total: number;
+  /** With blocks on disk. */
+  readonly offloaded: number;
+}
+
+/** What to change, and where it helps. */
+const ADVICE: readonly ((tight: Tight) => string | undefined)[] = [
+  ({ config, peer, host, free }) => {
+    const fitting = Math.floor((free - host) / peer.peak);
+    if (isAlone(config) || fitting < 1) return undefined;
+    return `peers: ${fitting} fit${fitting === 1 ? 's' : ''} into ${formatBytes(free)}`;
+  },
+  ({ config, total, offloaded }) =>
+    config.offload_folder === undefined && config.optimizer !== 'adam'
+      ? `offload_folder: blocks on disk make it ${formatBytes(offloaded)} in place of ${formatBytes(total)}`
+      : undefined,
+  ({ config }) =>
+    !isAlone(config) && config.direction !== 'lowrank' && config.sparse === 'none'
+      ? 'direction: lowrank needs one copy of a block at a time, not two'
+      : undefined,
+  ({ config }) =>
+    config.optimizer === 'adam'
+      ? 'optimizer: scalar_adam keeps one number where adam keeps 16 bytes a weight'
+      : undefined,
+  ({ config }) =>
+    config.estimator === 'forward_gradient' ? 'estimator: spsa needs no tangents beside activations' : undefined,
+  ({ config, peer }) =>
+    isAlone(config)
+      ? `method: onebyte keeps none of the ${formatBytes(peer.moments + peer.step)} of moments and gradients`
+      : undefined,
+  ({ config }) =>
+    isAlone(config) && config.optim === 'adamw' ? 'optim: sgd keeps one moment of a weight, not two' : undefined,
+  ({ config, peer }) =>
+    isAlone(config) && config.adapter === 'none' && peer.moments > peer.peak / 4
+      ? 'adapter: lora has few weights, hence few moments; so has last_blocks'
+      : undefined,
+  ({ config, peer }) =>
+    isAlone(config) && config.per_device_train_batch_size > 1 && peer.activations > peer.peak / 4
+      ? 'per_device_train_batch_size: half of it, with gradient_accumulation_steps twice, halves activations'
+      : undefined,
+  ({ peer }) =>
+    peer.activations + peer.runtime > peer.peak / 4
+      ? 'block_size: half of it halves activations and what the programs hold'
+      : undefined,
+];
+
 export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Record<string, unknown>>> {
   const config = await configOf('plan', argv, env);
-  if (isAlone(config))
-    throw new Fault('CONFIG_INVALID', `method: ${config.method} is not planned for; plan is of rounds of bytes`);
+  const alone = isAlone(config);
   const { model: base, data: files } = await cachedFiles(config, output, env);
   const bytes = { train: await read(files.train.path), eval: files.eval && (await read(files.eval.path)) };
   const data = { train: unread(files.train), ...(files.eval ? { eval: unread(files.eval) } : {}) };
   const task = taskFor(config.tasks, await fillsGaps(base));
-  const view = viewFrom(config);
-  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!, { ...config, view });
+  const opened = await openBase(new Set(base.files.keys()), (name) => base.files.get(name)!, {
+    ...config,
+    view: viewFrom(config),
+  });
   const { model } = opened;
   const rates = await ratesOf(config, async () => trainedBy(model, config));
-  const manifest = manifestOf({ ...config, ...rates }, '', { name: base.name, files: [] }, data, task);
-  const dataset = buildDataset(manifest.task, manifest.data, bytes, opened.tokenizer, model.positions);
-  const held = dataset.eval.slice(0, config.max_eval_samples);
+  const reward = config.reward === undefined ? undefined : { path: config.reward, bytes: 0, sha256: '' };
+  const named = { name: base.name, files: [] };
+  const manifest = manifestOf({ ...config, ...rates }, '', named, data, task, reward);
+  checkOffload(manifest, config.offload_folder);
+  const dataset = buildDataset(manifest.task, manifest.data, bytes, opened.tokenizer, model.positions, manifest.seed);
+  const ahead = {
+    manifest,
+    config: opened.config,
+    model,
+    dataset,
+    held: dataset.eval.slice(0, config.max_eval_samples),
+  };
+  const outlook = alone
+    ? ofGradient(ahead, settingsOf(config, rates.zo_learning_rate))
+    : ofRounds(ahead, Math.max(config.peers, config.min_peers));
 
-  const company = Math.max(config.peers, config.min_peers);
-  const records = Math.ceil(manifest.records_per_round / company);
-  const step = { manifest, model, records, train: dataset.train };
-  const plans = plansOf(manifest, model, dataset.train, []).filter(({ head }) => head.kind !== 'logits');
-  const judging = plansOf(manifest, model, [], held).filter(({ head }) => head.kind !== 'logits');
   const resident = process.memoryUsage.rss() + PROCESS;
-  const peerOn = (offloaded: boolean): Footprint =>
-    footprint(model, { plans, batches: batchesOf(step) }, resident, offloaded);
-  const hostOn = (offloaded: boolean): Footprint =>
-    footprint(model, { plans: judging, batches: held.length }, resident, offloaded);
-  const totalOn = (offloaded: boolean): number => config.peers * peerOn(offloaded).peak + hostOn(offloaded).peak;
-
+  const hostOn = (offloaded: boolean): number => outlook.host?.(resident, offloaded).peak ?? 0;
+  const peers = alone ? 1 : config.peers;
+  const totalOn = (offloaded: boolean): number => peers * outlook.peer(resident, offloaded).peak + hostOn(offloaded);
   const offloaded = config.offload_folder !== undefined;
-  const { peak, ...parts } = peerOn(offloaded);
-  const total = totalOn(offloaded);
+  const peer = outlook.peer(resident, offloaded);
+  const { peak, ...parts } = peer;
+  const [total, host] = [totalOn(offloaded), hostOn(offloaded)];
   const free = process.availableMemory();
-  const advice: string[] = [];
-  if (total > free) {
-    const others = free - hostOn(offloaded).peak;
-    const fitting = Math.floor(others / peak);
-    if (fitting >= 1) advice.push(`peers: ${fitting} fit${fitting === 1 ? 's' : ''} into ${formatBytes(free)}`);
-    if (!offloaded)
-      advice.push(
-        `offload_folder: blocks on disk make it ${formatBytes(totalOn(true))} in place of ${formatBytes(total)}`,
-      );
-    if (config.direction !== 'lowrank') advice.push('direction: lowrank needs one copy of a block at a time, not two');
-    if (parts.activations + parts.runtime > peak / 4)
-      advice.push('block_size: half of it halves activations and what the programs hold');
-  }
+  const tight = { config, peer, host, free, total, offloaded: totalOn(true) };
+  const advice = total > free ? ADVICE.flatMap((of) => of(tight) ?? []) : [];
 
   const threads = threadsOf(config);
-  const time = await stepTime(
-    { ...step, config: opened.config, choices: dataset.choices, plans },
-    nodeEngine({ threads }),
-    () => performance.now(),
-  );
+  const time = await outlook.time(nodeEngine({ threads }), () => performance.now());
   const seconds = time.measure + time.apply;
-  const wire = roundBytes(manifest, company);
+  const [what, step] = alone ? ['a training', 'steps'] : ['a peer', 'rounds'];
   if (!output.json) {
-    output.table('Memory of a peer', [
+    output.table(`Memory of ${what}`, [
       ['what', 'bytes'],
-      ...Object.entries({ ...parts, peak }).map(([name, n]) => [name, formatBytes(n)]),
+      ...Object.entries({ ...parts, peak }).flatMap(([name, n]) => (n > 0 ? [[name, formatBytes(n)]] : [])),
     ]);
     for (const line of advice) output.note(`does not fit; ${line}`);
-    output.note(`about ${formatSeconds(seconds * config.max_steps)} for ${config.max_steps} rounds, evaluations aside`);
+    for (const line of outlook.notes) output.note(line);
+    output.note(
+      `about ${formatSeconds(seconds * config.max_steps)} for ${config.max_steps} ${step}, evaluations aside`,
+    );
   }
   return {
     weights: model.tensors.reduce((sum, { shape }) => sum + size(shape), 0),
+    learning_rate: rates.learning_rate,
     ...Object.fromEntries(Object.entries(parts).map(([name, n]) => [`bytes/${name}`, n])),
     'bytes/peer': peak,
-    'bytes/host': hostOn(offloaded).peak,
+    ...(alone ? {} : { 'bytes/host': host }),
     'bytes/machine': total,
     'bytes/free': free,
     fits: total <= free,
     advice,
+    notes: outlook.notes,
     threads,
     'seconds/measure': time.measure,
     'seconds/apply': time.apply,
     'seconds/round': seconds,
-    'records/second': manifest.records_per_round / seconds,
+    ...(alone ? {} : { 'records/second': manifest.records_per_round / seconds }),
     rounds: config.max_steps,
     'seconds/run': seconds * config.max_steps,
-    ...wire,
+    ...outlook.wire,
   };
 }

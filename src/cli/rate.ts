@@ -74,8 +74,10 @@ const ALONE: Readonly<Record<RunFile['optim'], number>> = { adamw: 3e-4, sgd: 1e
  */
 const ALONE_POWER = 0.4;
 
-export const aloneLearningRate = ({ optim }: Pick<RunFile, 'optim'>, { first }: Pick<Trained, 'first'>): number =>
-  forMore(ALONE[optim], first, ALONE_POWER);
+export const aloneLearningRate = (
+  { optim, adapter }: Pick<RunFile, 'optim' | 'adapter'>,
+  { first }: Pick<Trained, 'first'>,
+): number => forMore(ALONE[optim] * ADAPTERS[adapter][1], first, ALONE_POWER);
 
 /**
  * Joins 2e-4 measured at 0.26 million weights with MeZO's published rates (arXiv:2305.17333, appendix E.3): 1e-6 at 350

@@ -79,7 +79,13 @@ export const trainee = (learner: Learner, backward: Backward, settings: Settings
 });
 
 /** The batches of step `t`: the data in order, epoch after epoch. Its order is a function of the seed alone. */
-export function batchesOfStep({ learner: { dataset, manifest }, settings }: Trainee, t: number): Example[][] {
+export function batchesOfStep(
+  {
+    learner: { dataset, manifest },
+    settings,
+  }: { readonly learner: Pick<Learner, 'dataset' | 'manifest'>; readonly settings: Settings },
+  t: number,
+): Example[][] {
   const { per_device_train_batch_size: size, gradient_accumulation_steps: count } = settings;
   const places = { records_per_round: count, samples_per_record: size };
   return Array.from({ length: count }, (_, i) =>

@@ -139,7 +139,7 @@ function perturbationOf(sides: Sides, companies: readonly Company[]): Perturbati
   }
 }
 
-const stepped = (tokens: number): number => Math.ceil(tokens / STEP) * STEP;
+export const stepped = (tokens: number): number => Math.ceil(tokens / STEP) * STEP;
 
 /** Caches that hold every token of the texts. */
 function makeRoom(model: Pick<Model, 'blocks'>, company: Company, lanes: number): void {

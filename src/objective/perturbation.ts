@@ -50,7 +50,7 @@ export const lanesOf = ({ kind }: Pick<Perturbation, 'kind'>): number => (kind =
 /** Precision of the products with weights. */
 export const precisionOf = (p: PerturbationKind): Precision => (p.kind === 'dense' ? 'f32' : (p.precision ?? 'f32'));
 
-export function formOf(p: Perturbation): Form {
+export function formOf(p: PerturbationKind): Form {
   const precision = precisionOf(p);
   return p.kind === 'sided' ? { kind: 'sided', rank: p.rank, precision } : { kind: 'plain', precision };
 }

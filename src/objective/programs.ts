@@ -27,7 +27,7 @@ export interface Programs {
 }
 
 /** A model has four or five programs; so many let a task's commonest shapes stay. */
-const MOST = 256;
+export const MOST_PROGRAMS = 256;
 
 const shapeOf = ({ sequences, tokens, scored, past }: Dims, form: Form): string =>
   `${sequences}x${tokens}x${scored}x${past} ${form.precision ?? 'f32'} ${form.kind} ${form.kind === 'sided' ? form.rank : 0}`;
@@ -63,7 +63,7 @@ export function programStore(engine: Engine): Programs {
       const found = compiled.get(key) ?? (await compile(stage, dims, form, derivation));
       compiled.delete(key);
       compiled.set(key, found);
-      if (compiled.size > MOST) {
+      if (compiled.size > MOST_PROGRAMS) {
         const [oldest, { program }] = compiled.entries().next().value!;
         compiled.delete(oldest);
         await program.release();

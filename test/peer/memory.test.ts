@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { Model } from '../../src/model/stage.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import type { Plan } from '../../src/objective/forward.ts';
-import { footprint, mastersBytes } from '../../src/peer/memory.ts';
+import { backwardDemand, type Demand, forwardDemand, tangentDemand, writingDemand } from '../../src/peer/demand.ts';
+import { footprint, mastersBytes, NO_STATE, stateAlong, stateOf } from '../../src/peer/memory.ts';
 import { withAdapter } from '../model/adapters.ts';
 import { fixture } from '../objective/models.ts';
 
@@ -14,10 +15,11 @@ const plan = (change: Partial<Plan['dims']> = {}, perturbation: Plan['perturbati
 
 describe('memory that a replica takes', async () => {
   const { model } = await fixture('opt-tied', referenceKernels());
-  const peak = (plans: readonly Plan[], batches = 1): number =>
-    footprint(model, { plans, batches }, 0, false).peak - footprint(model, { plans: [], batches }, 0, false).masters;
+  const of = (plans: readonly Plan[], batches = 1, own: Model = model) =>
+    footprint(own, [forwardDemand(own, plans, batches)], NO_STATE, 0, false);
+  const peak = (plans: readonly Plan[], batches = 1): number => of(plans, batches).peak - of([], batches).masters;
   const atWork = (plans: readonly Plan[], batches = 1): number => {
-    const { scratch, activations, runtime } = footprint(model, { plans, batches }, 0, false);
+    const { scratch, activations, runtime } = of(plans, batches);
     return scratch + activations + runtime;
   };
 
@@ -36,12 +38,10 @@ describe('memory that a replica takes', async () => {
 
   test('embeddings of a prompt count behind the first stage; what stands still has no sides', async () => {
     const { model: prompted } = await withAdapter('opt-tied', { prompt: { tokens: 8 } });
-    const activations = (of: Model, tokens: number) =>
-      footprint(of, { plans: [plan({ tokens, scored: 1 })], batches: 1 }, 0, false).activations;
+    const activations = (own: Model, tokens: number) => of([plan({ tokens, scored: 1 })], 1, own).activations;
     expect(activations(prompted, 8)).toBe(activations(model, 16));
     const { model: adapted } = await withAdapter('opt-tied', { lora: { rank: 1, alpha: 1, targets: ['q_proj'] } });
-    const sided = (of: Model) =>
-      footprint(of, { plans: [plan({}, { kind: 'sided', rank: 16 })], batches: 1 }, 0, false);
+    const sided = (own: Model) => of([plan({}, { kind: 'sided', rank: 16 })], 1, own);
     expect(sided(adapted).runtime).toBeLessThan(sided(model).runtime);
     expect(sided(adapted).scratch).toBeLessThan(sided(model).scratch);
     expect(sided(adapted).masters).toBeGreaterThan(sided(model).masters);
@@ -64,5 +64,90 @@ describe('memory that a replica takes', async () => {
     expect(model.blocks).toHaveLength(2);
     expect(mastersBytes(deep, false)).toBeGreaterThan(mastersBytes(model, false));
     expect(mastersBytes(deep, true)).toBe(mastersBytes(model, false));
+  });
+});
+
+/** Elements of these tensors. */
+const sum = (tensors: Model['tensors']): number =>
+  tensors.reduce((all, { shape }) => all + shape.reduce((a, b) => a * b, 1), 0);
+
+describe('memory beside the weights', async () => {
+  const { model } = await fixture('opt-tied', referenceKernels());
+  const all = sum(model.tensors);
+  const rounds = { view: 'full' } as const;
+  const adam = { kind: 'adam', beta1: 0.9, beta2: 0.99, epsilon: 1e-8 } as const;
+
+  test('Adam keeps 16 bytes of each weight that is trained; other steps keep none', () => {
+    expect(stateOf(model, { ...rounds, optimizer: adam }).moments).toBe(16 * all);
+    const last = stateOf(model, { view: { last_blocks: 1 }, optimizer: adam }).moments;
+    expect(last).toBeGreaterThan(0);
+    expect(last).toBeLessThan(8 * all);
+    expect(stateOf(model, { ...rounds, optimizer: { kind: 'momentum', beta: 0.9, window: 66 } })).toEqual(NO_STATE);
+    expect(stateOf(model, rounds)).toEqual(NO_STATE);
+  });
+
+  test('a mask of elements is a bit of each weight, in blocks of 128', () => {
+    const { masks } = stateOf(model, { ...rounds, element_mask: { by: 'random', kept: 1, of: 5 } });
+    const blocks = model.tensors.reduce((n, tensor) => n + Math.ceil(sum([tensor]) / 128), 0);
+    expect(masks).toBe(16 * blocks);
+  });
+
+  test('along a gradient: its floats, twice where batches add up, and the moments of AdamW or SGD', () => {
+    const everything = () => true;
+    expect(stateAlong(model, everything, 2, 1)).toEqual({ moments: 8 * all, masks: 0, step: 4 * all });
+    expect(stateAlong(model, everything, 1, 4)).toEqual({ moments: 4 * all, masks: 0, step: 8 * all });
+    expect(stateAlong(model, (id) => id === 0, 2, 1).moments).toBe(8 * sum([model.tensors[0]!]));
+  });
+
+  test('all parts are in the peak, and what one call needs for a while the next one uses again', () => {
+    const demand = (scratch: number, bytes: number, programs: readonly string[]): Demand => ({
+      ...{ scratch, activations: bytes },
+      programs: new Map(programs.map((name) => [name, 1000])),
+    });
+    const state = { moments: 10_000_000, masks: 300, step: 70_000 };
+    const two = [demand(100, 5000, ['a', 'b']), demand(60, 2000, ['b', 'c'])];
+    const { peak, base, masters, loading, ...parts } = footprint(model, two, state, 9, false);
+    expect(parts).toMatchObject({ ...state, activations: 7000, runtime: 3000 });
+    expect(parts.scratch).toBe(400);
+    expect(peak).toBe(base + masters + Object.values(parts).reduce((a, b) => a + b));
+    expect(footprint(model, [], NO_STATE, 9, false).peak).toBe(base + masters + loading);
+  });
+
+  test('tangents double activations and have programs of their own', () => {
+    const direction = { kind: 'binomial', rank: 1, scale: 0.5 } as const;
+    const moving = tangentDemand(model, direction, [plan()], 1, () => true);
+    const still = forwardDemand(model, [plan()], 1);
+    expect(moving.activations).toBe(2 * still.activations);
+    expect(moving.scratch).toBeGreaterThan(still.scratch);
+    const bytes = ({ programs }: Demand) => [...programs.values()].reduce((a, b) => a + b);
+    expect(bytes(moving)).toBeGreaterThan(bytes(still));
+    const none = tangentDemand(model, direction, [plan()], 1, () => false);
+    expect([...none.programs.values()]).toEqual([...still.programs.values()]);
+  });
+
+  test('a gradient keeps what every block reads, from the first that is trained on', () => {
+    const last = model.blocks.at(-1)!.bindings.map(({ tensor }) => tensor);
+    const ids = new Set(model.tensors.filter(({ name }) => last.includes(name)).map(({ id }) => id));
+    const whole = backwardDemand(model, [plan()], 1, () => true);
+    const end = backwardDemand(model, [plan()], 1, (id) => ids.has(id));
+    expect(end.activations).toBeLessThan(whole.activations);
+    expect(end.programs.size).toBeLessThan(whole.programs.size);
+    expect(whole.activations).toBeGreaterThan(forwardDemand(model, [plan()], 1).activations);
+    expect(backwardDemand(model, [plan()], 3, () => true).activations).toBeGreaterThan(whole.activations);
+  });
+
+  test('texts keep keys and values of all their tokens, under both signs where weights are perturbed', () => {
+    const texts = { count: 4, prompt: 5, max_new_tokens: 20, sequences: 2 };
+    const { groups, headDim } = model.blocks[0]!.cache!;
+    const caches = 4 * 4 * model.blocks.length * 2 * groups * headDim * 32;
+    const logits = 4 * 4 * model.vocabulary;
+    const { activations, scratch } = writingDemand(model, { kind: 'none' }, texts);
+    expect(activations).toBeGreaterThan(caches + logits);
+    expect(activations).toBeLessThan(caches + logits + 4 * 3 * 4 * 32 * model.hidden);
+    const both = writingDemand(model, { kind: 'dense' }, texts);
+    expect(both.activations).toBe(2 * activations);
+    expect(both.scratch).toBeGreaterThan(scratch);
+    const one = writingDemand(model, { kind: 'none' }, { ...texts, count: 2 });
+    expect(one.activations).toBeLessThan(activations);
   });
 });

@@ -1,34 +1,26 @@
 /**
- * The time of a training step on this machine, before the weights are there: the step itself, on a model of one block
- * and one piece of the head with random weights, then with more blocks, then with more pieces. What these add is what
- * every further one adds.
+ * The time of a training step on this machine, before the weights are there: the step itself, on an excerpt of the model.
  *
  * @module
  */
 import { batchExamples } from '../../data/batch.ts';
 import { sampleIndices } from '../../data/order.ts';
-import { applyCommitted, type Learner, measureRecords } from '../../method/onebyte.ts';
-import type { AdapterView } from '../../model/adapter.ts';
-import type { ModelConfig } from '../../model/config.ts';
-import { PIECE } from '../../model/head.ts';
-import { modelOf } from '../../model/model.ts';
-import { residentShelf } from '../../model/resident.ts';
-import type { Model, Stage, TensorSpec } from '../../model/stage.ts';
-import { elementsOf, fixWeights, pagesOf } from '../../model/weights.ts';
-import type { Example, Manifest } from '../../nouns.ts';
+import { applyCommitted, type Learner, type Memory, measureRecords, memoryOf } from '../../method/onebyte.ts';
+import type { Model } from '../../model/stage.ts';
+import { viewOf, windowsOf } from '../../model/view.ts';
+import { elementsOf } from '../../model/weights.ts';
+import type { Estimator, Example, Header, Manifest, Objective, Round } from '../../nouns.ts';
 import { initialScale, scaleState } from '../../numeric/scale.ts';
-import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
 import { createForward, type Plan, scratchLength } from '../../objective/forward.ts';
+import { createTangent } from '../../objective/tangent.ts';
+import { tangentScratch } from '../../objective/tangent-feeds.ts';
 import { headerOf } from '../../optimizer/header.ts';
+import { windowOf } from '../../optimizer/steps.ts';
 import type { Engine } from '../../ports.ts';
 import { CHUNK } from '../participant.ts';
+import { extrapolated, leastSeconds, movedOf, openExcerpt, type Subject } from './excerpt.ts';
 
-export interface StepSpec {
-  readonly manifest: Manifest;
-  readonly config: ModelConfig;
-  readonly model: Model;
-  readonly train: readonly Example[];
-  readonly choices: Int32Array;
+export interface StepSpec extends Subject {
   readonly plans: readonly Plan[];
   /** Records of a round that one peer measures. */
   readonly records: number;
@@ -40,145 +32,152 @@ export interface StepTime {
   readonly apply: number;
 }
 
-/** Repetitions: one more compiles. Of the others the quickest counts, since whatever else the machine does adds time. */
-const TIMES = 5;
-/** Blocks and pieces of the head that are added to one, to see what they take: their time is a difference of two. */
-const MORE = 2;
-/** Seconds after which no repetition begins. */
-const PATIENCE = 6;
-
 /** A slope and a code as a model has them: with zeros for coefficients there would be nothing to add. */
 const SLOPE = 100;
 const CODE = 30;
+/** A scale at which no slope is 0: `conservative` tries none that is. */
+const SCALE = 1;
+/** Rounds that are applied at once, to see what each of a window of momentum adds. */
+const SEVERAL = 4;
 
-const repeated = <T>(list: readonly T[]): T[] => Array.from({ length: 1 + MORE }, () => list).flat();
+/** Passes that a block before all that moves is spared, of those that it takes: see `forwardsPerRound`. */
+const SPARED: Readonly<Record<Estimator, number>> = { spsa: 1 / 2, conservative: 2 / 5, forward_gradient: 2 / 3 };
 
-/** Of LoRA on matrices of some blocks, that on the matrices of these names in all: the one block may be another. */
-function everywhere(view: AdapterView): AdapterView {
-  if (!('lora' in view)) return view;
-  const targets = view.lora.targets.map((target) => target.slice(target.lastIndexOf('.') + 1));
-  return { lora: { ...view.lora, targets } };
+/** Tokens of a text behind its first that are written, to see what each adds. */
+const FEW = 8;
+
+/** Seconds of the models of an excerpt. */
+type Three = readonly [number, number, number];
+const threeOf = ([one, deep, wide]: readonly number[]): Three => [one!, deep!, wide!];
+
+/** @param measure seconds with texts of so many new tokens. @param most of them; 0: no texts. */
+async function withTokens(measure: (tokens: number) => Promise<Three>, most: number): Promise<Three> {
+  const start = await measure(Math.min(1, most));
+  const more = Math.min(FEW, most - 1);
+  if (more <= 0) return start;
+  const end = await measure(1 + more);
+  return threeOf(start.map((s, i) => s + (Math.max(0, end[i]! - s) / more) * (most - 1)));
 }
 
-/** One block, and the first rows of embedding and head. */
-function excerpt(config: ModelConfig, model: Model): Model {
-  const vocabulary = Math.min(model.vocabulary, PIECE);
-  const named = (...stages: readonly Stage[]) => stages.flatMap(({ bindings }) => bindings.map(({ tensor }) => tensor));
-  const head = named(...model.head({ kind: 'logits' }).map(({ stage }) => stage));
-  const kept = new Set([...named(model.embed, model.blocks[0]!, model.final), ...head]);
-  const tables = new Set([...named(model.embed), ...head]);
-  const cut = (name: string, [rows = 0, ...rest]: readonly number[]): readonly number[] =>
-    tables.has(name) && rows === model.vocabulary ? [vocabulary, ...rest] : [rows, ...rest];
-  const added = new Set(model.adapter?.tensors);
-  const tensors = model.tensors.filter(({ name }) => kept.has(name) && !added.has(name));
-  const shapes = new Map(tensors.map(({ name, shape }) => [name, { shape: cut(name, shape) }]));
-  return modelOf({ ...config, layers: 1, vocabulary }, shapes, model.adapter && everywhere(model.adapter.view));
+/** Whether what a record is measured by is written: then every text is taken to be as long as it may be. */
+export const isWritten = (objective: Objective | undefined): boolean =>
+  objective !== undefined && objective !== 'accuracy';
+
+/** Rounds that a round moves the weights by, itself counted, in the mean over a run: an optimizer's window fills. */
+export function meanWindow(rules: Pick<Manifest, 'optimizer' | 'max_steps'>): number {
+  const { max_steps: rounds } = rules;
+  const full = Math.min(windowOf(rules), rounds);
+  return full - (full * (full - 1)) / 2 / rounds;
 }
 
-/** Tensors that an adapter leaves to move: all, without one. */
-const movedOf = ({ tensors, adapter }: Model): readonly TensorSpec[] =>
-  tensors.filter(({ name }) => !adapter || adapter.tensors.includes(name));
+/** What rounds move in turn. */
+const windowsIn = (model: Model, { view, blocks_per_round: count }: Manifest): readonly (readonly number[])[] => {
+  const ids = viewOf(model, view);
+  return count === undefined ? [ids] : windowsOf(model, ids, count);
+};
 
-/** Weights that are quick to make and as small as those of a trained model. */
-function noise(count: number, seed: number): Float32Array {
-  let state = seed >>> 0;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state / 2 ** 32 - 0.5) * 0.07;
+/** Blocks before the first weight that moves, in the mean over windows: they are computed once for both sides. */
+export function stillBlocks({ embed, blocks, tensors }: Model, windows: readonly (readonly number[])[]): number {
+  const ids = new Map(tensors.map(({ name, id }) => [name, id]));
+  const stages = [embed, ...blocks];
+  const still = windows.map((window) => {
+    const moved = new Set(window);
+    const first = stages.findIndex(({ bindings }) => bindings.some(({ tensor }) => moved.has(ids.get(tensor)!)));
+    return first < 0 ? blocks.length : Math.max(0, first - 1);
   });
+  return still.reduce((a, b) => a + b, 0) / still.length;
 }
-
-const within = (ids: Int32Array, vocabulary: number): Int32Array => ids.map((id) => id % vocabulary);
-
-/** What is left of examples, their lengths kept, with few tokens. */
-const narrowed = (examples: readonly Example[], { kind }: Manifest['task'], vocabulary: number): Example[] =>
-  examples.map(({ tokens, at, targets }) => ({
-    tokens: within(tokens, vocabulary),
-    at,
-    targets: kind === 'choice' ? targets : within(targets, vocabulary),
-  }));
 
 /** Runs one step of a peer in parts. @param now milliseconds. */
 export async function stepTime(spec: StepSpec, engine: Engine, now: () => number): Promise<StepTime> {
-  const { manifest, model, records } = spec;
-  const call = Math.min(CHUNK, records);
-  const small = excerpt(spec.config, model);
-  const deep: Model = { ...small, blocks: repeated(small.blocks) };
-  const wide: Model = { ...small, head: (kind) => repeated(small.head(kind)) };
-  const floats = scratchLength(small, spec.plans);
-  const make = (lengths: readonly number[]) => wasmKernels({ bytes: wasmBytes(lengths) });
-  const weights = await fixWeights(small, await residentShelf(pagesOf(small), floats, make), async (_, first, count) =>
-    noise(count, first),
+  const { model, records, plans } = spec;
+  const { tensor_mask: mask, ...manifest } = spec.manifest;
+  const { estimator = 'spsa', direction } = manifest;
+  const isForward = estimator === 'forward_gradient';
+  const { models, weights, train, choices } = await openExcerpt(spec, (small) =>
+    Math.max(scratchLength(small, plans), isForward ? tangentScratch(small, direction, plans) : 0),
   );
-  const { tensor_mask: mask, ...unmasked } = manifest;
-  const train = narrowed(spec.train, manifest.task, small.vocabulary);
-  const learnerOn = (built: Model): Learner => ({
-    manifest: unmasked,
-    run: 0,
-    weights,
-    view: movedOf(small).map(({ id }) => id),
-    dataset: { train, eval: [], choices: spec.choices, truncated: 0 },
-    forward: createForward(built, weights, engine),
-    task: manifest.task,
-    choices: within(spec.choices, small.vocabulary),
-    positions: model.positions,
+  const [small] = models;
+  const learners = models.map((built): Learner => {
+    const forward = createForward(built, weights, engine);
+    return {
+      ...{ manifest, run: 0, weights, forward, choices },
+      view: movedOf(small).map(({ id }) => id),
+      dataset: { train, eval: [], choices, truncated: 0 },
+      task: manifest.task,
+      positions: model.positions,
+      precision: manifest.forward_precision,
+      objective: isWritten(manifest.objective) ? 'f1' : manifest.objective,
+      // Nothing that is written ends before its time.
+      writer: { forward, model: built, tokenizer: { decode: () => '', isEnd: () => false } },
+      ...(isForward ? { tangent: createTangent(built, weights, engine) } : {}),
+    };
   });
-  const learners = [small, deep, wide].map(learnerOn);
-  const header = headerOf(unmasked, scaleState(initialScale([SLOPE])), 0, manifest.records_per_round);
-  const committed = {
-    header,
-    segments: [{ slot: 0, from: 0, codes: new Int8Array(manifest.records_per_round).fill(CODE) }],
+  const call = Math.min(CHUNK, records);
+  const header = plainHeader(manifest);
+  const rounds = Array.from({ length: Math.min(SEVERAL, windowOf(manifest)) }, (_, round): Round => {
+    const codes = new Int8Array(manifest.records_per_round).fill(CODE);
+    return { header: { ...header, round }, segments: [{ slot: 0, from: 0, codes }] };
+  });
+  const { moments }: Memory = memoryOf();
+  /** Applies the last of the first so many rounds. */
+  const apply = async (count: number): Promise<void> => {
+    await applyCommitted(learners[0]!, rounds[count - 1]!, { recent: rounds.slice(0, count - 1), moments });
+    while (await weights.settleOne());
   };
-  const timed = async (work: () => Promise<unknown>): Promise<number> => {
-    const began = now();
-    await work();
-    return (now() - began) / 1000;
+  const { task } = manifest;
+  const most = isWritten(manifest.objective) && task.kind === 'answer' ? task.max_new_tokens : 0;
+  const measure = async (tokens: number): Promise<Three> => {
+    const own = task.kind === 'answer' && tokens > 0 ? { ...task, max_new_tokens: tokens } : task;
+    const works = learners.map(
+      (learner) => () => measureRecords({ ...learner, task: own }, { ...header, scale: SCALE }, 0, call),
+    );
+    return threeOf(await leastSeconds(works, now));
   };
-  const applied = (): Promise<number> =>
-    timed(async () => {
-      await applyCommitted(learners[0]!, committed);
-      while (await weights.settleOne());
-    });
-
-  const began = now();
-  const measured = learners.map((): number[] => []);
-  const apply: number[] = [];
-  for (let i = -1; i < TIMES; i++) {
-    if (i > 0 && now() - began > PATIENCE * 1000) break;
-    for (const [n, learner] of learners.entries()) {
-      const seconds = await timed(() => measureRecords(learner, header, 0, call));
-      if (i >= 0) measured[n]!.push(seconds);
-    }
-    const seconds = await applied();
-    if (i >= 0) apply.push(seconds);
+  const measured = await withTokens(measure, most);
+  const [first, several] = (await leastSeconds(
+    [() => apply(1), ...(rounds.length > 1 ? [() => apply(rounds.length)] : [])],
+    now,
+  )) as [number, number?];
+  for (const { forward, tangent } of learners) {
+    await forward.release();
+    await tangent?.release();
   }
-  for (const { forward } of learners) await forward.release();
   await weights.close();
 
-  const [one, deeper, wider] = measured.map((times) => Math.min(...times)) as [number, number, number];
-  const block = Math.max(0, deeper - one) / MORE;
-  const piece = Math.max(0, wider - one) / MORE;
-  const pieces = manifest.task.kind === 'choice' ? 1 : model.vocabulary / small.vocabulary;
-  const moved = mask ? mask.kept / mask.of : 1;
-  const blocks = model.blocks.length;
-  // A block before the trained ones is computed once, for both sides.
-  const { view } = manifest;
-  const still = typeof view === 'object' && 'last_blocks' in view ? blocks - view.last_blocks : 0;
+  const windows = windowsIn(model, spec.manifest);
+  const moved = new Set(windows.flat());
+  const share = (mask ? mask.kept / mask.of : 1) / windows.length;
+  const size = elementsOf(model.tensors.filter(({ id }) => moved.has(id))) / elementsOf(movedOf(small));
+  const older = several === undefined ? 0 : Math.max(0, several - first) / (rounds.length - 1);
+  const spared = SPARED[estimator] * stillBlocks(model, windows);
   return {
-    measure: (records / call) * (one + (blocks - 1 - still / 2) * block + (pieces - 1) * piece),
-    apply: Math.min(...apply) * moved * (elementsOf(movedOf(model)) / elementsOf(movedOf(small))),
+    measure: (records / call) * extrapolated(measured, spec, spared),
+    apply: (first + (meanWindow(manifest) - 1) * older) * share * size,
   };
 }
 
+/** Of plain SGD, whose gain does not depend on the codes: how much is added takes no time, whether anything is does. */
+function plainHeader({ optimizer: _, ...rules }: Manifest): Header {
+  return headerOf(rules, scaleState(initialScale([SLOPE])), 0, rules.records_per_round);
+}
+
 /** Batches that a call of a peer is given: samples of one shape together, or each record by itself. */
-export function batchesOf({ manifest, train, model, records }: Omit<StepSpec, 'config' | 'plans' | 'choices'>): number {
+export function batchesOf({
+  manifest,
+  train,
+  model,
+  records,
+}: Pick<StepSpec, 'manifest' | 'train' | 'model' | 'records'>): number {
   const examplesOf = (record: number): Example[] =>
     sampleIndices(manifest, 0, train.length, 0, record).map((n) => train[n]!);
   const each = Array.from({ length: Math.min(CHUNK, records) }, (_, record) => examplesOf(record));
   if (manifest.direction.kind !== 'lowrank')
     return each.reduce((sum, examples) => sum + batchExamples(examples, model.positions).length, 0);
+  // A derivative has one side only.
+  const sides = manifest.estimator === 'forward_gradient' ? 1 : 2;
   return batchExamples(
-    each.flat().flatMap((example) => [example, example]),
+    each.flat().flatMap((example) => Array.from({ length: sides }, () => example)),
     model.positions,
   ).length;
 }

@@ -82,6 +82,15 @@ export interface Opened {
 /** Data in place of what the manifest names. */
 export type MakeData = (tokenizer: Tokenizer, positions: number) => Promise<Dataset>;
 
+/** @throws {Fault} CONFIG_INVALID for a run whose replicas keep more than weights */
+export function checkOffload({ optimizer }: Pick<Manifest, 'optimizer'>, folder: string | undefined): void {
+  if (optimizer?.kind === 'adam' && folder !== undefined)
+    throw new Fault(
+      'CONFIG_INVALID',
+      'offload_folder: optimizer adam keeps 16 bytes a weight in memory, which a model on disk has no room for; leave it out',
+    );
+}
+
 /** @throws {Fault} FILE_MISSING, MODEL_*, TOKENIZER_MISMATCH, DATA_INVALID, LABEL_WORD, CONFIG_INVALID, TOO_LARGE */
 export async function openLearner(
   spec: ReplicaSpec,
@@ -89,11 +98,7 @@ export async function openLearner(
   makeData: MakeData = (tokenizer, positions) => openData(spec, tokenizer, positions),
 ): Promise<Opened> {
   const { manifest } = spec;
-  if (manifest.optimizer?.kind === 'adam' && spec.offloadFolder !== undefined)
-    throw new Fault(
-      'CONFIG_INVALID',
-      'offload_folder: optimizer adam keeps 16 bytes a weight in memory, which a model on disk has no room for; leave it out',
-    );
+  checkOffload(manifest, spec.offloadFolder);
   const path = ({ path: name, sha256 }: BlobRef): string => {
     const found = spec.paths[sha256];
     if (found === undefined)
