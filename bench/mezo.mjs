@@ -33,6 +33,9 @@ const BASE = {
   ...{ per_device_train_batch_size: 16, max_steps: 500, warmup_steps: 20, learning_rate: 4e-3, max_eval_samples: 64 },
 };
 
+/** A run without a prompt is one that the guard would stop: its loss hardly moves. */
+const UNGUARDED = '--guard=false';
+
 const words = (zero, one) => `0= ${zero},1= ${one}`;
 const PROMPT = { prompt: '{text} It was', labels: words(VERDICTS[0][0], VERDICTS[1][0]) };
 /** Both ways round: which of two words that mean nothing is likelier says nothing of a review, and cancels out. */
@@ -111,9 +114,9 @@ async function tune(arm, flags, look = async () => ({})) {
   try {
     const all = {
       ...{ model: MODEL, data: join(HOME, 'train.jsonl'), eval_data: join(HOME, 'test.jsonl') },
-      ...{ output_dir: folder, threads: 1, guard: false, eval_steps: flags.max_steps, ...PROMPT, ...flags },
+      ...{ output_dir: folder, threads: 1, eval_steps: flags.max_steps, ...PROMPT, ...flags },
     };
-    const { events, done, seconds } = await murmur('train', wordsOf(all));
+    const { events, done, seconds } = await murmur('train', [...wordsOf(all), UNGUARDED]);
     console.error(`${arm}: ${done['eval/accuracy_before']} -> ${done['eval/accuracy']}, ${seconds.toFixed(0)} s`);
     return {
       ...{ arm, events, done, seconds, before: done['eval/accuracy_before'], after: done['eval/accuracy'] },
