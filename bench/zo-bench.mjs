@@ -5,7 +5,7 @@
  *
  * Needs ../shared/data/sst2. What is finished is kept in build/studies/zo-bench: repeat the command to go on.
  *
- *     node bench/zo-bench.mjs [--budget 8000] [--seeds 1,2,3] [--rates 1] [--rows 4000]
+ *     node bench/zo-bench.mjs [--budget 6400] [--seeds 1,2,3] [--rates 1] [--rows 4000]
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { root } from './harness.mjs';
 
 const { values } = parseArgs({
   options: {
-    budget: { type: 'string', default: '8000' },
+    budget: { type: 'string', default: '6400' },
     seeds: { type: 'string', default: '1,2,3' },
     rates: { type: 'string', default: '1' },
     rows: { type: 'string', default: '4000' },
