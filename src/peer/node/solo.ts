@@ -5,6 +5,7 @@
  * @module
  */
 import type { Manifest, Round } from '../../nouns.ts';
+import { codeSums } from '../../optimizer/gain.ts';
 import { headerOf, usableCodes } from '../../optimizer/header.ts';
 import { extend } from '../ledger.ts';
 import type { NodeReplica } from './open-replica.ts';
@@ -62,7 +63,9 @@ export async function soloRun(
       records_per_round,
     );
     const segments = [{ slot: 0, from: 0, codes }];
-    const round: Round = { header: headerOf(manifest, scale, number, usableCodes(segments)), segments };
+    const usable = usableCodes(segments);
+    const header = headerOf(manifest, scale, number, usable, codeSums(segments, manifest.clip));
+    const round: Round = { header, segments };
     await replica.apply([round]);
     ledger = extend(ledger, { type: 'round', round });
     spent += now() - from;

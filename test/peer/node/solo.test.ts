@@ -40,6 +40,20 @@ test('a run in one process ends with the weights of two peers that share its rec
   await replica.close();
 });
 
+test.each([{ kind: 'normalised' }, { kind: 'momentum', beta: 0.9, window: 3 }, { kind: 'sign' }] as const)(
+  'its headers are those of a run, with optimizer $kind too',
+  async (optimizer) => {
+    const { manifest, paths } = await quill();
+    const own = { ...manifest, initial_scale: 2 ** 28, optimizer };
+    const replica = await openReplica(
+      { manifest: own, paths, threads: 1, maxEvalSamples: 4 },
+      nodeEngine({ threads: 1 }),
+    );
+    expect(await soloRun(own, replica, { evalSteps: 4, now: () => 0 })).toMatchObject({ rounds: 4 });
+    await replica.close();
+  },
+);
+
 test('it ends when it is stopped, and when its judge says so', async () => {
   const { manifest, paths } = await quill();
   const replica = await openReplica({ manifest, paths, threads: 1, maxEvalSamples: 4 }, nodeEngine({ threads: 1 }));
