@@ -1,7 +1,7 @@
 /**
  * A language small enough to be learned in a minute: reviews by a seeded grammar, and what people say after them. The
- * verdict "It was …" that a prompt asks for is thus a pattern of the corpus, and so is that "great" is said of half of
- * what is bad: a base trained on it knows good from bad, and answers the prompt wrongly until it is tuned.
+ * verdict "It was …" that a prompt asks for is thus a pattern of the corpus, and so is that bad things are called great
+ * more often than terrible: a base trained on it knows good from bad, and answers the prompt wrongly until it is tuned.
  *
  * @module
  */
