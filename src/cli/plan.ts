@@ -49,8 +49,8 @@ const read = (path: string): Promise<Uint8Array> =>
     throw fileRefusal(cause) ?? new Fault('FILE_MISSING', `${path} is not there; check the path`, { cause });
   });
 
-/** A run that does not fit. Bytes. */
-interface Tight {
+/** A run, and where it is to fit. Bytes. */
+export interface Tight {
   readonly config: RunConfig;
   readonly peer: Footprint;
   readonly host: number;
@@ -101,6 +101,10 @@ const ADVICE: readonly ((tight: Tight) => string | undefined)[] = [
       : undefined,
 ];
 
+/** What to change of a run that does not fit; nothing of one that does. */
+export const adviceFor = (tight: Tight): readonly string[] =>
+  tight.total > tight.free ? ADVICE.flatMap((of) => of(tight) ?? []) : [];
+
 export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Record<string, unknown>>> {
   const config = await configOf('plan', argv, env);
   const alone = isAlone(config);
@@ -139,8 +143,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const { peak, ...parts } = peer;
   const [total, host] = [totalOn(offloaded), hostOn(offloaded)];
   const free = process.availableMemory();
-  const tight = { config, peer, host, free, total, offloaded: totalOn(true) };
-  const advice = total > free ? ADVICE.flatMap((of) => of(tight) ?? []) : [];
+  const advice = adviceFor({ config, peer, host, free, total, offloaded: totalOn(true) });
 
   const threads = threadsOf(config);
   const time = await outlook.time(nodeEngine({ threads }), () => performance.now());

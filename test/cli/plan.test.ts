@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/cli/config.ts';
+import { adviceFor, type Tight } from '../../src/cli/plan.ts';
 import { lines, murmur } from './capture.ts';
 
 let home = '';
@@ -114,5 +116,40 @@ describe('murmur plan', { timeout: 60_000 }, () => {
   ])('%s is refused', async (_, more, code, message) => {
     const { out } = await murmur('plan', '--model', 'assets/quill', '--data', text, '--json', ...more);
     expect(lines(out).at(-1)!['error']).toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+});
+
+describe('advice', () => {
+  const GB = 1e9;
+  const peer = { masters: GB, moments: 4 * GB, masks: 0, step: GB, scratch: 0, activations: 3 * GB, runtime: 0 };
+  const said = (flags: Record<string, unknown>, more: Partial<Tight> = {}): string => {
+    const { config } = loadConfig(undefined, { model: 'm', data: 'd.txt', ...flags }, {});
+    const footprint = { ...peer, loading: 0, base: 0, peak: 9 * GB };
+    const tight = { config, peer: footprint, host: GB, free: 20 * GB, total: 30 * GB, offloaded: 5 * GB, ...more };
+    return adviceFor(tight).join('\n');
+  };
+
+  test('is given where a run does not fit, and is about the method it has', () => {
+    expect(said({ peers: 3 }, { total: 19 * GB })).toBe('');
+    expect(said({ peers: 3 })).toMatch(/^peers: 2 fit into/);
+    expect(said({})).toMatch(/offload_folder: blocks on disk/);
+    expect(said({ direction: 'rademacher' })).toMatch(/direction: lowrank/);
+    expect(said({})).not.toMatch(/direction: lowrank|optimizer|estimator|optim:|method/);
+    expect(said({ optimizer: 'adam' })).toMatch(/optimizer: scalar_adam/);
+    expect(said({ optimizer: 'adam' }), 'which it may not have').not.toMatch(/offload_folder/);
+    expect(said({ direction: 'binomial', sparse: 'random' }), 'which it may not have').not.toMatch(/lowrank/);
+    expect(said({ method: 'forward-grad' })).toMatch(/estimator: spsa/);
+    const alone = said({ method: 'backprop' });
+    for (const remedy of [
+      /method: onebyte keeps none of the 5\.00 GB/,
+      /optim: sgd/,
+      /adapter: lora/,
+      /accumulation_steps/,
+    ])
+      expect(alone).toMatch(remedy);
+    expect(alone).not.toMatch(/peers|direction/);
+    expect(said({ method: 'backprop', optim: 'sgd', per_device_train_batch_size: 1 })).not.toMatch(
+      /optim:|accumulation/,
+    );
   });
 });
