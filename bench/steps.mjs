@@ -68,7 +68,15 @@ const targets = values.targets.split(',').map(Number);
 const rows = [];
 for (const { arm, methods, rounds: own, over, flags = {} } of ARMS) {
   const output_dir = join(root, 'build/studies/steps', arm.replaceAll(/[^a-z]+/g, '-'));
-  const words = { ...common, methods, budget: FORWARDS * own, over, eval_steps: Math.ceil(own / 40), output_dir, ...flags };
+  const words = {
+    ...common,
+    methods,
+    budget: FORWARDS * own,
+    over,
+    eval_steps: Math.ceil(own / 40),
+    output_dir,
+    ...flags,
+  };
   const { status } = spawnSync(
     process.execPath,
     ['bin/murmur.js', 'bench', 'methods', ...Object.entries(words).map(([key, value]) => `--${key}=${value}`)],

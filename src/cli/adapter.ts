@@ -73,6 +73,9 @@ async function prefixFolder(
   await writeFolder(
     folder,
     peftFiles({ ...model, adapter }, config, base.name, async (name) => first.get(name)!),
-  );
+  ).catch(async (error) => {
+    // Another run may have made the same meanwhile: it is named by what it was made of.
+    if (!(await stat(folder).catch(() => undefined))) throw error;
+  });
   return folder;
 }

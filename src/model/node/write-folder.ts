@@ -8,12 +8,15 @@ import { dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import type { ExportFile } from '../export.ts';
 
+/** Folders that this process began: two of one name may be written at a time. */
+let begun = 0;
+
 /** @throws {Fault} OUTPUT_EXISTS */
 export async function writeFolder(folder: string, files: readonly ExportFile[]): Promise<void> {
   const target = resolve(folder);
   if (await stat(target).catch(() => undefined))
     throw new Fault('OUTPUT_EXISTS', `${folder} exists; name a folder that does not`);
-  const part = `${target}.${process.pid}.part`;
+  const part = `${target}.${process.pid}.${++begun}.part`;
   try {
     await mkdir(part, { recursive: true });
     for (const { path, chunks } of files) {
