@@ -157,9 +157,12 @@ export async function stepTime(spec: StepSpec, engine: Engine, now: () => number
   };
 }
 
+/** A rate at which weights move, and stay in their range however often they do. */
+const RATE = 1e-5;
+
 /** Of plain SGD, whose gain does not depend on the codes: how much is added takes no time, whether anything is does. */
 function plainHeader({ optimizer: _, ...rules }: Manifest): Header {
-  return headerOf(rules, scaleState(initialScale([SLOPE])), 0, rules.records_per_round);
+  return headerOf({ ...rules, learning_rate: RATE }, scaleState(initialScale([SLOPE])), 0, rules.records_per_round);
 }
 
 /** Batches that a call of a peer is given: samples of one shape together, or each record by itself. */
