@@ -13,6 +13,8 @@ import { append, finish, followers, put, refuse, request, send, type Turn } from
 
 /** After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection. */
 const LINGER_MS = 5000;
+/** And for one that is here and still reads the journal, or opens the model: it says nothing meanwhile. */
+const JOINING_MS = 30_000;
 
 /** Everything that follows from the state alone: commit, open, stop. Runs after every event. */
 export function settle(draft: Turn): void {
@@ -52,7 +54,7 @@ export function tellDone(draft: Turn, member: Member): void {
 function linger(draft: Turn): void {
   const awaited = [...draft.members.values()]
     .filter(({ status, told }) => !told && (status === 'gone' || status === 'joining'))
-    .map(({ seen }) => seen + LINGER_MS)
+    .map(({ seen, channel }) => seen + (channel === undefined ? LINGER_MS : JOINING_MS))
     .filter((end) => end > draft.now);
   if (draft.stopping || awaited.length === 0) finish(draft, 'done', '');
   else draft.effects.push({ type: 'wake', at: Math.min(...awaited) });
