@@ -40,7 +40,8 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
 
 /** d/dt of every output at inputs + t · tangents, by central differences of order h⁴. */
 function differences(graph: Graph, feeds: Doubles, tangents: Doubles): Record<string, Float64Array> {
-  const h = 2 ** -12;
+  // Small: rows of layerNorm that are nearly alike bend ten to a hundred times faster with every derivative.
+  const h = 2 ** -14;
   const at = (t: number) => {
     const moved = Object.entries(feeds).map(([name, x]) => {
       const tangent = tangents[name];
