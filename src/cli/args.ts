@@ -86,4 +86,5 @@ function pairs(value: string): Record<string, string> | undefined {
 
 /** The flags of a verb, validated and with defaults. @throws {Fault} CONFIG_INVALID */
 export const flagsOf = <S extends z.ZodObject>(schema: S, { flags }: Argv): z.output<S> =>
+  // `z.output<S>` is what the schema gives, by its own definition; for an S that is not known yet TypeScript cannot see it.
   check(schema as unknown as z.ZodType<z.output<S>> & z.ZodObject, flags, (key) => `--${key}`);

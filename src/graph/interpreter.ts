@@ -257,6 +257,7 @@ function evaluate(
 ): Map<string, Tensor> {
   const values = new Map(given);
   for (const { op, inputs, output } of nodes) {
+    // The table's entry is for this kind of op: TypeScript forgets that when it looks it up, hence `never`.
     const rule = RULES[op.op] as Rule<never>;
     const x = inputs.map((name) => values.get(name)!);
     values.set(output.name, { shape: output.shape, data: kept(rule(op as never, x, output.shape)) });

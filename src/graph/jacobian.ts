@@ -49,5 +49,6 @@ const TABLE: { readonly [K in Symmetric]: Product<K> } = {
 
 /** J v of an op with a symmetric Jacobian. @param v of the shape of x and y */
 export function jacobianProduct(g: GraphBuilder, op: OpOf<Symmetric>, x: Value, y: Value, v: Value): Value {
+  // The table's entry is for this kind of op: TypeScript forgets that when it looks it up, hence `never`.
   return (TABLE[op.op as Symmetric] as Product<never>)(g, op as never, x, y, v);
 }

@@ -96,6 +96,7 @@ export function jvp(graph: Graph, wrt: readonly string[]): Graph {
   for (const name of wrt) dots.set(name, g.input(name + DOT, values.get(name)!.shape));
   for (const { op, inputs, output } of graph.nodes) {
     if (!active.has(output.name)) continue;
+    // The table's entry is for this kind of op: TypeScript forgets that when it looks it up, hence `never`.
     const rule = RULES[op.op] as Rule<never> | undefined;
     if (!rule) throw noDerivative(op.op, graph);
     const own = inputs.map((name) => dots.get(name));

@@ -182,6 +182,7 @@ export function toOnnx(graph: Graph): Uint8Array {
   for (const value of [...graph.inputs, ...graph.constants]) values.set(value.name, value);
   for (const { name, shape, data } of graph.constants) g.initializer(shape, data, name);
   for (const { op, inputs, output } of graph.nodes) {
+    // The table's entry is for this kind of op: TypeScript forgets that when it looks it up, hence `never`.
     const lower = LOWERINGS[op.op] as Lowering<never>;
     lower(
       g,

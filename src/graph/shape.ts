@@ -160,6 +160,7 @@ const show = ({ dtype, shape }: Typed): string => `${dtype}(${shape.join(',')})`
 
 /** Type of what an op gives. @throws {RangeError} naming op and inputs, where it does not take them. */
 export function infer(op: Op, inputs: readonly Typed[]): Typed {
+  // The table's entry is for this kind of op: TypeScript forgets that when it looks it up, hence `never`.
   const rule = RULES[op.op] as Rule<never>;
   const [first] = inputs;
   const shapes = inputs.map((x) => x.shape);

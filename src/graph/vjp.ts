@@ -135,6 +135,7 @@ export function vjp(graph: Graph, wrt: readonly string[]): Graph {
   for (const { name, dtype, shape } of graph.outputs) if (dtype === 'f32') add(name, g.input(name + BAR, shape));
   for (const { op, inputs, output } of graph.nodes.toReversed()) {
     if (!active.has(output.name)) continue;
+    // The table's entry is for this kind of op: TypeScript forgets that when it looks it up, hence `never`.
     const rule = RULES[op.op] as Rule<never> | undefined;
     if (!rule) throw noDerivative(op.op, graph);
     const bar = bars.get(output.name);

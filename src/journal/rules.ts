@@ -83,6 +83,7 @@ export function follow(state: JournalState | null, entry: Entry, where: string):
       return { manifest: entry.manifest, rounds: 0, members: new Map(), nextSlot: 0 };
     }
     if (state === null) return `is of type ${entry.type}, but the first must be the manifest`;
+    // The table's entry is for this type of entry: TypeScript forgets that when it looks it up, hence `never`.
     return (FOLLOW[entry.type] as Follow<typeof entry.type>)(state, entry as never);
   })();
   if (typeof next === 'string') throw new Fault('JOURNAL_ORDER', `${where} ${next}`);

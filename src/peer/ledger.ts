@@ -63,6 +63,7 @@ export function extend(ledger: Ledger | undefined, entry: Entry): Ledger {
     return { manifest, round: 0, scale, admitted: new Map(), evaluated: new Map(), digests: new Map() };
   }
   if (ledger === undefined) throw new Fault('JOURNAL_ORDER', `the journal begins with ${entry.type}, not a manifest`);
+  // The table's entry is for this type of entry: TypeScript forgets that when it looks it up, hence `never`.
   return (FOLD[entry.type] as Fold<typeof entry.type>)(ledger, entry as never);
 }
 

@@ -106,6 +106,7 @@ const SCRATCH_BYTES = 2 ** 21;
 export async function wasmKernels({ bytes }: { readonly bytes: number }): Promise<Kernels> {
   const memory = allocate(bytes + SCRATCH_BYTES);
   const instance = await WebAssembly.instantiate(await kernelModule(), { env: { memory } });
+  // Types of a module's exports are known to nobody but its source: assembly/kernels.ts.
   return bind(memory, instance.exports as unknown as Exports);
 }
 

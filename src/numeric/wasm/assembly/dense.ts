@@ -2,14 +2,12 @@
 import { BLOCK, ENTRY, GROUP, GROUP_BYTES, TABLE, TAIL_PLUS, TAIL_Q, WORDS } from './memory';
 import { BINOMIAL, binomialHigh, binomialLow, DENSE, halfCounts, words, wordsOfFour } from './noise';
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 export function c(entry: usize): i32 {
   return load<i32>(entry, 20);
 }
 
 /** c z is c where a sign bit is clear and c - 2c where it is set. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function taken(r: v128, twice: v128): v128 {
   return v128.and(i32x4.shr_s(r, 31), twice);

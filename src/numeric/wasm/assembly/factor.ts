@@ -41,7 +41,6 @@ export function factors(lane: u32, count: usize, rank: usize, plus: f32, minus: 
 }
 
 /** The sign bit of element e, its block in `lane`. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function signAt(e: u32, lane: u32): u32 {
   return (load<u32>(WORDS + ((e & 3) << 4) + (lane << 2)) << ((e & 127) >> 2)) & 0x80000000;

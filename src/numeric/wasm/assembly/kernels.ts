@@ -2,6 +2,8 @@
  * The kernels in AssemblyScript with 128-bit SIMD: what `../wasm.ts` calls. `../../reference` is the definition and
  * docs/NUMBERS.md the text. A tensor's last, partial group is computed in scratch and copied out, so that no kernel
  * writes past the end of an array.
+ *
+ * Its compiler checks the types of this folder; those of TypeScript and the linter leave it out, as its language is another.
  */
 export { checksum, peak } from './checksum';
 export { applyDense } from './dense';

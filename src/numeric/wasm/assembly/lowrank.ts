@@ -57,7 +57,6 @@ function address(words: usize, k: usize, sums: usize, bytes: usize, out: usize, 
 }
 
 /** ±x, minus where the top bit of r is set. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function signed(r: v128, x: v128): v128 {
   const m = i32x4.shr_s(r, 31);
@@ -107,7 +106,6 @@ function makeSums(entry: usize, k: usize, words: usize, t: i32, sums: usize, byt
  * q += the sums at addresses p … end, on the strip `j` bytes into them. Two at a time: with more loads in flight V8 runs out
  * of registers.
  */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function addSums(q: usize, p: usize, end: usize, j: usize): void {
   let x0 = v128.load(q);

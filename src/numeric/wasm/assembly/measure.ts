@@ -2,7 +2,6 @@
 import { GROUP, GROUP_BYTES, TABLE, TAIL_MINUS, TAIL_PLUS, TAIL_Q, WORDS } from './memory';
 import { BINOMIAL, binomialHigh, binomialLow, DENSE, halfCounts, words } from './noise';
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function weights(q: usize, scale: f32): v128 {
   return f32x4.mul(f32x4.convert_i32x4_s(v128.load(q)), f32x4.splat(scale));
@@ -16,7 +15,6 @@ export function materialise(q: usize, n: usize, scale: f32, out: usize): void {
   for (; q < end; q += 4, out += 4) store<f32>(out, f32(load<i32>(q)) * scale);
 }
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function storePair(q: usize, scale: f32, d: v128, plus: usize, minus: usize): void {
   const w = weights(q, scale);

@@ -9,13 +9,11 @@ export const V: u32 = 2 << 28;
 export const BINOMIAL: u32 = 3 << 28;
 export const ROUNDING: u32 = 4 << 28;
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function multiplyHigh(even: v128, odd: v128): v128 {
   return v128.shuffle<i32>(even, odd, 1, 3, 5, 7);
 }
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function multiplyLow(even: v128, odd: v128): v128 {
   return v128.shuffle<i32>(even, odd, 0, 2, 4, 6);
@@ -46,7 +44,6 @@ function rounds(k0: v128, k1: v128, c0: v128, c1: v128, c2: v128, c3: v128, out:
 }
 
 /** Four rows of four u32, stored as columns. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function transpose(x0: v128, x1: v128, x2: v128, x3: v128, out: usize): void {
   const y0 = v128.shuffle<i32>(x0, x1, 0, 4, 1, 5);
@@ -59,14 +56,12 @@ function transpose(x0: v128, x1: v128, x2: v128, x3: v128, out: usize): void {
   v128.store(out, v128.shuffle<i64>(y1, y3, 1, 3), 48);
 }
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function transposeAt(from: usize, out: usize): void {
   transpose(v128.load(from), v128.load(from, 16), v128.load(from, 32), v128.load(from, 48), out);
 }
 
 /** The columns of a direction may be of an earlier round: it stands last in an entry. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function isColumns(lane: u32): bool {
   return lane >> 28 == V >> 28;
@@ -124,20 +119,17 @@ export function wordsOfFour(entry: usize, lane: u32, block: u32, out: usize): vo
 }
 
 /** Set bits of each half of four words. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 export function halfCounts(address: usize): v128 {
   return i16x8.extadd_pairwise_i8x16_u(i8x16.popcnt(v128.load(address)));
 }
 
 /** Elements 0 … 3 of a binomial block, from the counts of its low halves; 4 … 7 come from the high ones. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 export function binomialLow(bits: v128): v128 {
   return i32x4.sub(v128.and(bits, i32x4.splat(0xffff)), i32x4.splat(8));
 }
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 export function binomialHigh(bits: v128): v128 {
   return i32x4.sub(i32x4.shr_u(bits, 16), i32x4.splat(8));

@@ -34,7 +34,6 @@ function peakOf(q: usize, n: usize): u32 {
   return peak;
 }
 
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function four(q: usize, inverse: v128): v128 {
   const x = f32x4.mul(f32x4.convert_i32x4_s(v128.load(q)), inverse);
@@ -42,7 +41,6 @@ function four(q: usize, inverse: v128): v128 {
 }
 
 /** Bytes of 16 columns of a row. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function sixteen(q: usize, inverse: v128): v128 {
   const low = i16x8.narrow_i32x4_s(four(q, inverse), four(q + 16, inverse));
@@ -51,7 +49,6 @@ function sixteen(q: usize, inverse: v128): v128 {
 }
 
 /** Element e of 256 moves to 2e modulo 255: four times over, that is a transposition. */
-// @ts-ignore: AssemblyScript inlines what is decorated so; TypeScript has no decorators of functions
 @inline
 function shuffled(from: usize, to: usize): void {
   for (let i: usize = 0; i < 128; i += 16) {
