@@ -5,6 +5,9 @@
  */
 import type { Recipe } from './recipe.ts';
 
+/** MeZO's: one dense, bell-shaped direction for each batch, and a rate that stays. */
+const MEZO = { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' };
+
 export const RECIPES: readonly Recipe[] = [
   {
     name: 'onebyte',
@@ -18,7 +21,7 @@ export const RECIPES: readonly Recipe[] = [
     summary: 'MeZO: one dense direction for each batch, constant rate.',
     page: 'mezo.md',
     algebra: 'sum',
-    keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
+    keys: MEZO,
   },
   {
     name: 'backprop',
@@ -39,45 +42,42 @@ export const RECIPES: readonly Recipe[] = [
     summary: 'ZO-SGD of ZO-Bench: MeZO by its other name.',
     page: 'zo-bench.md',
     algebra: 'sum',
-    keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
+    keys: MEZO,
   },
   {
     name: 'zo-sgd-sign',
     summary: 'ZO-SGD-Sign: of each slope the sign alone counts.',
     page: 'zo-bench.md',
     algebra: 'sum',
-    keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', optimizer: 'sign' },
+    keys: { ...MEZO, optimizer: 'sign' },
   },
   {
     name: 'zo-sgd-mmt',
     summary: 'ZO-SGD-MMT: momentum, recomputed from the slopes in the journal.',
     page: 'zo-bench.md',
     algebra: 'sum',
-    keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', optimizer: 'momentum' },
+    keys: { ...MEZO, optimizer: 'momentum' },
   },
   {
     name: 'zo-sgd-cons',
     summary: 'ZO-SGD-Cons: a step is tried, turned or dropped on its own samples before its byte is sent.',
     page: 'zo-bench.md',
     algebra: 'sum',
-    keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', estimator: 'conservative' },
+    keys: { ...MEZO, estimator: 'conservative' },
   },
   {
     name: 'zo-adam',
     summary: 'ZO-Adam: moments of every weight; each replica keeps 16 bytes a weight more.',
     page: 'zo-bench.md',
     algebra: 'fold',
-    keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', optimizer: 'adam' },
+    keys: { ...MEZO, optimizer: 'adam' },
   },
   {
     name: 'forward-grad',
     summary: 'Forward-Grad: the derivative along a direction itself, in one pass of forward-mode differentiation.',
     page: 'forward-gradient.md',
     algebra: 'sum',
-    keys: {
-      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
-      estimator: 'forward_gradient',
-    },
+    keys: { ...MEZO, estimator: 'forward_gradient' },
   },
   {
     name: 'fzoo',
@@ -105,37 +105,28 @@ export const RECIPES: readonly Recipe[] = [
     summary: 'Sparse-MeZO: dense directions that move the fifth of the weights that is smallest.',
     page: 'sparse-mezo.md',
     algebra: 'sum',
-    keys: {
-      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
-      ...{ sparse: 'magnitude', sparse_kept: '1/5' },
-    },
+    keys: { ...MEZO, sparse: 'magnitude', sparse_kept: '1/5' },
   },
   {
     name: 'fedkseed',
     summary: 'FedKSeed: 4096 directions for the whole run, so that any history is 4096 numbers.',
     page: 'fedkseed.md',
     algebra: 'sum',
-    keys: {
-      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
-      ...{ direction_pool: 4096, eps: 5e-4 },
-    },
+    keys: { ...MEZO, direction_pool: 4096, eps: 5e-4 },
   },
   {
     name: 'decomfl',
     summary: 'DeComFL: five directions a round, which every peer measures on its own samples.',
     page: 'decomfl.md',
     algebra: 'sum',
-    keys: {
-      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' },
-      ...{ shared_directions: 5, gradient_accumulation_steps: 5, eps: 1e-3 },
-    },
+    keys: { ...MEZO, shared_directions: 5, gradient_accumulation_steps: 5, eps: 1e-3 },
   },
   {
     name: 'mezo-bcd',
     summary: 'MeZO-BCD: each round moves one block, in turn.',
     page: 'mezo-bcd.md',
     algebra: 'sum',
-    keys: { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', blocks_per_round: 1 },
+    keys: { ...MEZO, blocks_per_round: 1 },
   },
   {
     name: 'es',
@@ -143,7 +134,8 @@ export const RECIPES: readonly Recipe[] = [
     page: 'es.md',
     algebra: 'sum',
     keys: {
-      ...{ direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant', optimizer: 'normalised' },
+      ...MEZO,
+      ...{ optimizer: 'normalised' },
       ...{ eps: 1e-3, learning_rate: 5e-4, gradient_accumulation_steps: 30 },
     },
   },
