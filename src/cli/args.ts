@@ -25,7 +25,7 @@ export const COMMON: Readonly<Record<string, Property>> = {
 const SHORT: Readonly<Record<string, string>> = { '-h': '--help', '-V': '--version' };
 
 /**
- * Takes `--key value`, `--key=value`, `--flag` for a boolean; `-` and `_` are the same in names; the last of two wins;
+ * Takes `--key value`, `--key=value`, `--flag` or `--flag false` for a boolean; `-` and `_` are the same in names; the last of two wins;
  * after `--` everything is a word.
  *
  * @throws {Fault} CONFIG_INVALID
@@ -51,13 +51,14 @@ export function parseArgv(argv: readonly string[], properties: Readonly<Record<s
       throw new Fault('CONFIG_INVALID', unknownKey(name, key, Object.keys(properties)));
     }
     let value = equals < 0 ? undefined : token.slice(equals + 1);
-    if (value === undefined && property.type !== 'boolean') {
+    if (property.type === 'boolean') value ??= /^(true|false)$/.test(argv[i + 1] ?? '') ? argv[++i] : 'true';
+    if (value === undefined) {
       value = argv[++i];
       if (value === undefined || value.startsWith('--')) {
         throw new Fault('CONFIG_INVALID', `${name}: needs a value; write ${name}=… if it starts with --`);
       }
     }
-    flags[key] = coerce(value ?? 'true', property);
+    flags[key] = coerce(value, property);
   }
   return { words, flags };
 }

@@ -58,7 +58,10 @@ const version = (): string => {
 
 /** @returns the exit code. */
 export async function main(argv: readonly string[], streams: Streams): Promise<number> {
-  const output = createOutput(argv.includes('--json'), streams);
+  const output = createOutput(
+    argv.some((word, i) => word === '--json' && argv[i + 1] !== 'false'),
+    streams,
+  );
   try {
     const [name = '--help', ...rest] = argv;
     if (name === '--help' || name === '-h' || name === 'help') {

@@ -38,10 +38,12 @@ const count = (least: number, most = 1_000_000_000) => z.int().min(least).max(mo
 const MAX_TIMES = 1000;
 
 /** Keys that mean what they mean in a run file, with other defaults. */
-const course = {
+const courseKeys = {
   learning_rate: z.number().gt(0).default(3e-3).describe('Peak learning rate.'),
   lr_scheduler_type: z.enum(['constant', 'linear', 'cosine']).default('cosine').describe('How the rate goes to zero.'),
-  warmup_steps: count(0).default(100).describe('Steps over which the rate rises to its peak.'),
+  warmup_steps: count(0)
+    .optional()
+    .describe('Steps over which the rate rises to its peak. Default: a tenth of max_steps, at most 100.'),
   max_steps: count(1).default(1000).describe('Steps of the training.'),
   per_device_train_batch_size: count(1).default(8).describe('Windows of a batch.'),
   gradient_accumulation_steps: count(1).default(1).describe('Batches of a step.'),
@@ -75,7 +77,7 @@ const own = z.strictObject({
   rope_theta: z.number().gt(0).default(10_000).describe('Base of the rotary positions.'),
   rms_norm_eps: z.number().gt(0).default(1e-5).describe('Added to the mean square in a norm.'),
   tie_word_embeddings: z.boolean().default(true).describe('The head is the embedding.'),
-  ...course,
+  ...courseKeys,
   seed: z.int().min(0).max(0xffff_ffff).default(42).describe('Of the first weights and of the order of the data.'),
   output_dir: z.string().min(1).default('out').describe('Folder of the state and of the model.'),
   eval_steps: count(1).optional().describe('Steps between evaluations. Default: a twentieth of max_steps.'),
@@ -146,11 +148,13 @@ async function freshBase(given: Given, tokenizer: string, folder: string): Promi
 /** The keys of a run file that say the same. */
 function runConfig(given: Given, model: string, { path: data }: Share): RunConfig {
   const steps = Math.max(1, Math.ceil(given.max_steps / 20));
-  const { eval_steps = steps, save_steps = steps } = given;
+  const warmup = Math.min(100, Math.floor(given.max_steps / 10));
+  const { eval_steps = steps, save_steps = steps, warmup_steps = warmup } = given;
   const held = given.eval_data === undefined ? { eval_fraction: given.eval_fraction } : { eval_data: given.eval_data };
   const shared = Object.keys(given).filter((key) => Object.hasOwn(keys, key) && !key.startsWith('eval_'));
   const values = Object.fromEntries(shared.map((key) => [key, given[key as keyof Given]]));
-  const flags = { ...values, model, data, ...held, method: 'backprop', task: 'lm', eval_steps, save_steps };
+  const course = { eval_steps, save_steps, warmup_steps };
+  const flags = { ...values, model, data, ...held, method: 'backprop', task: 'lm', ...course };
   return loadConfig(undefined, flags, {}).config;
 }
 

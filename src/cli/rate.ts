@@ -102,7 +102,7 @@ const MOST_FOR_A_PART = 4;
 const ADAPTERS: Readonly<Record<RunFile['adapter'], readonly [steep: number, plain: number]>> = {
   none: [1, 1],
   lora: [40, 5],
-  prefix: [4000, 50],
+  prefix: [2000, 10],
   prompt: [1500, 20],
 };
 

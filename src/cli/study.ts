@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../faults.ts';
+import { writeWhole } from '../peer/node/write-file.ts';
 import { formatNumber } from './format.ts';
 import type { PlotPoint, Series } from './plot.ts';
 import type { Rated } from './rate.ts';
@@ -86,11 +87,7 @@ export async function finishAll(
   let writing = Promise.resolve();
 
   const save = (): Promise<void> => {
-    writing = writing.then(async () => {
-      const path = join(folder, FILE);
-      await writeFile(`${path}.new`, `${JSON.stringify({ runs }, null, 1)}\n`);
-      await rename(`${path}.new`, path);
-    });
+    writing = writing.then(() => writeWhole(join(folder, FILE), `${JSON.stringify({ runs }, null, 1)}\n`));
     return writing;
   };
   const work = async (): Promise<void> => {

@@ -8,7 +8,7 @@ import { Fault } from '../faults.ts';
 import type { Example } from '../nouns.ts';
 import type { Dataset } from './dataset.ts';
 import { cell, type DataFile, readRows, textOf } from './rows.ts';
-import { someWindows, tailStart, textTokens } from './text.ts';
+import { joined, someWindows, tailStart, textTokens } from './text.ts';
 import type { Encoder } from './tokens.ts';
 
 export interface Part {
@@ -39,14 +39,7 @@ export function documents(file: DataFile, column: string): string[] {
 
 /** Ids of all documents, one after the other. @throws {Fault} DATA_INVALID */
 export function corpusTokens(encoder: Encoder, file: DataFile, column: string): Int32Array {
-  const parts = documents(file, column).map((text) => textTokens(encoder, text));
-  const tokens = new Int32Array(parts.reduce((n, part) => n + part.length, 0));
-  let end = 0;
-  for (const part of parts) {
-    tokens.set(part, end);
-    end += part.length;
-  }
-  return tokens;
+  return joined(documents(file, column).map((text) => textTokens(encoder, text)));
 }
 
 function repeated(examples: readonly Example[], times: number): Example[] {

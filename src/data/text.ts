@@ -24,7 +24,11 @@ export function pieces(text: string): string[] {
 
 /** @returns ids of the whole text, opened once as the tokenizer opens a text, each piece tokenised by itself. */
 export function textTokens(encoder: Encoder, text: string): Int32Array {
-  const parts = [opening(encoder), ...pieces(text).map((piece) => bare(encoder, piece))];
+  return joined([opening(encoder), ...pieces(text).map((piece) => bare(encoder, piece))]);
+}
+
+/** Ids one after the other. */
+export function joined(parts: readonly ArrayLike<number>[]): Int32Array {
   const tokens = new Int32Array(parts.reduce((n, part) => n + part.length, 0));
   let end = 0;
   for (const part of parts) {

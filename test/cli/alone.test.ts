@@ -125,7 +125,7 @@ describe.skipIf(!BUILT)('the built command (npm run build makes it)', () => {
     const [data, held] = await reviews(folder);
     const flags = (out: string, steps: number) => [
       ...['pretrain', '--data', `${data},${held}=0.5`, '--eval_data', held, '--output_dir', join(folder, out)],
-      ...['--block_size', '16', '--max_steps', `${steps}`, '--warmup_steps', '2', '--threads', '1'],
+      ...['--block_size', '16', '--max_steps', `${steps}`, '--threads', '1'],
     ];
     const shape = ['--hidden_size', '16', '--num_hidden_layers', '2', '--num_attention_heads', '2'];
     const fresh = run(

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { fileSource } from '../../model/node/files.ts';
@@ -13,6 +13,7 @@ import type { Round } from '../../nouns.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import type { Replica } from '../replica.ts';
 import type { Snapshot } from './http.ts';
+import { writePieces } from './write-file.ts';
 
 const WEIGHTS = 'weights.q32';
 
@@ -28,22 +29,6 @@ const checkpointAt = (folder: string, round: number, root: Uint8Array): Checkpoi
   const path = join(folder, `checkpoint-${round}`, WEIGHTS);
   return { round, root, offer: { round, root: toHex(root), path }, open: () => fileSource(path) };
 };
-
-/** A file that appears when all of it is on disk. */
-async function writePieces(path: string, snapshot: Replica['snapshot']): Promise<void> {
-  const draft = `${path}.part`;
-  const file = await open(draft, 'w');
-  try {
-    await snapshot((piece) => file.writeFile(piece));
-    await file.sync();
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  } finally {
-    await file.close();
-  }
-  await rename(draft, path);
-}
 
 /** Writes a checkpoint and removes the one before it: the journal rebuilds any round. */
 export async function saveCheckpoint(

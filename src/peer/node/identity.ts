@@ -9,8 +9,8 @@ import { Fault } from '../../faults.ts';
 import { fromHex, toHex } from '../../numeric/bytes.ts';
 import { fileRefusal } from './file-refusal.ts';
 import { lockFile } from './lock.ts';
-import { writeWhole } from './run-folder.ts';
 import { systemEntropy } from './system.ts';
+import { writeWhole } from './write-file.ts';
 
 /** A new seed. */
 export const newSecret = (): Uint8Array => systemEntropy(32);

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { type JournalRecord, readJournal, verifyJournal } from '../../journal/reader.ts';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from '../../model/peft.ts';
@@ -16,6 +16,7 @@ import type { Replica } from '../replica.ts';
 import { locate, type Paths } from './blobs.ts';
 import { nodeCrypto } from './crypto.ts';
 import { fileRefusal } from './file-refusal.ts';
+import { writeWhole } from './write-file.ts';
 
 export const JOURNAL_FILE = 'journal.murmur';
 /** Contributions that were receipted and are not committed yet. */
@@ -155,13 +156,6 @@ export function parsePaths(text: string): Paths | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Replaces a file as a whole or not at all. */
-export async function writeWhole(path: string, data: string | Uint8Array, mode = 0o644): Promise<void> {
-  const draft = join(path, '..', `.${basename(path)}.part`);
-  await writeFile(draft, data, { mode, flush: true });
-  await rename(draft, path);
 }
 
 export async function rememberPaths(folder: string, paths: Paths): Promise<void> {

@@ -9,8 +9,7 @@
  * @module
  */
 import { createHash } from 'node:crypto';
-import { open, rename, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { Fault } from '../../faults.ts';
 import { canonicalJson } from '../../journal/canonical.ts';
 import type { Moments } from '../../method/backprop.ts';
@@ -19,6 +18,7 @@ import type { ByteSource } from '../../model/source.ts';
 import type { Fixed, Weights } from '../../model/weights.ts';
 import { equalBytes } from '../../numeric/bytes.ts';
 import type { Powers } from '../../optimizer/adamw.ts';
+import { writePieces } from './write-file.ts';
 
 const MAGIC = new TextEncoder().encode('murmurT1');
 const DIGEST_BYTES = 32;
@@ -62,31 +62,22 @@ function headerOf(state: TrainingState): Header {
 }
 
 export async function writeState(path: string, state: TrainingState): Promise<void> {
-  const draft = join(path, '..', `.${basename(path)}.part`);
-  const file = await open(draft, 'w');
   const hash = createHash('sha256');
-  try {
-    const put = async (bytes: Uint8Array): Promise<void> => {
+  await writePieces(path, async (put) => {
+    const hashed = (bytes: Uint8Array): Promise<void> => {
       hash.update(bytes);
-      await file.writeFile(bytes);
+      return put(bytes);
     };
     const json = new TextEncoder().encode(canonicalJson(headerOf(state)));
     const length = new Uint8Array(4);
     new DataView(length.buffer).setUint32(0, json.length, true);
-    for (const part of [MAGIC, length, json]) await put(part);
+    for (const part of [MAGIC, length, json]) await hashed(part);
     for (const { id, name } of movedOf(state)) {
-      await state.weights.visit(name, (page) => put(bytesOf(page.tensor(name).q)));
-      for (const array of state.moments.get(id) ?? []) await put(bytesOf(array));
+      await state.weights.visit(name, (page) => hashed(bytesOf(page.tensor(name).q)));
+      for (const array of state.moments.get(id) ?? []) await hashed(bytesOf(array));
     }
-    await file.writeFile(hash.digest());
-    await file.sync();
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  } finally {
-    await file.close();
-  }
-  await rename(draft, path);
+    await put(hash.digest());
+  });
 }
 
 /**

@@ -24,9 +24,9 @@ import {
   requireBase,
   requireData,
   storedManifest,
-  writeWhole,
 } from '../../../src/peer/node/run-folder.ts';
 import { openFileStore } from '../../../src/peer/node/store.ts';
+import { writeWhole } from '../../../src/peer/node/write-file.ts';
 import { MANIFEST, SECRET } from '../../journal/fixture.ts';
 import { committed, smallLearner } from '../learner.ts';
 import { snapshotOf } from '../snapshot.ts';

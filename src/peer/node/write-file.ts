@@ -1,0 +1,32 @@
+/**
+ * Files that appear when all of them is on disk, or not at all. For folders with one writer: what a crash leaves of a
+ * draft is written over by the next.
+ *
+ * @module
+ */
+import { open, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+/** @param write hands the bytes to `put`, piece by piece. */
+export async function writePieces(
+  path: string,
+  write: (put: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
+  mode = 0o644,
+): Promise<void> {
+  const draft = join(path, '..', `.${basename(path)}.part`);
+  const file = await open(draft, 'w', mode);
+  try {
+    await write((bytes) => file.writeFile(bytes));
+    await file.sync();
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await rename(draft, path);
+}
+
+/** Replaces a file as a whole. */
+export const writeWhole = (path: string, data: string | Uint8Array, mode?: number): Promise<void> =>
+  writePieces(path, (put) => put(data), mode);
