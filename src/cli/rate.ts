@@ -97,7 +97,8 @@ const MOST_FOR_A_PART = 4;
  *
  *     all weights 7e-4 0.443    lora 3e-2 0.665, 8e-2 diverges    prefix 3 0.659    prompt 1 0.684
  *
- * Steps that do not know how steep the loss is go by the size of what they move: what is usual for Adam.
+ * Steps that do not know how steep the loss is go by the size of what they move: what is usual for Adam. Twice (five times)
+ * the factors of a prefix drove it out of its range within 200 rounds of SST-2 (docs/papers/zo-bench.md).
  */
 const ADAPTERS: Readonly<Record<RunFile['adapter'], readonly [steep: number, plain: number]>> = {
   none: [1, 1],
