@@ -226,9 +226,10 @@ function claim(draft: Turn, channel: number, claimed: Claim): void {
     strike(draft, member, 'MESSAGE_UNEXPECTED', `a checksum of round ${claimed.round}, which is not due`);
     return;
   }
-  // A newer request for work replaces an older one; of mere reports, a few wait for the host's replica.
-  const waiting = member.claims.filter(({ ready }) => !(ready && claimed.ready)).slice(-MAX_CLAIMS);
-  const next = { ...member, claims: [...waiting, claimed] };
+  // A newer request for work replaces an older one; it waits however far behind the host is, of mere reports a few do.
+  const reports = member.claims.filter(({ ready }) => !ready).slice(-MAX_CLAIMS);
+  const requests = claimed.ready ? [] : member.claims.filter(({ ready }) => ready);
+  const next = { ...member, claims: [...requests, ...reports, claimed] };
   put(draft, next);
   confirm(draft, next);
 }

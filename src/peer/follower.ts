@@ -63,6 +63,11 @@ export class Follower {
     return this.#ledger;
   }
 
+  /** The journal says that the run is done, and to which weights it led. */
+  get isComplete(): boolean {
+    return this.#ledger?.digests.has(this.#ledger.manifest.max_steps) ?? false;
+  }
+
   /** 0 without a replica. */
   get appliedRounds(): number {
     return this.#replica?.round() ?? 0;

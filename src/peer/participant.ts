@@ -278,6 +278,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
       } catch (error) {
         if (stopping) return await outcome('stopped');
         if (!(error instanceof Fault) || !(await canRetry(error))) throw error;
+        if (follower?.isComplete) return await outcome('done'); // the host may be gone, and is not needed
         if (progress) attempt = 0;
         const spread = 0.5 + new DataView(options.entropy(4).slice().buffer).getUint32(0) / 2 ** 32;
         const retryMs = Math.floor(Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** attempt) * spread);

@@ -467,6 +467,21 @@ describe('checksums', () => {
     expect(b.to(0)).toEqual(['DRIFT']);
   });
 
+  test('a request for work waits for a host that is many rounds behind; newer reports do not push it out', () => {
+    const b = bench({}, { ...MANIFEST, max_steps: 100 });
+    b.join(0);
+    b.deliver(0);
+    b.connect(1);
+    b.ready(1);
+    for (let round = 1; round < 30; round++) {
+      b.deliver(0);
+      b.send({ type: 'checksum', channel: 1, round: round + 1, checksum: RIGHT });
+    }
+    expect(b.state.members.get(1)).toMatchObject({ status: 'joining' });
+    b.send({ type: 'applied', round: 1, checksum: RIGHT });
+    expect(b.state.members.get(1)).toMatchObject({ status: 'ready' });
+  });
+
   test('a report of a round that is not committed is an offence', () => {
     const b = bench();
     b.connect(0);

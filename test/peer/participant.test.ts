@@ -5,6 +5,7 @@ import { headerOf } from '../../src/optimizer/header.ts';
 import { Follower } from '../../src/peer/follower.ts';
 import { memoryStore } from '../../src/peer/memory-store.ts';
 import type { Channel } from '../../src/ports.ts';
+import { decodeHostMessage } from '../../src/wire/messages.ts';
 import { receiptMessage } from '../../src/wire/signed.ts';
 import {
   begunJournal,
@@ -171,6 +172,28 @@ describe('a participant', () => {
     expect((await s.host.finished).reason).toBe('done');
     expect((await peer.finished).root).toBe((await s.host.finished).root);
     expect(s.replicas).toHaveLength(1);
+  });
+
+  test('that holds the whole journal is done, though the host left without telling it', async () => {
+    const s = await swarm();
+    const dialler = s.network();
+    const peer = s.join(0, {
+      transport: {
+        ...dialler,
+        async dial(_, events) {
+          const frame = (bytes: Uint8Array): void => {
+            if (decodeHostMessage(bytes).type === 'done') events.closed('cut');
+            else events.frame(bytes);
+          };
+          return dialler.dial(s.host.address, { ...events, frame, closed: (reason) => events.closed(reason) });
+        },
+      },
+    });
+    await ended(s, s.host.finished);
+    const start = s.clock.now();
+    await ended(s, peer.finished);
+    expect(await peer.finished).toMatchObject({ reason: 'done', root: (await s.host.finished).root });
+    expect(s.clock.now() - start).toBeLessThan(1000);
   });
 
   test('that is stopped sends what it has measured, and leaves', async () => {
