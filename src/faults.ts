@@ -35,6 +35,7 @@ export const FAULTS = {
   MESSAGE_UNEXPECTED: 'a message came out of order',
   REPLACED: 'another connection with the same identity took over',
   RUN_FULL: 'the run has no place for another peer',
+  SHARE_INVALID: 'the numbers that a peer sent are damaged or not finite',
   SIGNATURE_WRONG: 'a signature does not verify',
   VERSION_UNSUPPORTED: 'the other side speaks another protocol version',
   // the journal and the weights

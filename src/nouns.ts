@@ -8,6 +8,9 @@
  */
 
 export type * from './programs.ts';
+export type * from './vectors.ts';
+
+import type { ChunkMessage, Exchange, Merge } from './vectors.ts';
 
 /** Lower-case hexadecimal text. */
 export type Hex = string;
@@ -166,7 +169,9 @@ export interface Manifest {
   readonly base: { readonly name: string; readonly files: readonly BlobRef[] };
   /** Which tensors are trained (`model/view.ts`). */
   readonly view: View;
-  readonly method: 'onebyte';
+  /** `exchange`: peers train along gradients, and the keys of probes say nothing. */
+  readonly method: 'onebyte' | 'exchange';
+  readonly exchange?: Exchange;
   readonly estimator?: Estimator;
   readonly optimizer?: Optimizer;
   readonly objective?: Objective;
@@ -254,6 +259,7 @@ export type Entry =
   | { readonly type: 'admit'; readonly slot: number; readonly key: Uint8Array; readonly name: string }
   | { readonly type: 'evict'; readonly slot: number; readonly reason: string }
   | { readonly type: 'round'; readonly round: Round }
+  | { readonly type: 'merge'; readonly merge: Merge }
   /** `round`: rounds applied when it was measured; 0 is the base. */
   | {
       readonly type: 'evaluation';
@@ -275,6 +281,11 @@ export const MAX_RECORDS_PER_ROUND = 65_536;
 
 /** Longest journal record, all its bytes counted. */
 export const MAX_RECORD_BYTES: number = 1 << 20;
+
+/** Weights of a chunk: half a megabyte in f32, so that what must be said at once never waits long behind one. */
+export const CHUNK_WEIGHTS: number = 1 << 17;
+/** Chunks of a vector at most: the count and their hashes are a contribution. 2^28 weights and a little less. */
+export const MAX_CHUNKS: number = MAX_RECORDS_PER_ROUND / 32 - 1;
 
 // -------------------------------------------------------------------------------------------------------- messages
 
@@ -298,7 +309,8 @@ export type PeerMessage =
       readonly codes: Int8Array;
       readonly signature: Uint8Array;
     }
-  | { readonly type: 'checksum'; readonly round: number; readonly checksum: Uint8Array };
+  | { readonly type: 'checksum'; readonly round: number; readonly checksum: Uint8Array }
+  | ChunkMessage;
 
 /** From the host to a peer. */
 export type HostMessage =
@@ -324,7 +336,8 @@ export type HostMessage =
       readonly signature: Uint8Array;
     }
   | { readonly type: 'refused'; readonly code: string; readonly detail: string }
-  | { readonly type: 'done'; readonly round: number };
+  | { readonly type: 'done'; readonly round: number }
+  | ChunkMessage;
 
 // ------------------------------------------------------------------------------------------------------------ data
 

@@ -71,6 +71,21 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** DEFLATE (RFC 1951) without a header: zlib in Node. */
+export interface Compressor {
+  deflate(bytes: Uint8Array): Uint8Array;
+  /** @returns undefined for bytes that are no DEFLATE, or come to more than `most`. */
+  inflate(bytes: Uint8Array, most: number): Uint8Array | undefined;
+}
+
+/** Bytes by their SHA-256. What `put` resolves to survives a crash where the store does. */
+export interface ChunkStore {
+  get(hash: string): Promise<Uint8Array | undefined>;
+  has(hash: string): boolean;
+  put(hash: string, bytes: Uint8Array): Promise<void>;
+  drop(hash: string): Promise<void>;
+}
+
 /** Hashing and signatures: node:crypto in Node. All synchronous. */
 export interface Crypto {
   sha256(...parts: readonly Uint8Array[]): Uint8Array;

@@ -12,11 +12,15 @@ type Key = keyof RunFile;
 /** Whether a method is for one machine only. */
 export const isAlone = ({ method }: Pick<RunFile, 'method'>): boolean => recipeOf(method).algebra === 'local';
 
+/** Whether it trains along gradients: alone, or with peers that exchange vectors. */
+export const hasGradients = ({ method }: Pick<RunFile, 'method'>): boolean =>
+  ['local', 'exchange'].includes(recipeOf(method).algebra);
+
 /** Keys of a gradient and of the step along it. */
 const FIRST_ORDER: readonly Key[] = ['optim', 'weight_decay', 'max_grad_norm'];
 /** Of the hybrid alone. */
 const HYBRID: readonly Key[] = ['backprop_blocks', 'zo_learning_rate'];
-/** Of runs over a network, and of what has no meaning for a gradient. */
+/** Of slopes, and what has no meaning for a gradient. */
 const SHARED: readonly Key[] = [
   ...([
     'estimator',
@@ -36,8 +40,8 @@ const SHARED: readonly Key[] = [
     'reward',
     'temperature',
   ] as const),
-  ...(['host', 'port', 'code', 'name', 'workers'] as const),
 ];
+const NETWORK: readonly Key[] = ['host', 'port', 'code', 'name', 'workers'];
 /** Of slopes: the hybrid measures some. */
 const ZEROTH: readonly Key[] = ['direction', 'rank', 'direction_per', 'eps'];
 
@@ -53,22 +57,24 @@ export function agreeAlone(
     for (const key of keys) if (given(key)) refuse(key, detail);
   };
   const { method, optim } = run;
-  if (!isAlone(run)) {
-    forbid([...FIRST_ORDER, ...HYBRID], `is for methods backprop and hybrid, not ${method}; leave it out`);
+  if (!hasGradients(run)) {
+    forbid([...FIRST_ORDER, ...HYBRID], `is for methods with gradients, such as backprop, not ${method}; leave it out`);
     return;
   }
-  for (const key of ['peers', 'min_peers'] as const)
-    if (run[key] !== undefined && run[key] !== 1)
-      refuse(
-        key,
-        `method ${method} is for one machine: a gradient has a float for each weight, which no byte carries; take onebyte`,
-      );
-  forbid(SHARED, `has no meaning for method ${method}; leave it out`);
+  if (isAlone(run))
+    for (const key of ['peers', 'min_peers'] as const)
+      if (run[key] !== undefined && run[key] !== 1)
+        refuse(
+          key,
+          `method ${method} is for one machine: a gradient has a float for each weight, which no byte carries; take onebyte or diloco`,
+        );
+  forbid(isAlone(run) ? [...SHARED, ...NETWORK] : SHARED, `has no meaning for method ${method}; leave it out`);
   if (method !== 'hybrid') forbid([...ZEROTH, ...HYBRID], `has no meaning for method ${method}; leave it out`);
   else forbid(['last_blocks'], 'has no meaning beside backprop_blocks; leave it out');
   if (method === 'hybrid' && run.adapter !== 'none')
     refuse('adapter', 'cannot be cut into blocks; take method backprop');
-  if (optim === 'sgd') forbid(ADAM, 'is for optim adamw, not sgd; leave it out');
+  if (optim === 'sgd')
+    forbid(method === 'diloco' || method === 'ddp' ? [] : ADAM, 'is for optim adamw, not sgd; leave it out');
   else forbid(['momentum'], 'is for optim sgd, not adamw; leave it out');
 }
 

@@ -10,8 +10,9 @@ import { RECIPES } from '../method/recipes.ts';
 import { QUERIES_AND_VALUES } from '../model/adapter.ts';
 import type { BlobRef, Direction, Manifest, Task, TensorMask, View } from '../nouns.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
-import { agreeAlone, isAlone } from './alone.ts';
+import { agreeAlone, hasGradients } from './alone.ts';
 import { check } from './check.ts';
+import { agreeExchange, asRounds } from './exchange.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 import { chooseTask, type TaskChoice } from './task.ts';
 import { readYaml } from './yaml.ts';
@@ -114,7 +115,7 @@ function agree(
       `${run.forward_precision} is for direction lowrank, as rounding loses eps in ${run.direction} ones; take f32`,
     );
   for (const [key, kinds] of OPTIMIZER_KEYS)
-    if (given(key) && !isAlone(run) && !kinds.includes(run.optimizer))
+    if (given(key) && !hasGradients(run) && !kinds.includes(run.optimizer))
       refuse(key, `is for optimizer ${kinds.join(' and ')}, not ${run.optimizer}; leave it out`);
   if (run.estimator === 'conservative') {
     if (run.optimizer !== 'sgd')
@@ -152,6 +153,7 @@ function agree(
   if (run.workers !== undefined && run.threads !== undefined && run.workers > run.threads)
     refuse('workers', `is more than threads, ${run.threads}; lower it, or leave threads out`);
   agreeAlone(run, given, refuse);
+  agreeExchange(run, given, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {
     refuse('peers', '0 starts none here; say with min_peers how many to wait for');
   }
@@ -182,8 +184,8 @@ function derive(run: RunFile, tasks: TaskChoice): RunConfig {
     tasks,
     direction_per,
     min_peers,
-    eval_steps: run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20)),
-    save_steps: run.save_steps ?? run.max_steps,
+    eval_steps: asRounds(run, run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20))),
+    save_steps: asRounds(run, run.save_steps ?? run.max_steps),
   };
 }
 

@@ -11,11 +11,13 @@ import { Fault } from '../faults.ts';
 import type { BlobRef, Manifest } from '../nouns.ts';
 import type { Fetcher } from '../peer/fetcher.ts';
 import { locate, type Paths } from '../peer/node/blobs.ts';
+import { nodeCompressor } from '../peer/node/compressor.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
 import { downloadBlob, httpFetcher } from '../peer/node/fetcher.ts';
 import { freeIdentity, secretOf } from '../peer/node/identity.ts';
 import { parseJoinLink } from '../peer/node/link.ts';
 import { openPool } from '../peer/node/pool-replica.ts';
+import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { rewardPath } from '../peer/node/reward.ts';
 import { parsePaths } from '../peer/node/run-folder.ts';
 import { systemClock, systemEntropy } from '../peer/node/system.ts';
@@ -83,6 +85,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       fetcher,
       joinCode,
       crypto: nodeCrypto,
+      compressor: nodeCompressor,
       secret,
       name: given.name ?? hostname(),
       clock: systemClock,
@@ -93,16 +96,16 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
         const reward = await rewardPath(manifest, given.reward, known);
         const fetched = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
         const paths = { ...fetched, ...reward };
-        return openPool(
-          { manifest, paths, offloadFolder: given.offload_folder, maxEvalSamples: 1 },
-          {
-            ...{ cores, workers, clock: systemClock },
-            onArranged(arrangement) {
-              workers ??= arrangement.workers; // a replica that is opened again needs no second trial
-              output.event({ event: 'threads', ...arrangement });
-            },
+        const spec = { manifest, paths, offloadFolder: given.offload_folder, maxEvalSamples: 1 };
+        // A step is of all threads: only measurements can be shared out.
+        if (manifest.exchange) return threadedReplica({ ...spec, threads: cores });
+        return openPool(spec, {
+          ...{ cores, workers, clock: systemClock },
+          onArranged(arrangement) {
+            workers ??= arrangement.workers; // a replica that is opened again needs no second trial
+            output.event({ event: 'threads', ...arrangement });
           },
-        );
+        });
       },
       onEvent: (event) => output.event({ ...event }),
     });

@@ -45,6 +45,15 @@ export interface RunFile {
   readonly optim: 'adamw' | 'sgd';
   readonly weight_decay: number;
   readonly max_grad_norm: number;
+  readonly inner_steps: number;
+  readonly outer_learning_rate: number;
+  readonly outer_momentum: number;
+  readonly exchange_format: 'f32' | 'f16' | 'int8' | 'e3m0';
+  readonly fragments: number;
+  readonly overlap_steps: number;
+  readonly mixing: number;
+  readonly data_parts: number;
+  readonly dropped_shares: number;
   readonly backprop_blocks: number;
   readonly zo_learning_rate: number | undefined;
   readonly adapter: 'none' | 'lora' | 'prefix' | 'prompt';
@@ -103,6 +112,8 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ...(['objective', 'reward', 'temperature'] as const),
     ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
     ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
+    ...(['inner_steps', 'outer_learning_rate', 'outer_momentum', 'exchange_format', 'fragments'] as const),
+    ...(['overlap_steps', 'mixing', 'data_parts', 'dropped_shares'] as const),
     ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
@@ -224,9 +235,30 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   optim: z
     .enum(['adamw', 'sgd'])
     .default('adamw')
-    .describe('backprop, hybrid: from a gradient to a step: AdamW with adam_*, or SGD with momentum.'),
-  weight_decay: z.number().min(0).max(1).default(0).describe('backprop, hybrid: decay of matrices, times the rate.'),
-  max_grad_norm: z.number().min(0).default(1).describe('backprop, hybrid: clips the norm of a gradient; 0: no limit.'),
+    .describe('Methods with gradients: from a gradient to a step: AdamW with adam_*, or SGD with momentum.'),
+  weight_decay: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('Methods with gradients: decay of matrices, times the rate.'),
+  max_grad_norm: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('Methods with gradients: clips the norm of a gradient; 0: no limit.'),
+  inner_steps: count(1).max(65_536).default(500).describe('diloco: steps of a peer between two merges of a weight: H.'),
+  outer_learning_rate: z.number().gt(0).max(10).default(0.7).describe('diloco: rate of the outer step.'),
+  outer_momentum: z.number().min(0).lt(1).default(0.9).describe("diloco: Nesterov's momentum of the outer step."),
+  exchange_format: z
+    .enum(['f32', 'f16', 'int8', 'e3m0'])
+    .default('f32')
+    .describe('diloco, ddp: a value on the wire: 4, 2, 1 or half a byte, then made smaller by a compressor.'),
+  fragments: count(1).max(1000).default(1).describe('diloco: groups of blocks that are merged in turn (streaming).'),
+  overlap_steps: count(0).default(0).describe('diloco: steps that a peer goes on with while a merge is on its way.'),
+  mixing: z.number().min(0).max(1).default(0.5).describe('diloco: what a peer keeps of its own after such steps.'),
+  data_parts: count(1).default(1).describe('diloco, ddp: cut the data in so many parts, and give a peer one.'),
+  dropped_shares: z.number().min(0).lt(1).default(0).describe('diloco: part of the shares that are lost, as a study.'),
   backprop_blocks: count(1).default(1).describe('hybrid: blocks at the end that are trained by backpropagation.'),
   zo_learning_rate: z
     .number()
@@ -293,7 +325,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .describe('Peak learning rate. The default depends on the method and on how many weights are trained.'),
   lr_scheduler_type: z.enum(['constant', 'linear', 'cosine']).default('linear').describe('How the rate goes to zero.'),
   warmup_steps: count(0).default(0).describe('Rounds over which the rate rises to its peak.'),
-  max_steps: count(1).default(100).describe('Rounds of the run.'),
+  max_steps: count(1).default(100).describe('Rounds of the run; of diloco, inner steps of a peer.'),
   reduction: z
     .enum(['mean', 'sqrt', 'sum'])
     .default('mean')

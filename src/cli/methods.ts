@@ -24,6 +24,7 @@ export const flags: z.ZodObject = none;
 export const PROMISES: Readonly<Record<Algebra, string>> = {
   sum: 'in a swarm; order is nothing, a record can be taken back',
   fold: 'in a swarm; rounds in order, no record can be taken back',
+  exchange: 'in a swarm; vectors by hash, rounds in order, no share can be taken back',
   local: 'on one machine: its gradient is many floats, which no byte carries',
 };
 

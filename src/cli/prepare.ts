@@ -19,6 +19,7 @@ import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { adapterFiles } from './adapter.ts';
 import { directionOf, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
 import { type DataFiles, dataFilesOf, plainName } from './data.ts';
+import { exchangeKeys } from './exchange.ts';
 import type { Output } from './output.ts';
 import { admitPrecision } from './precision.ts';
 import { type Rated, type Rates, ratesOf, type Trained, trainedBy } from './rate.ts';
@@ -174,6 +175,7 @@ export function manifestOf(
     ...optionalKeys(config, reward),
     ...{ eps, learning_rate, lr_scheduler_type, warmup_steps, max_steps, reduction, seed },
     ...recordsOf(config),
+    ...exchangeKeys(config),
     initial_scale: 1,
     clip: CLIP,
     task,
@@ -191,6 +193,7 @@ export async function calibrated(
   { manifest, paths }: Prepared,
   machine: Pick<ReplicaSpec, 'threads' | 'offloadFolder'>,
 ): Promise<Manifest> {
+  if (manifest.exchange) return manifest; // it has no bytes
   const replica = await threadedReplica({ manifest, paths, ...machine, maxEvalSamples: 1 });
   try {
     // One sample more that is right, of those that a record is the mean of, is the least that an objective tells apart.

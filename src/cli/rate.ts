@@ -9,7 +9,7 @@ import type { Model } from '../model/stage.ts';
 import { viewOf, windowsOf } from '../model/view.ts';
 import { elementsOf } from '../model/weights.ts';
 import type { Kept } from '../numeric/mask.ts';
-import { isAlone } from './alone.ts';
+import { hasGradients } from './alone.ts';
 import { partOf, type RunConfig, recordsOf, viewFrom } from './config.ts';
 import type { RunFile } from './keys.ts';
 
@@ -34,7 +34,7 @@ export function trainedBy(model: Model, run: RunConfig): Trained {
     const { first, zeroth } = split(model, view, backprop_blocks);
     return { zeroth: count(zeroth), first: count(first), part: 1 };
   }
-  if (isAlone(run)) return { zeroth: 0, first: all, part: 1 };
+  if (hasGradients(run)) return { zeroth: 0, first: all, part: 1 };
   const { kept, of } = run.sparse === 'none' ? { kept: 1, of: 1 } : partOf(run.sparse_kept);
   const windows = blocks === undefined ? 1 : windowsOf(model, view, blocks).length;
   return { zeroth: all, first: 0, part: kept / of / windows };
@@ -56,7 +56,7 @@ export async function ratesOf(run: RunConfig, trained: () => Promise<Trained>): 
     return { learning_rate: given, zo_learning_rate: zeroth ?? given };
   const of = await trained();
   const own = zeroth ?? defaultLearningRate(run, of);
-  return { learning_rate: given ?? (isAlone(run) ? aloneLearningRate(run, of) : own), zo_learning_rate: own };
+  return { learning_rate: given ?? (hasGradients(run) ? aloneLearningRate(run, of) : own), zo_learning_rate: own };
 }
 
 /** Weights up to which the rates below were measured. */

@@ -7,7 +7,7 @@
 import type { Manifest } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { HostEvent } from '../peer/events.ts';
-import { roundsOf } from '../peer/ledger.ts';
+import { mergesOf, roundsOf } from '../peer/ledger.ts';
 import type { Served } from '../peer/node/serve.ts';
 import type { Output } from './output.ts';
 
@@ -47,7 +47,7 @@ export function hostReport(manifest: Manifest, loggingSteps: number, output: Out
       if (event.event === 'phase') over = event.phase === 'done';
       // When a run is over everybody leaves: no news.
       if (over && event.event === 'peer') return;
-      if (event.event === 'round') {
+      if (event.event === 'round' || event.event === 'merge') {
         const eta_s = eta(event.round);
         if (event.round % loggingSteps !== 0 && event.round !== max_steps) return;
         output.event({ ...event, max_steps, ...counted(), ...(eta_s === undefined ? {} : { eta_s }) });
@@ -65,9 +65,35 @@ export function hostReport(manifest: Manifest, loggingSteps: number, output: Out
   };
 }
 
+/** The same of a run that exchanges vectors. */
+function exchanged(served: Served, seconds: number): Readonly<Record<string, unknown>> {
+  const { records, ledger } = served.journal();
+  const { exchange, max_steps, task } = ledger.manifest;
+  const steps = mergesOf(records).reduce((sum, { shares }) => sum + shares.reduce((n, { count }) => n + count, 0), 0);
+  const samples = steps * exchange!.per_device_train_batch_size * exchange!.gradient_accumulation_steps;
+  const tokens = 'window' in task ? samples * task.window : undefined;
+  const traffic = served.host.traffic();
+  return {
+    ...Object.fromEntries(
+      Object.entries(ledger.evaluated.get(0) ?? {}).map(([name, value]) => [`${name}_before`, value]),
+    ),
+    ...ledger.evaluated.get(max_steps),
+    rounds: ledger.round,
+    steps,
+    ...(tokens === undefined ? {} : { tokens, 'bytes/token': traffic.wire / tokens }),
+    'bytes/payload': traffic.payload,
+    'bytes/wire': traffic.wire,
+    'journal/bytes': served.journalBytes(),
+    digest: toHex(ledger.digests.get(max_steps)!),
+    seconds: Math.round(seconds * 10) / 10,
+  };
+}
+
 /** The numbers of a run that is done. */
 export function result(served: Served, { max_steps }: Manifest, seconds: number): Readonly<Record<string, unknown>> {
   const { records, ledger } = served.journal();
+  const { exchange } = served.journal().ledger.manifest;
+  if (exchange) return exchanged(served, seconds);
   const rounds = roundsOf(records);
   let gradients = 0;
   let bytes = 0;

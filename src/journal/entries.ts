@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { type Entry, type Header, MAX_RECORDS_PER_ROUND, type Round, type Segment } from '../nouns.ts';
+import {
+  type Entry,
+  type Header,
+  MAX_CHUNKS,
+  MAX_RECORDS_PER_ROUND,
+  type Merge,
+  type Round,
+  type Segment,
+  type Share,
+} from '../nouns.ts';
 import { type Codec, codes, f64, fixed, list, struct, tagged, unsigned, varint } from '../numeric/codec.ts';
 import { text } from '../numeric/text.ts';
 import { manifestCodec } from './manifest.ts';
@@ -29,6 +38,15 @@ const header: Codec<Header> = struct<Header>({
 const segment: Codec<Segment> = struct<Segment>({ slot: u32, from: u32, codes: codes(1, MAX_RECORDS_PER_ROUND) });
 
 const round: Codec<Round> = struct<Round>({ header, segments: list(segment, MAX_RECORDS_PER_ROUND) });
+
+/** Peers of one merge: as many as a host takes at a time, and more. */
+const MAX_SHARES = 1024;
+const share: Codec<Share> = struct<Share>({ slot: u32, from: u32, count: u32, digest: fixed(32) });
+const merge: Codec<Merge> = struct<Merge>({
+  round: u32,
+  shares: list(share, MAX_SHARES),
+  chunks: list(fixed(32), MAX_CHUNKS),
+});
 
 const metric = struct<{ name: string; value: number }>({ name: text(MAX_METRIC_NAME_BYTES), value: f64 });
 const metricList = list(metric, MAX_METRICS);
@@ -58,4 +76,5 @@ export const entryCodec: Codec<Entry> = tagged<Entry>({
   round: [4, { round }],
   evaluation: [5, { round: u32, slot: u32, metrics }],
   digest: [6, { round: u32, root: fixed(32) }],
+  merge: [7, { merge }],
 });

@@ -5,7 +5,14 @@
  * @module
  */
 import { z } from 'zod';
-import { MAX_RECORDS_PER_ROUND, type Manifest, type Optimizer, type Task } from '../nouns.ts';
+import {
+  type Exchange,
+  type FirstOrder,
+  MAX_RECORDS_PER_ROUND,
+  type Manifest,
+  type Optimizer,
+  type Task,
+} from '../nouns.ts';
 import type { Codec } from '../numeric/codec.ts';
 import { MAX_RANK, MAX_TENSORS } from '../numeric/noise.ts';
 import { fromUtf8, toUtf8 } from '../numeric/text.ts';
@@ -78,12 +85,30 @@ const task: z.ZodType<Task> = z.union([
   }),
 ]);
 
+const optim: z.ZodType<FirstOrder> = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('adamw'), beta1: belowOne, beta2: belowOne, epsilon: positive }),
+  z.strictObject({ kind: z.literal('sgd'), momentum: belowOne }),
+]);
+
+const exchange: z.ZodType<Exchange> = z.strictObject({
+  kind: z.enum(['diloco', 'ddp']),
+  optim,
+  ...{ weight_decay: nonNegative.max(1), max_grad_norm: nonNegative },
+  ...{ per_device_train_batch_size: count, gradient_accumulation_steps: count },
+  steps: count.max(MAX_RECORDS_PER_ROUND),
+  ...{ outer_learning_rate: positive, outer_momentum: belowOne },
+  format: z.enum(['f32', 'f16', 'int8', 'e3m0']),
+  ...{ fragments: count.max(1000), overlap: u32, mixing: nonNegative.max(1) },
+  ...{ data_parts: count, dropped: belowOne },
+});
+
 const keys: z.ZodType<Manifest> = z.strictObject({
   format: z.literal(1),
   numbers: z.literal(1),
   base: z.strictObject({ name: z.string(), files: z.array(blob).min(1) }),
   view,
-  method: z.literal('onebyte'),
+  method: z.enum(['onebyte', 'exchange']),
+  exchange: exchange.exactOptional(),
   estimator: z.enum(['spsa', 'conservative', 'forward_gradient']).exactOptional(),
   optimizer: optimizer.exactOptional(),
   objective: z.union([z.enum(['accuracy', 'f1']), z.strictObject({ reward: blob })]).exactOptional(),
@@ -128,6 +153,10 @@ const keys: z.ZodType<Manifest> = z.strictObject({
 });
 
 const schema = keys
+  .refine((m) => (m.method === 'exchange') === (m.exchange !== undefined), {
+    path: ['exchange'],
+    error: 'expected with method exchange, and with no other',
+  })
   .refine((m) => m.data.sample === undefined || (m.task.kind !== 'lm' && m.task.kind !== 'masked_lm'), {
     path: ['data', 'sample'],
     error: 'expected none with text, which has no rows to draw',

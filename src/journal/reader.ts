@@ -141,7 +141,7 @@ function follows(
     const ids = `run ${toHex(run)}, expected ${toHex(before.run)}`;
     throw new Fault('JOURNAL_FOREIGN', `${where} is the manifest of ${ids}; take the journal of that run`);
   }
-  const anchor = entry.type === 'manifest' || entry.type === 'round' ? head : before.anchor;
+  const anchor = entry.type === 'manifest' || entry.type === 'round' || entry.type === 'merge' ? head : before.anchor;
   return { entry, position: { ...before, index: index + 1, run, head, anchor, state } };
 }
 

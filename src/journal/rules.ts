@@ -45,7 +45,8 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
   },
 
   round(state, { round: { header, segments } }) {
-    const { max_steps, records_per_round } = state.manifest;
+    const { max_steps, records_per_round, exchange } = state.manifest;
+    if (exchange) return 'commits bytes in a run that exchanges vectors';
     if (header.round !== state.rounds) return `commits round ${header.round} after ${state.rounds} rounds`;
     if (header.round >= max_steps) return `commits round ${header.round} of a run of ${max_steps} rounds`;
     let end = 0;
@@ -56,6 +57,22 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
       end = from + codes.length;
     }
     if (end > records_per_round) return `holds record ${end - 1} of a round of ${records_per_round}`;
+    return { ...state, rounds: state.rounds + 1 };
+  },
+
+  merge(state, { merge: { round, shares } }) {
+    const { max_steps, exchange } = state.manifest;
+    if (!exchange) return 'merges vectors in a run that exchanges bytes';
+    if (round !== state.rounds) return `merges round ${round} after ${state.rounds} rounds`;
+    if (round >= max_steps) return `merges round ${round} of a run of ${max_steps} rounds`;
+    if (shares.length === 0) return 'merges no shares';
+    let last = -1;
+    for (const { slot, count } of shares) {
+      if (!state.members.has(slot)) return `holds a share of slot ${slot}, which is not admitted`;
+      if (slot <= last) return `holds a share of slot ${slot} after one of slot ${last}`;
+      if (count === 0 || count > exchange.steps) return `holds a share of ${count} steps of ${exchange.steps}`;
+      last = slot;
+    }
     return { ...state, rounds: state.rounds + 1 };
   },
 

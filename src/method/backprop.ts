@@ -10,29 +10,19 @@ import { addChange, isDecayed } from '../apply/change.ts';
 import { batchExamples } from '../data/batch.ts';
 import { sampleIndices } from '../data/order.ts';
 import { Fault } from '../faults.ts';
-import type { Example } from '../nouns.ts';
+import type { Descent, Example } from '../nouns.ts';
 import { checkRange } from '../numeric/fixed.ts';
 import type { Kept } from '../numeric/mask.ts';
 import type { Backward } from '../objective/backward.ts';
 import { addTo } from '../objective/gradients.ts';
-import { type Adam, adamw, nextPowers, noPowers, type Powers } from '../optimizer/adamw.ts';
+import { adamw, nextPowers, noPowers, type Powers } from '../optimizer/adamw.ts';
 import { clipFactor, globalNorm, scale } from '../optimizer/clip.ts';
 import { learningRate } from '../optimizer/schedule.ts';
 import { sgd } from '../optimizer/sgd.ts';
 import type { Learner } from './onebyte.ts';
 
-export type FirstOrder = ({ readonly kind: 'adamw' } & Adam) | { readonly kind: 'sgd'; readonly momentum: number };
-
 /** What decides the bits of a run on one machine, beside the base and the data that its manifest names. */
-export interface Settings {
-  readonly optim: FirstOrder;
-  /** λ: part of a matrix that goes with every step, times the rate. */
-  readonly weight_decay: number;
-  /** Norm that a gradient is clipped to; 0: not at all. */
-  readonly max_grad_norm: number;
-  readonly per_device_train_batch_size: number;
-  /** Batches of a step. */
-  readonly gradient_accumulation_steps: number;
+export interface Settings extends Descent {
   /** Zeroth order before the last blocks: `hybrid.ts`. */
   readonly zeroth?: { readonly backprop_blocks: number; readonly learning_rate: number };
 }

@@ -7,9 +7,10 @@
 /**
  * How the steps of a method add up (DESIGN 4). `sum`: order is nothing over the whole run, and a record can be taken
  * back. `fold`: rounds follow each other and leave a state; order is nothing within a round only. `local`: a gradient of
- * many floats, which no byte carries: for one machine.
+ * many floats, which no byte carries: for one machine. `exchange`: peers exchange vectors, and the journal names what they
+ * came to by hash; order is all, and no share can be taken back.
  */
-export type Algebra = 'sum' | 'fold' | 'local';
+export type Algebra = 'sum' | 'fold' | 'local' | 'exchange';
 
 export interface Recipe {
   /** As `method` takes it. */

@@ -38,6 +38,21 @@ export const RECIPES: readonly Recipe[] = [
     keys: {},
   },
   {
+    name: 'diloco',
+    summary:
+      'DiLoCo: peers train along gradients by themselves, and exchange how far they came every few hundred steps.',
+    page: 'diloco.md',
+    algebra: 'exchange',
+    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+  },
+  {
+    name: 'ddp',
+    summary: 'Synchronous data parallel: a gradient of every peer in every step, what DiLoCo is measured against.',
+    page: 'diloco.md',
+    algebra: 'exchange',
+    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+  },
+  {
     name: 'zo-sgd',
     summary: 'ZO-SGD of ZO-Bench: MeZO by its other name.',
     page: 'zo-bench.md',

@@ -58,3 +58,17 @@ export function assign(workers: readonly Worker[], records: number): Range[] {
     return range;
   });
 }
+
+/** A peer below this part of the fastest one's rate takes fewer steps, so that the others need not wait for it. */
+const SLOW = 0.5;
+
+/** The same steps for everybody, each on its own data; fewer for whoever is much slower than the fastest. */
+export function assignSteps(workers: readonly Worker[], steps: number): Range[] {
+  const fastest = Math.max(...workers.map(({ rate }) => rate ?? 0));
+  return [...workers]
+    .sort((a, b) => a.slot - b.slot)
+    .map(({ slot, rate = fastest }) => {
+      const share = fastest === 0 ? 1 : rate / fastest;
+      return { slot, from: 0, count: share < SLOW ? Math.max(1, Math.floor(share * steps)) : steps };
+    });
+}

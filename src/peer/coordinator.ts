@@ -13,7 +13,7 @@ import { toHex } from '../numeric/bytes.ts';
 import { lossesOf, verdict } from './guard.ts';
 import { ledgerOf, roundsOf } from './ledger.ts';
 import { updateRate } from './pace.ts';
-import { askReplica, open, settle, tellDone } from './rounds.ts';
+import { askReplica, open, recordsOf, settle, tellDone } from './rounds.ts';
 import type { Attempt, Claim, Effect, Event, Kept, Member, Rules, Share, State } from './state.ts';
 import {
   append,
@@ -77,6 +77,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
       kept.filter(({ round }) => round === ledger.round),
       now,
     ),
+    merging: false,
     own: new Map(),
     applied: 0,
     pending: 0,
@@ -158,8 +159,9 @@ const HANDLERS: Handlers = {
       send(draft, channel, { type: 'refused', code: 'CONTRIBUTION_STALE', detail: `round ${round} is closed` });
       return;
     }
-    if (share === undefined || from !== share.from || codes.length === 0 || codes.length > share.count) {
-      strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${codes.length} of round ${round}`);
+    const count = recordsOf(draft, codes);
+    if (share === undefined || from !== share.from || count === 0 || count > share.count) {
+      strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${count} of round ${round}`);
       return;
     }
     if (share.codes !== undefined && !same(share.codes, codes)) {
@@ -167,7 +169,7 @@ const HANDLERS: Handlers = {
       return;
     }
     if (share.codes === undefined) {
-      const rate = updateRate(member.rate, codes.length, draft.now - draft.attempt!.openedAt);
+      const rate = updateRate(member.rate, count, draft.now - draft.attempt!.openedAt);
       put(draft, { ...member, rate });
       setShare(draft, { ...share, codes });
       draft.effects.push({ type: 'keep', contribution: { slot: share.slot, round, from, codes, signature } });
@@ -209,6 +211,28 @@ const HANDLERS: Handlers = {
     draft.phase = 'done';
     for (const member of draft.members.values())
       if (member.status === 'ready' || member.status === 'late') tellDone(draft, member);
+  },
+
+  merged(draft, { merge }) {
+    draft.merging = false;
+    // The journal takes nothing from a peer after its eviction: the others are asked for the same shares once more.
+    if (merge.shares.some(({ slot }) => draft.members.get(slot)!.status === 'evicted')) {
+      draft.phase = 'waiting';
+      return;
+    }
+    append(draft, { type: 'merge', merge });
+    for (const { slot, count } of merge.shares) {
+      const member = draft.members.get(slot)!;
+      put(draft, { ...member, records: member.records + count });
+    }
+    draft.phase = 'committed';
+    draft.effects.push({ type: 'applyMerge', merge });
+    askReplica(draft);
+  },
+
+  unmerged(draft) {
+    draft.merging = false;
+    draft.phase = 'waiting';
   },
 
   tick() {},

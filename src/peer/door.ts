@@ -6,7 +6,7 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import type { HostMessage, PeerMessage } from '../nouns.ts';
+import type { ChunkMessage, HostMessage, PeerMessage } from '../nouns.ts';
 import { printable, toUtf8 } from '../numeric/text.ts';
 import type { Channel, ChannelEvents, Clock, Crypto } from '../ports.ts';
 import { MAX_DETAIL_BYTES } from '../wire/limits.ts';
@@ -50,6 +50,8 @@ export type Work = Extract<PeerMessage, { readonly type: 'ready' | 'checksum' | 
 export interface DoorEvents {
   proved(visitor: Visitor): void;
   message(visitor: Visitor, message: Work, done: () => void): void;
+  /** Of the exchange of chunks, which waits for no turn. */
+  chunk(visitor: Visitor, message: ChunkMessage): void;
   /** It broke the protocol after its proof, so its key answers for it. The connection is closed already. */
   violated(visitor: Visitor, fault: Fault): void;
   left(visitor: Visitor): void;
@@ -164,6 +166,10 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
     }
     if (stage !== 'proved' || message.type === 'hello' || message.type === 'prove')
       throw new Fault('MESSAGE_UNEXPECTED', `${message.type} does not belong here`);
+    if (message.type === 'want' || message.type === 'chunk') {
+      events.chunk(visitor, message);
+      return;
+    }
     if (++link.queued > MAX_QUEUED) throw new Fault('MESSAGE_UNEXPECTED', `more than ${MAX_QUEUED} messages at once`);
     events.message(visitor, message, () => {
       link.queued--;

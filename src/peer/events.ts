@@ -28,6 +28,16 @@ export type HostEvent =
       /** Of these, waiting for stable storage: contributions kept, and the commit. */
       readonly disk_ms: number;
     }
+  | {
+      readonly event: 'merge';
+      /** Rounds committed, this one included. */
+      readonly round: number;
+      /** Inner steps of all peers in it. */
+      readonly steps: number;
+      readonly peers: number;
+      /** From its opening to its commit. */
+      readonly ms: number;
+    }
   | { readonly event: 'evaluation'; readonly round: number; readonly metrics: Readonly<Record<string, number>> }
   | { readonly event: 'digest'; readonly round: number; readonly root: Hex };
 
@@ -37,6 +47,23 @@ export type ParticipantEvent =
   | { readonly event: 'catchup'; readonly round: number; readonly head: number }
   | { readonly event: 'ready'; readonly round: number }
   | { readonly event: 'measured'; readonly round: number; readonly records: number; readonly ms: number }
+  /** Inner steps were taken: mean loss of them, as it was before each. */
+  | {
+      readonly event: 'trained';
+      readonly round: number;
+      readonly steps: number;
+      readonly loss: number;
+      readonly grad_norm: number;
+      readonly ms: number;
+    }
+  /** A share is with the host, or a merge is here: in `ms`, of which `hidden_ms` went by while steps were taken. */
+  | {
+      readonly event: 'moved';
+      readonly round: number;
+      readonly what: 'share' | 'merge';
+      readonly ms: number;
+      readonly hidden_ms: number;
+    }
   /** Weights stand at `round` rounds; `ms` is what the rounds since the last such event took to be owed to them. */
   | { readonly event: 'applied'; readonly round: number; readonly ms: number }
   /** `round` rounds are committed. */

@@ -6,20 +6,23 @@
 import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
 import { memorySource } from '../model/source.ts';
-import type { Manifest, Round } from '../nouns.ts';
+import type { Manifest, Merge, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { recentOf } from '../optimizer/steps.ts';
 import type { Crypto } from '../ports.ts';
+import { decodeOffer } from '../wire/chunks.ts';
 import { receiptMessage } from '../wire/signed.ts';
 import type { Fetcher } from './fetcher.ts';
 import { extend, type Ledger } from './ledger.ts';
-import type { Replica } from './replica.ts';
+import type { Merged, Replica } from './replica.ts';
 
 /** Rounds applied in one call: progress shows, and a stop is heard. */
 const BATCH_ROUNDS = 64;
 /** With fewer rounds to go, replaying them is quicker than asking for a snapshot. */
 const SNAPSHOT_ROUNDS = 16;
+/** A snapshot is about as long as a merge in f32: with more to go than so many merges it is asked for. */
+const MERGES_BEFORE_SNAPSHOT = 2;
 
 /** A contribution for which the coordinator signed. */
 interface Receipt {
@@ -35,6 +38,7 @@ export class Follower {
   readonly #run: Uint8Array;
   readonly #makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>;
   readonly #rounds: Round[] = [];
+  readonly #merges: Merge[] = [];
   #ledger: Ledger | undefined;
   #replica: Replica | undefined;
   #receipt: Receipt | undefined;
@@ -65,7 +69,11 @@ export class Follower {
 
   /** The journal says that the run is done, and to which weights it led. */
   get isComplete(): boolean {
-    return this.#ledger?.digests.has(this.#ledger.manifest.max_steps) ?? false;
+    if (this.#ledger === undefined) return false;
+    const { digests, manifest } = this.#ledger;
+    // The journal has the hash of a merge and not the merge: only the host can bring what was not applied.
+    const isHere = manifest.exchange === undefined || this.appliedRounds === manifest.max_steps;
+    return isHere && digests.has(manifest.max_steps);
   }
 
   /** 0 without a replica. */
@@ -122,6 +130,10 @@ export class Follower {
   #learn({ entry }: JournalRecord): void {
     this.#ledger = extend(this.#ledger, entry);
     if (entry.type === 'evict' && entry.slot === this.#receipt?.slot) this.#receipt = undefined;
+    if (entry.type === 'merge') {
+      this.#merges.push(entry.merge);
+      this.#checkShare(entry.merge);
+    }
     if (entry.type !== 'round') return;
     this.#rounds.push(entry.round);
     this.#checkReceipt(entry.round);
@@ -137,6 +149,16 @@ export class Follower {
     this.#receipt = receipt;
   }
 
+  #checkShare({ round, shares }: Merge): void {
+    const receipt = this.#receipt;
+    this.#receipt = undefined;
+    if (receipt === undefined || receipt.round !== round || decodeOffer(receipt.codes).hashes.length === 0) return;
+    const found = shares.find(({ slot }) => slot === receipt.slot);
+    if (found !== undefined && equalBytes(found.digest, this.#crypto.sha256(octets(receipt.codes)))) return;
+    const detail = `round ${round} was merged without the share it had receipted; do not trust this run`;
+    throw new Fault('CENSORED', detail);
+  }
+
   #checkReceipt({ header, segments }: Round): void {
     const receipt = this.#receipt;
     this.#receipt = undefined;
@@ -149,16 +171,21 @@ export class Follower {
 
   /**
    * Builds the replica if there is none, and applies a batch of rounds that it lacks.
-   * @param fetcher to ask for a snapshot.
+   * @param fetcher to ask for a snapshot. @param bring fetches the chunks of a merge.
    * @returns whether it stands at the end of the journal.
    */
-  async advance(fetcher?: Fetcher): Promise<boolean> {
+  async advance(fetcher?: Fetcher, bring?: (merge: Merge) => Promise<Merged>): Promise<boolean> {
     const { manifest } = this.ledger;
     this.#replica ??= await this.#makeReplica(manifest, this.#run);
     const replica = this.#replica;
-    const far = this.ledger.round - replica.round() >= SNAPSHOT_ROUNDS;
+    const far =
+      this.ledger.round - replica.round() >= (manifest.exchange ? 1 + MERGES_BEFORE_SNAPSHOT : SNAPSHOT_ROUNDS);
     if (fetcher !== undefined && far && this.#mayAsk && promisesOf(manifest).snapshots.holds)
       await this.#restore(replica, fetcher);
+    const next = this.#merges[replica.round()];
+    if (next !== undefined && bring === undefined)
+      throw new Fault('HOST_UNREACHABLE', `merge ${next.round} is not here, and the host that has it is gone`);
+    if (next !== undefined) await replica.exchange!.merge([await bring!(next)]);
     const missed = this.#rounds.slice(replica.round(), replica.round() + BATCH_ROUNDS);
     if (missed.length > 0) await replica.apply(missed);
     return replica.round() === this.ledger.round;
@@ -169,7 +196,7 @@ export class Follower {
     this.#mayAsk = false;
     const offer = await fetcher.snapshot();
     if (offer === undefined || offer.round > this.ledger.round) return;
-    if (offer.round - replica.round() < SNAPSHOT_ROUNDS) return;
+    if (offer.round <= replica.round()) return;
     const { manifest, digests } = this.ledger;
     try {
       const snapshot = memorySource('the snapshot', await offer.read());

@@ -6,7 +6,7 @@
  */
 import { Fault } from '../faults.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { Entry, Hex, Round } from '../nouns.ts';
+import type { ChunkMessage, Entry, Hex, Merge, Round } from '../nouns.ts';
 import { fromHex, toHex } from '../numeric/bytes.ts';
 import type { Clock, Crypto, Store, Transport } from '../ports.ts';
 import { encodeHostMessage } from '../wire/messages.ts';
@@ -14,7 +14,8 @@ import { contributionMessage, receiptMessage } from '../wire/signed.ts';
 import { begin, type Stepped, step } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import type { HostEvent } from './events.ts';
-import { roundsOf } from './ledger.ts';
+import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
+import { mergesOf, roundsOf } from './ledger.ts';
 import { encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
@@ -39,6 +40,8 @@ export interface HostOptions extends Rules {
   /** What a peer must know to take part. */
   readonly joinCode: string;
   readonly onEvent?: (event: HostEvent) => void;
+  /** For a run that exchanges vectors. */
+  readonly exchange?: ExchangePorts;
   /** Keeps a checkpoint: the weights after `round` rounds, which `snapshot` writes. */
   readonly save?: (round: number, root: Uint8Array, snapshot: Replica['snapshot']) => Promise<void>;
 }
@@ -91,7 +94,14 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   const { minPeers, evalSteps, saveSteps, guarded = false } = options;
   const rules: Rules = { minPeers, evalSteps, guarded, ...(saveSteps === undefined ? {} : { saveSteps }) };
-  const kept = readKept(await pending.read()).filter(isOurs);
+  const sends = (channel: number, message: ChunkMessage): void => door.send(channel, message);
+  const exchanging: ExchangeHost | undefined =
+    options.exchange &&
+    replica.exchange &&
+    exchangeHost(options.exchange, replica.exchange, await replica.exchange.sizes(), crypto, sends);
+  const kept = readKept(await pending.read()).filter(
+    (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
+  );
   const start = begin(entries, kept, rules, clock.now());
   let state = start.state;
   let openedAt = clock.now();
@@ -157,7 +167,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await onDisk(pending.append(encodeKept(contribution)));
       await onDisk(pending.sync());
     },
-    forget: () => pending.truncate(0),
+    async forget() {
+      await pending.truncate(0);
+      await exchanging?.forget();
+    },
     receipt({ channel, round, slot, from, codes }) {
       const signed = receiptMessage(run, round, journal.position.anchor, slot, from, codes);
       door.send(channel, { type: 'receipt', round, from, count: codes.length, signature: crypto.sign(secret, signed) });
@@ -165,6 +178,21 @@ export async function startHost(options: HostOptions): Promise<Host> {
     close: ({ channel, code, detail }) => door.refuse(channel, new Fault(code, detail)),
     apply({ round }) {
       compute(() => applyAndReport([round]));
+    },
+    merge({ round, segments }) {
+      compute(async () => {
+        const { merge, refused } = await exchanging!.merge(round, segments);
+        for (const slot of refused)
+          post(() => {
+            const channel = state.members.get(slot)?.channel;
+            const detail = `the share of round ${round} is no vector`;
+            return channel === undefined ? undefined : { type: 'violated', channel, code: 'SHARE_INVALID', detail };
+          });
+        post(() => (merge ? { type: 'merged', merge } : { type: 'unmerged' }));
+      });
+    },
+    applyMerge({ merge }) {
+      compute(() => mergeAndReport([merge]));
     },
     evaluate() {
       compute(async () => {
@@ -216,6 +244,15 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   async function applyAndReport(rounds: readonly Round[]): Promise<void> {
     if (rounds.length > 0) await replica.apply(rounds);
+    await reportChecksum();
+  }
+
+  async function mergeAndReport(merges: readonly Merge[]): Promise<void> {
+    for (const merge of merges) await replica.exchange!.merge([await exchanging!.merged(merge)]);
+    await reportChecksum();
+  }
+
+  async function reportChecksum(): Promise<void> {
     const checksum = toHex(await replica.checksum());
     const round = replica.round();
     post(() => ({ type: 'applied', round, checksum }));
@@ -236,21 +273,45 @@ export async function startHost(options: HostOptions): Promise<Host> {
           done();
           return door.isOpen(visitor.channel) ? heard(visitor, message) : undefined;
         }),
+      chunk: ({ channel }, message) =>
+        void exchanging?.hear(channel, message).catch((error) => post(() => blamed(channel, error))),
       violated: ({ channel }, { code, detail }) => post(() => ({ type: 'violated', channel, code, detail })),
-      left: ({ channel }) => post(() => ({ type: 'left', channel })),
+      left({ channel }) {
+        exchanging?.left(channel);
+        post(() => ({ type: 'left', channel }));
+      },
       refused: ({ code, detail }, slot) =>
         emit({ event: 'refused', ...(slot === undefined ? {} : { slot }), code, detail }),
     },
   });
 
-  function heard({ channel, key }: Visitor, message: Work): Event {
+  /** What the exchange of chunks with a peer came to grief over: its offence, or the end of its channel. */
+  function blamed(channel: number, error: unknown): Event | undefined {
+    if (!(error instanceof Fault)) throw error;
+    if (error.code === 'HOST_UNREACHABLE' || !door.isOpen(channel)) return undefined;
+    return { type: 'violated', channel, code: error.code, detail: error.detail };
+  }
+
+  function heard({ channel, key }: Visitor, message: Work): Event | undefined {
     const { type, round } = message;
     if (type !== 'contribution') return { type, channel, round, checksum: toHex(message.checksum) };
     const { from, codes, signature } = message;
     // What is late is only told so: the anchor that it was signed with has moved on.
     if (round === state.ledger.round && !isSigned(key, message))
       return { type: 'violated', channel, code: 'SIGNATURE_WRONG', detail: `the contribution to round ${round}` };
-    return { type, channel, round, from, codes, signature };
+    const event = { type, channel, round, from, codes, signature } as const;
+    if (exchanging === undefined) return event;
+    try {
+      const offer = exchanging.offerOf(round, codes);
+      if (offer.hashes.length === 0) return event;
+      exchanging.collect(channel, offer).then(
+        () => post(() => (door.isOpen(channel) ? event : undefined)),
+        (error) => post(() => blamed(channel, error)),
+      );
+      return undefined;
+    } catch (error) {
+      return blamed(channel, error);
+    }
   }
 
   function isSigned(key: Uint8Array, { round, from, codes, signature }: Omit<Kept, 'slot'>): boolean {
@@ -279,6 +340,11 @@ export async function startHost(options: HostOptions): Promise<Host> {
   function tellEntry(entry: Entry): void {
     if (entry.type === 'evaluation') emit({ event: 'evaluation', round: entry.round, metrics: entry.metrics });
     if (entry.type === 'digest') emit({ event: 'digest', round: entry.round, root: toHex(entry.root) });
+    if (entry.type === 'merge') {
+      const { round, shares } = entry.merge;
+      const records = shares.reduce((sum, { count }) => sum + count, 0);
+      emit({ event: 'merge', round: round + 1, steps: records, peers: shares.length, ms: clock.now() - openedAt });
+    }
     if (entry.type !== 'round') return;
     const { header, segments } = entry.round;
     const records = segments.reduce((sum, { codes }) => sum + codes.length, 0);
@@ -290,8 +356,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   const address = await transport.listen(door.accept);
   emit({ event: 'listening', address, run: toHex(run), round: state.ledger.round });
+  const merges = mergesOf(entries).slice(replica.round());
+  if (merges.length > 0) compute(() => mergeAndReport(merges));
   const missed = roundsOf(entries).slice(replica.round());
-  for (let from = 0; from === 0 || from < missed.length; from += CATCH_UP_ROUNDS)
+  for (let from = 0; (from === 0 && merges.length === 0) || from < missed.length; from += CATCH_UP_ROUNDS)
     compute(() => applyAndReport(missed.slice(from, from + CATCH_UP_ROUNDS)));
   void pump(start);
 

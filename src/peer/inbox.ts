@@ -4,7 +4,7 @@
  * @module
  */
 import { FAULTS, Fault, type FaultCode } from '../faults.ts';
-import type { HostMessage } from '../nouns.ts';
+import type { ChunkMessage, HostMessage } from '../nouns.ts';
 import type { ChannelEvents } from '../ports.ts';
 import { decodeHostMessage } from '../wire/messages.ts';
 
@@ -14,12 +14,21 @@ export class Refusal extends Fault {}
 /** Of a code that this version does not know. */
 const known = (code: string): FaultCode => (Object.hasOwn(FAULTS, code) ? (code as FaultCode) : 'INTERNAL');
 
+/** What is kept for whoever reads: chunks wait for nobody. */
+export type Letter = Exclude<HostMessage, ChunkMessage>;
+
 export class Inbox implements ChannelEvents {
-  readonly #messages: HostMessage[] = [];
+  readonly #messages: Letter[] = [];
+  readonly #onChunk: (message: ChunkMessage) => void;
   #end: Fault | undefined;
   #wakened: (() => void) | undefined;
   /** Octets of all messages so far. */
   received = 0;
+
+  /** @param onChunk hears what the exchange of chunks is about, at once. */
+  constructor(onChunk: (message: ChunkMessage) => void = () => undefined) {
+    this.#onChunk = onChunk;
+  }
 
   frame(bytes: Uint8Array): void {
     if (this.#end !== undefined) return;
@@ -27,6 +36,10 @@ export class Inbox implements ChannelEvents {
     try {
       const message = decodeHostMessage(bytes);
       // A late contribution costs nothing but itself; every other refusal is the last word.
+      if (message.type === 'want' || message.type === 'chunk') {
+        this.#onChunk(message);
+        return;
+      }
       if (message.type !== 'refused') this.#messages.push(message);
       else if (message.code !== 'CONTRIBUTION_STALE') this.#end = new Refusal(known(message.code), message.detail);
     } catch (error) {
@@ -40,13 +53,19 @@ export class Inbox implements ChannelEvents {
     this.#wakened?.();
   }
 
+  /** The connection is of no use any more. */
+  fail(fault: Fault): void {
+    this.#end ??= fault;
+    this.#wakened?.();
+  }
+
   /** Ends a wait in `next`. */
   interrupt(): void {
     this.#wakened?.();
   }
 
   /** The message that `next` would return at once. */
-  peek(): HostMessage | undefined {
+  peek(): Letter | undefined {
     return this.#messages[0];
   }
 
@@ -58,7 +77,7 @@ export class Inbox implements ChannelEvents {
    * The next message, or undefined after `interrupt`.
    * @throws {Fault} when everything is read and the connection is gone
    */
-  async next(): Promise<HostMessage | undefined> {
+  async next(): Promise<Letter | undefined> {
     if (this.#messages.length === 0 && this.#end === undefined)
       await new Promise<void>((resolve) => {
         this.#wakened = resolve;

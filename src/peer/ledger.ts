@@ -5,7 +5,7 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import type { Entry, Manifest, Round } from '../nouns.ts';
+import type { Entry, Manifest, Merge, Round } from '../nouns.ts';
 import { scaleState } from '../numeric/scale.ts';
 import { type HeaderState, nextState } from '../optimizer/gain.ts';
 import { checkHeader } from '../optimizer/header.ts';
@@ -45,6 +45,7 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
     checkHeader(ledger.manifest, ledger.scale, ledger.round, round);
     return { ...ledger, round: ledger.round + 1, scale: nextState(ledger.manifest, ledger.scale, round) };
   },
+  merge: (ledger) => ({ ...ledger, round: ledger.round + 1 }),
   evaluation: (ledger, { round, metrics }) => ({
     ...ledger,
     evaluated: new Map(ledger.evaluated).set(round, metrics),
@@ -74,6 +75,10 @@ export function ledgerOf(entries: readonly Entry[]): Ledger {
   if (ledger === undefined) throw new Fault('JOURNAL_ORDER', 'the journal is empty');
   return ledger;
 }
+
+/** Merges among entries, in order. */
+export const mergesOf = (entries: readonly Entry[]): Merge[] =>
+  entries.flatMap((entry) => (entry.type === 'merge' ? [entry.merge] : []));
 
 /** Rounds among entries, in order. */
 export const roundsOf = (entries: readonly Entry[]): Round[] =>

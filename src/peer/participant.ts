@@ -9,15 +9,17 @@ import type { Hex, HostMessage, Manifest } from '../nouns.ts';
 import { equalBytes, toHex } from '../numeric/bytes.ts';
 import { printable } from '../numeric/text.ts';
 import { headerOf } from '../optimizer/header.ts';
-import type { Channel, Clock, Crypto, Transport } from '../ports.ts';
+import type { Channel, Clock, Compressor, Crypto, Transport } from '../ports.ts';
+import { decodeOffer } from '../wire/chunks.ts';
 import { MAX_NAME_BYTES, PROTOCOL_VERSION } from '../wire/limits.ts';
 import { encodePeerMessage } from '../wire/messages.ts';
 import { challengeMessage, contributionMessage } from '../wire/signed.ts';
 import { addTraffic, type Traffic } from './door.ts';
 import type { ParticipantEvent } from './events.ts';
+import { exchangeGuest } from './exchange-guest.ts';
 import type { Fetcher } from './fetcher.ts';
 import { Follower } from './follower.ts';
-import { Inbox, Refusal } from './inbox.ts';
+import { Inbox, type Letter, Refusal } from './inbox.ts';
 import type { Replica } from './replica.ts';
 
 /** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
@@ -64,6 +66,7 @@ export interface ParticipantOptions {
   readonly entropy: (bytes: number) => Uint8Array;
   /** Weights of the base. Called once, and again after a drift. */
   readonly makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>;
+  readonly compressor: Compressor;
   /** Rounds between two checksums that the host compares with its own. */
   readonly checksumSteps: number;
   /** How long a host that was there may stay away. */
@@ -76,7 +79,7 @@ export interface ParticipantOutcome {
   readonly slot: number | undefined;
   /** Rounds applied. */
   readonly round: number;
-  /** One-byte gradients sent. */
+  /** One-byte gradients sent, or inner steps taken. */
   readonly records: number;
   /** Merkle root of the weights, where the run is done: equal to the one in the journal. */
   readonly root: Hex | undefined;
@@ -112,9 +115,16 @@ export function startParticipant(options: ParticipantOptions): Participant {
   /** Since the last attempt, the host confirmed our weights. */
   let progress = false;
 
+  /** Of a run that exchanges vectors. */
+  const guest = exchangeGuest({
+    exchange: () => follower!.ledger.manifest.exchange!,
+    exchanger: () => follower!.replica.exchange!,
+    ...{ compressor: options.compressor, crypto, clock, emit },
+  });
+
   /** Until the end, or until something breaks. */
   async function session(): Promise<'done' | 'stopped'> {
-    const inbox = new Inbox();
+    const inbox = new Inbox(guest.hear);
     interrupt = () => inbox.interrupt();
     let sent = 0;
     const channel = await transport.dial(options.address, inbox);
@@ -124,9 +134,11 @@ export function startParticipant(options: ParticipantOptions): Participant {
         sent += frame.length;
         channel.send(frame);
       };
+      guest.connect(send, (fault) => inbox.fail(fault));
       await handshake(channel, inbox, send);
       return await follow(inbox, send);
     } finally {
+      guest.disconnect();
       channel.close(stopping ? 'the peer leaves' : '');
       const { received, sent: out } = channel.traffic();
       traffic = addTraffic(traffic, { payload: inbox.received + sent, wire: received + out });
@@ -154,7 +166,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
   async function follow(inbox: Inbox, send: Send): Promise<'done' | 'stopped'> {
     const self = follower!;
     await self.fetch(fetcher);
-    while (!(await self.advance(fetcher)) || inbox.peek()?.type === 'commit') {
+    while (!(await self.advance(fetcher, guest.bring)) || inbox.peek()?.type === 'commit') {
       if (stopping) return 'stopped';
       emit({ event: 'catchup', round: self.replica.round(), head: self.ledger.round });
       await absorb(inbox);
@@ -170,7 +182,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
       const before = self.replica.round();
       if (before < self.ledger.round) {
         const began = clock.now();
-        while (!(await self.advance(fetcher)));
+        while (!(await self.advance(fetcher, guest.bring)));
         emit({ event: 'applied', round: self.replica.round(), ms: clock.now() - began });
         progress = true;
         drifts = 0;
@@ -206,7 +218,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
       await take((await inbox.next())!);
   }
 
-  async function take(message: HostMessage): Promise<void> {
+  async function take(message: Letter): Promise<void> {
     const self = follower!;
     if (message.type === 'commit') {
       const before = self.ledger.round;
@@ -217,6 +229,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
       const { round, from, count, signature } = message;
       if (measured?.round !== round || measured.from !== from || measured.codes.length !== count) return;
       self.takeReceipt({ round, slot: slot!, from, codes: Int8Array.from(measured.codes) }, signature);
+      if (self.ledger.manifest.exchange) guest.received(round);
     } else throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} at the wrong time`);
   }
 
@@ -237,11 +250,13 @@ export function startParticipant(options: ParticipantOptions): Participant {
   async function measure(
     inbox: Inbox,
     send: Send,
-    { round, from, count, deadlineMs }: Extract<HostMessage, { readonly type: 'open' }>,
+    open: Extract<HostMessage, { readonly type: 'open' }>,
   ): Promise<boolean> {
     const self = follower!;
+    const { round, from, count, deadlineMs } = open;
     const { manifest, scale, round: head } = self.ledger;
     if (round !== head) throw new Fault('MESSAGE_UNEXPECTED', `the host opened round ${round}, the next is ${head}`);
+    if (manifest.exchange) return exchangeVectors(inbox, send, open);
     const header = headerOf(manifest, scale, round, 0); // gain and usable are known when it closes
     const started = clock.now();
     const chunk = CHUNK * (self.replica.width ?? 1);
@@ -259,12 +274,39 @@ export function startParticipant(options: ParticipantOptions): Participant {
       if (self.ledger.round > round || inbox.peek() !== undefined || inbox.ended) return false;
       if (stopping) break;
     }
-    const sent = Int8Array.from(codes);
-    const signature = crypto.sign(secret, contributionMessage(self.run, round, self.anchor, from, sent));
-    send({ type: 'contribution', round, from, codes: sent, signature });
-    measured = { round, from, codes };
-    records += sent.length;
-    emit({ event: 'measured', round, records: sent.length, ms: clock.now() - started });
+    contribute(send, round, from, Int8Array.from(codes));
+    records += codes.length;
+    emit({ event: 'measured', round, records: codes.length, ms: clock.now() - started });
+    return true;
+  }
+
+  function contribute(send: Send, round: number, from: number, codes: Int8Array): void {
+    const self = follower!;
+    const signature = crypto.sign(secret, contributionMessage(self.run, round, self.anchor, from, codes));
+    send({ type: 'contribution', round, from, codes, signature });
+    measured = { round, from, codes: [...codes] };
+  }
+
+  /** The same for a run that exchanges vectors. */
+  async function exchangeVectors(
+    inbox: Inbox,
+    send: Send,
+    { round, from, count, deadlineMs }: Extract<HostMessage, { readonly type: 'open' }>,
+  ): Promise<boolean> {
+    const self = follower!;
+    const assigned = { slot: slot!, round, count, deadlineMs };
+    const around = {
+      async interrupted() {
+        await absorb(inbox);
+        return self.ledger.round > round || inbox.peek() !== undefined || inbox.ended;
+      },
+      stopping: () => stopping,
+    };
+    const codes = await guest.measure(assigned, around);
+    if (codes === undefined) return false;
+    contribute(send, round, from, codes);
+    records += decodeOffer(codes).count;
+    await guest.goOn(assigned, around);
     return true;
   }
 

@@ -5,8 +5,10 @@
  *
  * @module
  */
+
+import type { Given, Reduced } from '../method/merge.ts';
 import type { ByteSource } from '../model/source.ts';
-import type { Header, Round } from '../nouns.ts';
+import type { Header, Merge, Round } from '../nouns.ts';
 
 export interface Replica {
   /** Rounds applied so far. */
@@ -34,6 +36,36 @@ export interface Replica {
    */
   restore(round: number, snapshot: ByteSource, root: Uint8Array, recent?: readonly Round[]): Promise<void>;
   close(): Promise<void>;
+  /** In a run that exchanges vectors, in place of `apply` and `measure`. */
+  readonly exchange?: Exchanger;
   /** Parts that one measurement is cut into and that are measured side by side. Default: 1. */
   readonly width?: number;
+}
+
+/** A committed merge with its chunks. */
+export interface Merged {
+  readonly merge: Merge;
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** What the steps of a peer were, as they were before they were taken. */
+export interface Trained {
+  /** Mean over the steps, nats. */
+  readonly loss: number;
+  /** Of the last gradient, before clipping. */
+  readonly grad_norm: number;
+}
+
+/** What a replica does in a run that exchanges vectors (`method/diloco.ts`, `method/merge.ts`). */
+export interface Exchanger {
+  /** Applies merges in order; the first must be of round `round()`. @throws {Fault} RANGE, JOURNAL_ORDER, SHARE_INVALID */
+  merge(merges: readonly Merged[]): Promise<void>;
+  /** Takes steps `from` … `from + count - 1` of `round` on the data of `slot`. @throws {Fault} DIVERGED, RANGE */
+  train(slot: number, round: number, from: number, count: number): Promise<Trained>;
+  /** What the steps of `round` came to, as chunks; undefined where the peer is to keep it to itself. */
+  share(slot: number, round: number): Promise<readonly Uint8Array[] | undefined>;
+  /** What shares of round `round()` come to. @throws {Fault} DIVERGED */
+  reduce(shares: readonly Given[]): Promise<Reduced>;
+  /** Chunks of a vector of each fragment. */
+  sizes(): Promise<readonly number[]>;
 }

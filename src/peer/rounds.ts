@@ -6,7 +6,8 @@
 import type { Segment } from '../nouns.ts';
 import { codeSums } from '../optimizer/gain.ts';
 import { headerOf, usableCodes } from '../optimizer/header.ts';
-import { assign, type Range } from './assignment.ts';
+import { decodeOffer } from '../wire/chunks.ts';
+import { assign, assignSteps, type Range } from './assignment.ts';
 import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
 import type { Member, Share } from './state.ts';
 import { append, finish, followers, put, refuse, request, send, type Turn } from './turn.ts';
@@ -24,7 +25,7 @@ export function settle(draft: Turn): void {
     return;
   }
   if (draft.attempt !== undefined) closeRound(draft);
-  if (draft.finished || draft.attempt !== undefined) return;
+  if (draft.finished || draft.attempt !== undefined || draft.merging) return;
   if (draft.stopping) {
     if (draft.pending > 0 || draft.applied < draft.ledger.round) return;
     const { round, digests } = draft.ledger;
@@ -69,7 +70,8 @@ function openRound(draft: Turn): void {
     draft.phase = 'waiting';
     return;
   }
-  const ranges = assign(ready, draft.ledger.manifest.records_per_round);
+  const { exchange, records_per_round } = draft.ledger.manifest;
+  const ranges = exchange ? assignSteps(ready, exchange.steps) : assign(ready, records_per_round);
   draft.effects.push({ type: 'forget' });
   draft.phase = 'measuring';
   draft.attempt = {
@@ -96,20 +98,33 @@ function spanOf(draft: Turn): number {
   return roundSpan(shares.map(({ slot, count }) => ({ count, rate: draft.members.get(slot)!.rate })));
 }
 
+/** Records that a contribution is of. */
+export const recordsOf = ({ ledger }: Turn, codes: Int8Array): number =>
+  ledger.manifest.exchange ? decodeOffer(codes).count : codes.length;
+
+/** Whether a contribution moves the weights: a peer may keep its share to itself. */
+const isGiven = ({ ledger }: Turn, codes: Int8Array): boolean =>
+  !ledger.manifest.exchange || decodeOffer(codes).hashes.length > 0;
+
 function closeRound(draft: Turn): void {
   const { openedAt, shares } = draft.attempt!;
   const delivered = [...shares.values()].filter(({ codes }) => codes !== undefined);
   const missing = [...shares.values()].filter(
     ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
   );
-  const records = delivered.reduce((sum, { codes }) => sum + codes!.length, 0);
+  const { exchange, records_per_round } = draft.ledger.manifest;
+  const records = delivered.reduce(
+    (sum, { codes }) => sum + (isGiven(draft, codes!) ? recordsOf(draft, codes!) : 0),
+    0,
+  );
+  const wanted = exchange ? [...shares.values()].reduce((sum, { count }) => sum + count, 0) : records_per_round;
   const others = [...draft.members.values()].filter(({ slot, status }) => status === 'ready' && !shares.has(slot));
   const replaceable = records === 0 && others.length >= peersNeeded(draft);
   const span = spanOf(draft);
   const { needed, next } = patience(draft.now - openedAt, replaceable ? turnSpan(span) : span);
 
   const complete = missing.length === 0;
-  const enough = records > 0 && records >= needed * draft.ledger.manifest.records_per_round;
+  const enough = records > 0 && records >= needed * wanted;
   const starved = replaceable && Number.isFinite(needed);
   if (!complete && !enough && !starved) {
     draft.effects.push({ type: 'wake', at: openedAt + next });
@@ -129,7 +144,17 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
   const { manifest, scale, round: number } = draft.ledger;
   const segments = delivered
     .map(({ slot, from, codes }): Segment => ({ slot, from, codes: codes! }))
-    .sort((a, b) => a.from - b.from);
+    .sort((a, b) => a.from - b.from || a.slot - b.slot);
+  if (manifest.exchange) {
+    draft.merging = true;
+    draft.phase = 'merging';
+    draft.effects.push({
+      type: 'merge',
+      round: number,
+      segments: segments.filter(({ codes }) => isGiven(draft, codes)),
+    });
+    return;
+  }
   const usable = usableCodes(segments);
   if (usable === 0) {
     unusable(draft, segments);

@@ -5,7 +5,7 @@
  * @module
  */
 import type { FaultCode } from '../faults.ts';
-import type { Entry, Hex, HostMessage, Round } from '../nouns.ts';
+import type { Entry, Hex, HostMessage, Merge, Round, Segment } from '../nouns.ts';
 import type { Range } from './assignment.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -41,6 +41,10 @@ export type Event =
   | { readonly type: 'applied'; readonly round: number; readonly checksum: Hex }
   | { readonly type: 'evaluated'; readonly round: number; readonly metrics: Readonly<Record<string, number>> }
   | { readonly type: 'rooted'; readonly round: number; readonly root: Uint8Array }
+  /** What the shares of the round came to. */
+  | { readonly type: 'merged'; readonly merge: Merge }
+  /** None of the shares that were to be merged was of any use. */
+  | { readonly type: 'unmerged' }
   | { readonly type: 'tick' }
   /** Finish the round and close. */
   | { readonly type: 'stop' };
@@ -66,6 +70,9 @@ export type Effect =
   | { readonly type: 'close'; readonly channel: number; readonly code: FaultCode; readonly detail: string }
   /** For the host's replica, which works through them in this order. */
   | { readonly type: 'apply'; readonly round: Round }
+  /** Make one change of these shares, whose chunks are all here, and say `merged`; or `unmerged`. */
+  | { readonly type: 'merge'; readonly round: number; readonly segments: readonly Segment[] }
+  | { readonly type: 'applyMerge'; readonly merge: Merge }
   | { readonly type: 'evaluate' | 'root' }
   /** Send `tick` at this time. Replaces an earlier one. */
   | { readonly type: 'wake'; readonly at: number }
@@ -80,7 +87,7 @@ export interface Kept {
   readonly signature: Uint8Array;
 }
 
-export type Phase = 'waiting' | 'measuring' | 'committed' | 'done';
+export type Phase = 'waiting' | 'measuring' | 'merging' | 'committed' | 'done';
 
 /**
  * `joining`: fetches and applies the journal. `late`: missed a deadline and has not been heard of since; it gets no
@@ -136,6 +143,8 @@ export interface State {
   readonly phase: Phase;
   readonly members: ReadonlyMap<number, Member>;
   readonly attempt: Attempt | undefined;
+  /** A round is closed, and its shares are being made one change. */
+  readonly merging: boolean;
   /** Checksums of the host's replica by round. */
   readonly own: ReadonlyMap<number, Hex>;
   /** Rounds the host's replica has applied. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MAX_RECORD_BYTES, MAX_RECORDS_PER_ROUND } from '../nouns.ts';
+import { CHUNK_WEIGHTS, MAX_RECORD_BYTES } from '../nouns.ts';
 
 /** Raised by every change of docs/WIRE.md that an older peer cannot read. */
 export const PROTOCOL_VERSION = 1;
@@ -17,10 +17,10 @@ export const MAX_FAULT_CODE_BYTES = 64;
 /** What a refusal says to a person: a few lines. `printable` cuts longer ones. */
 export const MAX_DETAIL_BYTES = 512;
 
-/** Bytes before and after the codes of a contribution: type, two varints, signature. */
-const CONTRIBUTION_OVERHEAD = 1 + 5 + 5 + 64;
-/** A contribution of a whole round is the longest thing a peer may say. */
-export const MAX_PEER_FRAME_BYTES: number = CONTRIBUTION_OVERHEAD + MAX_RECORDS_PER_ROUND;
+/** Chunks asked for in one message: enough to keep a link busy while the next are asked for. */
+export const MAX_WANTED = 4;
+/** A chunk of floats that no compressor made smaller, behind its type, hash and one byte, is the longest thing a peer says. */
+export const MAX_PEER_FRAME_BYTES: number = 1 + 32 + 1 + 4 * CHUNK_WEIGHTS;
 
 /** A journal record behind its type and offset is the longest thing a host may say. */
 export const MAX_HOST_FRAME_BYTES: number = 1 + 8 + MAX_RECORD_BYTES;

@@ -6,7 +6,18 @@
  */
 import { Fault } from '../faults.ts';
 import { type HostMessage, MAX_RECORDS_PER_ROUND, type PeerMessage } from '../nouns.ts';
-import { type Codec, decode, encode, fixed, rest, restCodes, tagged, unsigned, varint } from '../numeric/codec.ts';
+import {
+  type Codec,
+  decode,
+  encode,
+  fixed,
+  list,
+  rest,
+  restCodes,
+  tagged,
+  unsigned,
+  varint,
+} from '../numeric/codec.ts';
 import { text } from '../numeric/text.ts';
 import {
   MAX_DETAIL_BYTES,
@@ -15,6 +26,7 @@ import {
   MAX_JOIN_CODE_BYTES,
   MAX_NAME_BYTES,
   MAX_PEER_FRAME_BYTES,
+  MAX_WANTED,
   PROTOCOL_VERSION,
 } from './limits.ts';
 
@@ -27,6 +39,10 @@ const hash = fixed(32);
 const signature = fixed(64);
 const checksum = fixed(8);
 
+/** The same both ways but for the direction, which is the first bit of the type. */
+const want = { hashes: list(hash, MAX_WANTED) };
+const chunk = { hash, packed: rest };
+
 /** The type and version of `hello` stay at bytes 0 to 2 in every version of the protocol. */
 const HELLO = 0x01;
 
@@ -36,6 +52,8 @@ const peerCodec: Codec<PeerMessage> = tagged<PeerMessage>({
   ready: [0x03, { round: u32, checksum }],
   contribution: [0x04, { round: u32, from: u32, signature, codes: restCodes(1, MAX_RECORDS_PER_ROUND) }],
   checksum: [0x05, { round: u32, checksum }],
+  want: [0x06, want],
+  chunk: [0x07, chunk],
 });
 
 const hostCodec: Codec<HostMessage> = tagged<HostMessage>({
@@ -46,6 +64,8 @@ const hostCodec: Codec<HostMessage> = tagged<HostMessage>({
   receipt: [0x85, { round: u32, from: u32, count: u32, signature }],
   refused: [0x86, { code: text(MAX_FAULT_CODE_BYTES), detail: text(MAX_DETAIL_BYTES) }],
   done: [0x87, { round: u32 }],
+  want: [0x88, want],
+  chunk: [0x89, chunk],
 });
 
 const refuseLonger = (frame: Uint8Array, max: number): void => {

@@ -1,9 +1,11 @@
 /** Hosts and participants in one process, on a fake clock. */
+
 import type { Journal } from '../../src/journal/journal.ts';
 import type { Manifest } from '../../src/nouns.ts';
 import type { HostEvent, ParticipantEvent } from '../../src/peer/events.ts';
 import { type Host, type HostOptions, startHost } from '../../src/peer/host.ts';
 import { memoryStore } from '../../src/peer/memory-store.ts';
+import { nodeCompressor } from '../../src/peer/node/compressor.ts';
 import { type Participant, type ParticipantOptions, startParticipant } from '../../src/peer/participant.ts';
 import { memoryNetwork } from '../../src/peer/transport-memory.ts';
 import type { Store, Transport } from '../../src/ports.ts';
@@ -119,6 +121,7 @@ export async function swarm(
         fetcher: journalFetcher(() => self.journal),
         joinCode: 'open sesame',
         crypto: fakeCrypto,
+        compressor: nodeCompressor,
         secret: secretOf(number),
         name: `peer ${number}`,
         clock,

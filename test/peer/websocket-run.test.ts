@@ -11,6 +11,7 @@ import { openJournal } from '../../src/journal/journal.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
 import type { HostEvent } from '../../src/peer/events.ts';
 import { type Host, startHost } from '../../src/peer/host.ts';
+import { nodeCompressor } from '../../src/peer/node/compressor.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
 import { httpFetcher } from '../../src/peer/node/fetcher.ts';
 import { httpRoutes } from '../../src/peer/node/http.ts';
@@ -94,6 +95,7 @@ function peer(link: string, number: number, msPerRecord = 0.2) {
     fetcher: httpFetcher(files),
     joinCode,
     crypto: nodeCrypto,
+    compressor: nodeCompressor,
     secret: secretOf(number),
     name: `peer ${number}`,
     clock,

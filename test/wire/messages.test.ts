@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FAULTS } from '../../src/faults.ts';
 import { type HostMessage, MAX_RECORD_BYTES, MAX_RECORDS_PER_ROUND, type PeerMessage } from '../../src/nouns.ts';
+import { MAX_CHUNK_BYTES } from '../../src/wire/chunks.ts';
 import {
   MAX_FAULT_CODE_BYTES,
   MAX_HOST_FRAME_BYTES,
@@ -128,9 +129,12 @@ describe('limits', () => {
   };
 
   test('the longest message of each side just fits', () => {
-    const frame = encodePeerMessage(most);
+    expect(decodePeerMessage(encodePeerMessage(most))).toEqual(most);
+    const packed = new Uint8Array(1 + MAX_CHUNK_BYTES);
+    const chunk: PeerMessage = { type: 'chunk', hash: new Uint8Array(32), packed };
+    const frame = encodePeerMessage(chunk);
     expect(frame.length).toBe(MAX_PEER_FRAME_BYTES);
-    expect(decodePeerMessage(frame)).toEqual(most);
+    expect(decodePeerMessage(frame)).toEqual(chunk);
     const record = new Uint8Array(MAX_RECORD_BYTES);
     const commit = encodeHostMessage({ type: 'commit', offset: Number.MAX_SAFE_INTEGER, record });
     expect(commit.length).toBe(MAX_HOST_FRAME_BYTES);

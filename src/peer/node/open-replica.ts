@@ -28,12 +28,14 @@ import type { BlobRef, Example, Hex, Manifest, Precision, View } from '../../nou
 import { elementMask } from '../../numeric/element-mask.ts';
 import { powerOfTwo } from '../../numeric/fixed.ts';
 import { wasmBytes, wasmKernels } from '../../numeric/wasm/wasm.ts';
+import { createBackward } from '../../objective/backward.ts';
 import { longestText } from '../../objective/decode.ts';
 import { createForward, headOf, type Plan, scratchLength } from '../../objective/forward.ts';
 import type { PerturbationKind } from '../../objective/perturbation.ts';
 import { createTangent } from '../../objective/tangent.ts';
 import { tangentScratch } from '../../objective/tangent-feeds.ts';
 import type { Engine } from '../../ports.ts';
+import { exchangeReplica } from '../exchange-replica.ts';
 import { type Generation, generate } from '../generate.ts';
 import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
 import type { Replica } from '../replica.ts';
@@ -147,9 +149,14 @@ export async function openLearner(
 export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<NodeReplica & LocalReplica> {
   const { learner, model, tokenizer, held } = await openLearner(spec, engine);
   const { manifest, weights } = learner;
+  const { exchange } = manifest;
   const turn = inTurn();
+  const replica = exchange
+    ? exchangeReplica(learner, model, createBackward(model, weights, engine), exchange, held, nodeCrypto, turn)
+    : localReplica(learner, held, nodeCrypto, turn);
   return {
-    ...localReplica(learner, held, nodeCrypto, turn),
+    settleOne: async () => false,
+    ...replica,
     slopes: (count, measuring = manifest) => turn(async () => [...(await calibrate(learner, count, measuring))]),
     generate: (prompts, options) => turn(() => generate(learner.forward, model, tokenizer, prompts, options)),
     tensor: (name) => turn(() => materialised(weights, name)),

@@ -9,6 +9,7 @@ import { Worker } from 'node:worker_threads';
 import '../../engine/node-telemetry.ts';
 import type { AdjustableEngine } from '../../engine/adjustable.ts';
 import { Fault, type FaultCode } from '../../faults.ts';
+import type { Exchanger } from '../replica.ts';
 import { closeGate, closeGateNow, type Gate, openGate } from './gate.ts';
 import type { NodeReplica, ReplicaSpec } from './open-replica.ts';
 
@@ -24,7 +25,7 @@ export interface ThreadedReplica extends NodeReplica {
 }
 
 /** What it is asked. `close` is not among it: the thread is ended from here. */
-type Method = Exclude<keyof ThreadedReplica, 'round' | 'close' | 'width'>;
+type Method = Exclude<keyof ThreadedReplica, 'round' | 'close' | 'width' | 'exchange'> | keyof Exchanger;
 
 export interface Call {
   readonly id: number;
@@ -154,6 +155,15 @@ export async function threadedReplica(
     generate: (...args) => call('generate', ...args),
     tensor: (...args) => call('tensor', ...args),
     adjust: (...args) => call('adjust', ...args),
+    ...(spec.manifest.exchange && {
+      exchange: {
+        merge: (...args) => call('merge', ...args),
+        train: (...args) => call('train', ...args),
+        share: (...args) => call('share', ...args),
+        reduce: (...args) => call('reduce', ...args),
+        sizes: () => call('sizes'),
+      },
+    }),
     close,
   };
 }

@@ -58,7 +58,7 @@ port.on('message', async (message: Call | Reply) => {
   const { replica, attend } = await opening;
   try {
     const own = ARGUMENTS[name]?.(askOf(id), args) ?? args;
-    const call = replica[name] as (...args: readonly unknown[]) => Promise<unknown>;
+    const call = { ...replica, ...replica.exchange }[name] as (...args: readonly unknown[]) => Promise<unknown>;
     const value = await attend(() => call(...own));
     port.postMessage({ id, round: replica.round(), value } satisfies Answer);
   } catch (error) {

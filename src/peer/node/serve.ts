@@ -15,11 +15,13 @@ import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
 import type { Replica } from '../replica.ts';
 import type { Paths } from './blobs.ts';
 import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
+import { chunkFolder } from './chunk-folder.ts';
+import { nodeCompressor } from './compressor.ts';
 import { nodeCrypto } from './crypto.ts';
 import { httpRoutes } from './http.ts';
 import { dialable, joinLink } from './link.ts';
 import { threadedReplica } from './replica-thread.ts';
-import { JOURNAL_FILE, PENDING_FILE } from './run-folder.ts';
+import { JOURNAL_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
 import { systemClock, systemEntropy } from './system.ts';
 import { webSocketTransport } from './transport-websocket.ts';
@@ -88,6 +90,13 @@ export async function serve(options: ServeOptions): Promise<Served> {
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
+      ...(manifest.exchange && {
+        exchange: {
+          offers: await chunkFolder(join(folder, OFFERS_FOLDER)),
+          merges: await chunkFolder(join(folder, MERGES_FOLDER)),
+          compressor: nodeCompressor,
+        },
+      }),
       ...(keeps && {
         async save(at: number, root: Uint8Array, write: Replica['snapshot']) {
           snapshot = await saveCheckpoint(folder, at, root, write);

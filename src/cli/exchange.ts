@@ -1,0 +1,81 @@
+/**
+ * Keys of the methods whose peers exchange vectors: which go together, and the manifest they make.
+ *
+ * @module
+ */
+import { recipeOf } from '../method/recipes.ts';
+import type { Exchange, Manifest } from '../nouns.ts';
+import { settingsOf } from './alone.ts';
+import type { RunFile } from './keys.ts';
+
+type Key = keyof RunFile;
+
+/** Whether peers exchange vectors, not bytes. */
+export const isExchange = ({ method }: Pick<RunFile, 'method'>): boolean => recipeOf(method).algebra === 'exchange';
+
+/** Of what happens between two exchanges. */
+const OUTER: readonly Key[] = ['inner_steps', 'outer_learning_rate', 'outer_momentum'];
+const STREAMING: readonly Key[] = ['fragments', 'overlap_steps', 'mixing'];
+const ANY: readonly Key[] = ['exchange_format', 'data_parts', 'dropped_shares'];
+
+/** @param refuse throws. What the values of two keys say against each other. */
+export function agreeExchange(
+  run: RunFile,
+  given: (key: Key) => boolean,
+  refuse: (key: Key, detail: string) => never,
+): void {
+  const forbid = (keys: readonly Key[], detail: string): void => {
+    for (const key of keys) if (given(key)) refuse(key, detail);
+  };
+  if (!isExchange(run)) {
+    forbid([...OUTER, ...STREAMING, ...ANY], `is for methods that exchange vectors, not ${run.method}; leave it out`);
+    return;
+  }
+  if (run.method === 'ddp') forbid([...OUTER, ...STREAMING], 'is for method diloco; leave it out');
+  if (run.overlap_steps === 0) forbid(['mixing'], 'is for steps that go on meanwhile; give overlap_steps too');
+  const { inner_steps: steps, fragments, overlap_steps } = run;
+  if (steps % fragments !== 0)
+    refuse('fragments', `${fragments} does not divide inner_steps, ${steps}: each fragment is merged once in so many`);
+  if (overlap_steps >= steps / fragments)
+    refuse('overlap_steps', `is not below the ${steps / fragments} steps between two merges; lower it`);
+  if (run.workers !== undefined) refuse('workers', `has no meaning for method ${run.method}; leave it out`);
+}
+
+/** Inner steps of a round. */
+const stepsOf = ({ method, inner_steps, fragments }: RunFile): number =>
+  method === 'ddp' ? 1 : inner_steps / fragments;
+
+function exchangeOf(run: RunFile): Exchange {
+  const { zeroth: _, ...descent } = settingsOf(run, 0);
+  const isDiloco = run.method === 'diloco';
+  return {
+    kind: isDiloco ? 'diloco' : 'ddp',
+    ...descent,
+    steps: stepsOf(run),
+    outer_learning_rate: run.outer_learning_rate,
+    outer_momentum: run.outer_momentum,
+    format: run.exchange_format,
+    fragments: run.fragments,
+    overlap: run.overlap_steps,
+    mixing: run.overlap_steps === 0 ? 0 : run.mixing,
+    data_parts: run.data_parts,
+    dropped: run.dropped_shares,
+  };
+}
+
+/** Keys of the manifest; `max_steps` counts inner steps in a run file, and rounds in a manifest. */
+export function exchangeKeys(
+  run: RunFile,
+): Pick<Manifest, 'method' | 'exchange' | 'max_steps' | 'records_per_round' | 'samples_per_record'> | undefined {
+  if (!isExchange(run)) return undefined;
+  const exchange = exchangeOf(run);
+  return {
+    ...{ method: 'exchange', exchange },
+    max_steps: Math.ceil(run.max_steps / exchange.steps),
+    ...{ records_per_round: exchange.steps, samples_per_record: run.per_device_train_batch_size },
+  };
+}
+
+/** A number of inner steps as rounds. */
+export const asRounds = (run: RunFile, steps: number): number =>
+  isExchange(run) ? Math.max(1, Math.round(steps / stepsOf(run))) : steps;

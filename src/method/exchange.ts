@@ -1,0 +1,69 @@
+/**
+ * What the peers of an exchange agree on without a word: which weights a round merges, which samples a step reads, at
+ * which rate, and whether a peer keeps its share to itself. All of it follows from the manifest, the peer's slot and the
+ * number of the step, so a peer that comes back, or comes late, goes on as if it had been there.
+ *
+ * @module
+ */
+import { sampleIndices } from '../data/order.ts';
+import type { Exchange, Manifest } from '../nouns.ts';
+import { noiseUniforms } from '../numeric/uniform.ts';
+import { learningRate } from '../optimizer/schedule.ts';
+
+/** Steps of the whole run are counted from 0; round r has those from r · steps on. */
+export const stepOf = ({ steps }: Pick<Exchange, 'steps'>, round: number, step: number): number => round * steps + step;
+
+/** The rate of a step: the schedule is that of the inner steps, warm-up included. */
+export function innerRate(manifest: Manifest, { steps }: Exchange, t: number): number {
+  return learningRate({ ...manifest, max_steps: manifest.max_steps * steps }, t);
+}
+
+/** Samples that a peer reads in one batch of a step: indices into its data. */
+export function samplesOf(
+  { seed }: Pick<Manifest, 'seed'>,
+  { data_parts, per_device_train_batch_size: size, gradient_accumulation_steps: batches }: Exchange,
+  slot: number,
+  total: number,
+  t: number,
+  batch: number,
+): number[] {
+  const part = slot % data_parts;
+  const first = Math.floor((part * total) / data_parts);
+  const end = Math.floor(((part + 1) * total) / data_parts);
+  const places = { records_per_round: batches, samples_per_record: size };
+  return sampleIndices(places, wordOf(seed, slot), end - first, t, batch).map((index) => first + index);
+}
+
+/** An order of the data for each slot: as two samplers with seeds of their own. */
+const wordOf = (seed: number, slot: number): number => (seed ^ Math.imul(slot + 1, 0x9e3779b1)) >>> 0;
+
+/**
+ * Groups of tensors that rounds merge in turn: blocks go to the group that is smallest so far, the largest first, and so
+ * does all that belongs to no block. Equal blocks are thus dealt out in turn, the strided pattern of Streaming DiLoCo
+ * (arXiv:2501.18512, 2.1), and groups are about equally heavy on the link.
+ *
+ * @param pages ids and elements of the tensors that are used together. @returns ids of each group, ascending.
+ */
+export function fragmentsOf(
+  pages: readonly { readonly ids: readonly number[]; readonly elements: number }[],
+  count: number,
+): readonly (readonly number[])[] {
+  const groups = Array.from({ length: count }, () => ({ ids: [] as number[], elements: 0 }));
+  const heaviest = [...pages.entries()].sort(([i, a], [j, b]) => b.elements - a.elements || i - j);
+  for (const [, { ids, elements }] of heaviest) {
+    const lightest = groups.reduce((least, group) => (group.elements < least.elements ? group : least));
+    lightest.ids.push(...ids);
+    lightest.elements += elements;
+  }
+  return groups.map(({ ids }) => ids.sort((a, b) => a - b));
+}
+
+/** Whether the share of a round stays with its peer, as `dropped` of them do. */
+export function isDropped(
+  { seed }: Pick<Manifest, 'seed'>,
+  { dropped }: Exchange,
+  slot: number,
+  round: number,
+): boolean {
+  return dropped > 0 && noiseUniforms((wordOf(seed, slot) ^ Math.imul(round, 0x85ebca6b)) >>> 0, 1)[0]! < dropped;
+}

@@ -1,0 +1,147 @@
+/**
+ * A peer's part in a run that exchanges vectors: it takes its steps of a round, offers what they came to, and goes on
+ * while that is on its way, if the run has it so. It outlives connections.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import type { ChunkMessage, Exchange, Merge } from '../nouns.ts';
+import { toHex } from '../numeric/bytes.ts';
+import type { Clock, Compressor, Crypto } from '../ports.ts';
+import { encodeOffer } from '../wire/chunks.ts';
+import type { ParticipantEvent } from './events.ts';
+import { type Haul, memoryChunks, openHaul } from './haul.ts';
+import type { Exchanger, Merged } from './replica.ts';
+
+/** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
+const SEND_BY = 0.75;
+
+export interface Assigned {
+  readonly slot: number;
+  readonly round: number;
+  readonly count: number;
+  readonly deadlineMs: number;
+}
+
+/** What the rest of the peer lets a round know. */
+export interface Surroundings {
+  /** Reads what has come in. @returns whether there is something else to do than this round. */
+  interrupted(): Promise<boolean>;
+  /** Ends at the next step, and gives what there is. */
+  stopping(): boolean;
+}
+
+export interface ExchangeGuest {
+  /** A connection begins. @param fail is told why it is of no use any more. */
+  connect(send: (message: ChunkMessage) => void, fail: (fault: Fault) => void): void;
+  hear(message: ChunkMessage): void;
+  /** It has ended. */
+  disconnect(): void;
+  /** A merge with its chunks, from the host. @throws {Fault} HOST_UNREACHABLE */
+  bring(merge: Merge): Promise<Merged>;
+  /** Takes the steps of a round. @returns the octets to be contributed; undefined when something else came up. */
+  measure(assigned: Assigned, around: Surroundings): Promise<Int8Array | undefined>;
+  /** The contribution has left: steps of the next round, as many as the run allows, until there is something to do. */
+  goOn(assigned: Assigned, around: Surroundings): Promise<void>;
+  /** The host has the share of a round. */
+  received(round: number): void;
+}
+
+export interface ExchangeGuestOptions {
+  readonly exchange: () => Exchange;
+  readonly exchanger: () => Exchanger;
+  readonly compressor: Compressor;
+  readonly crypto: Pick<Crypto, 'sha256'>;
+  readonly clock: Clock;
+  readonly emit: (event: ParticipantEvent) => void;
+}
+
+export function exchangeGuest({
+  exchange,
+  exchanger,
+  compressor,
+  crypto,
+  clock,
+  emit,
+}: ExchangeGuestOptions): ExchangeGuest {
+  const store = memoryChunks();
+  let haul: Haul | undefined;
+  let blame: (fault: Fault) => void = () => undefined;
+  /** Steps taken of a round; survive a connection, and a round that is opened again. */
+  let taken = { round: -1, steps: 0, losses: 0, norm: 0 };
+  let offered: { readonly round: number; readonly codes: Int8Array; readonly hashes: readonly string[] } | undefined;
+  let sentAt = 0;
+  /** When steps were taken lately, milliseconds. */
+  const busy: { readonly from: number; readonly to: number }[] = [];
+
+  async function step(slot: number, round: number): Promise<void> {
+    if (taken.round !== round) taken = { round, steps: 0, losses: 0, norm: 0 };
+    const from = clock.now();
+    const { loss, grad_norm } = await exchanger().train(slot, round, taken.steps, 1);
+    busy.push({ from, to: clock.now() });
+    taken = { round, steps: taken.steps + 1, losses: taken.losses + loss, norm: grad_norm };
+  }
+
+  /** What went over the line since `from`, and how much of that time steps were taken. */
+  function moved(round: number, what: 'share' | 'merge', from: number): void {
+    const to = clock.now();
+    while (busy.length > 0 && busy[0]!.to < from) busy.shift();
+    const hidden_ms = busy.reduce((sum, b) => sum + Math.max(0, Math.min(to, b.to) - Math.max(from, b.from)), 0);
+    emit({ event: 'moved', round, what, ms: to - from, hidden_ms });
+  }
+
+  return {
+    connect(send, fail) {
+      haul = openHaul({ store, compressor, crypto, send });
+      blame = fail;
+    },
+    hear(message) {
+      // Of a chunk that is wrong the host is to blame: another connection may bring the right one.
+      haul?.hear(message).catch((error) => {
+        if (!(error instanceof Fault)) throw error;
+        blame(new Fault('DOWNLOAD_FAILED', error.detail));
+      });
+    },
+    disconnect: () => haul?.end(new Fault('HOST_UNREACHABLE', 'the connection to the host was lost')),
+
+    async bring(merge) {
+      const began = clock.now();
+      await haul!.collect(merge.chunks);
+      const hashes = merge.chunks.map(toHex);
+      const chunks = await Promise.all(hashes.map(async (hash) => (await store.get(hash))!));
+      for (const hash of hashes) await store.drop(hash);
+      moved(merge.round, 'merge', began);
+      return { merge, chunks };
+    },
+
+    async measure({ slot, round, count, deadlineMs }, { interrupted, stopping }) {
+      if (offered?.round === round && offered.hashes.length > 0) return offered.codes;
+      const began = clock.now();
+      while (!(taken.round === round && taken.steps >= count)) {
+        const late = clock.now() - began > SEND_BY * deadlineMs || stopping();
+        if (late && taken.round === round && taken.steps > 0) break;
+        await step(slot, round);
+        if (await interrupted()) return undefined;
+      }
+      const { steps, losses, norm } = taken;
+      const chunks = (await exchanger().share(slot, round)) ?? [];
+      for (const hash of offered?.hashes ?? []) await store.drop(hash);
+      const hashes = chunks.map((chunk) => crypto.sha256(chunk));
+      for (const [i, chunk] of chunks.entries()) await store.put(toHex(hashes[i]!), chunk);
+      offered = { round, codes: encodeOffer({ count: steps, hashes }), hashes: hashes.map(toHex) };
+      sentAt = clock.now();
+      emit({ event: 'trained', round, steps, loss: losses / steps, grad_norm: norm, ms: sentAt - began });
+      return offered.codes;
+    },
+
+    async goOn({ slot, round }, { interrupted, stopping }) {
+      const { overlap } = exchange();
+      while (overlap > 0 && !stopping() && !(taken.round === round + 1 && taken.steps >= overlap)) {
+        if (await interrupted()) return;
+        await step(slot, round + 1);
+      }
+    },
+
+    received: (round) => moved(round, 'share', sentAt),
+  };
+}

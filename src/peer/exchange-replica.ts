@@ -1,0 +1,200 @@
+/**
+ * A replica of a run that exchanges vectors: the weights that the journal says, and beside them those that the peer has
+ * trained on its own and has not yet given up.
+ *
+ * @module
+ */
+import { checksum, root } from '../apply/digest.ts';
+import { addFlat, differenceOf, type Flat, flatOf, readFlat, writeFlat } from '../apply/flat.ts';
+import { Fault } from '../faults.ts';
+import { applyGradient, gradientOf, type Trainee, trainee } from '../method/backprop.ts';
+import { mix } from '../method/diloco.ts';
+import { fragmentsOf, innerRate, isDropped, samplesOf, stepOf } from '../method/exchange.ts';
+import { chunksOf, type MergeState, mergeShares, mergeState, valuesOf } from '../method/merge.ts';
+import type { Learner } from '../method/onebyte.ts';
+import type { Model } from '../model/stage.ts';
+import { elementsOf, pagesOf } from '../model/weights.ts';
+import type { Example, Exchange } from '../nouns.ts';
+import { equalBytes } from '../numeric/bytes.ts';
+import type { Backward } from '../objective/backward.ts';
+import { globalNorm } from '../optimizer/clip.ts';
+import type { Crypto } from '../ports.ts';
+import { chunkLengths } from '../wire/chunks.ts';
+import { evaluate } from './evaluate.ts';
+import type { InTurn } from './local-replica.ts';
+import type { Exchanger, Replica } from './replica.ts';
+import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
+
+export interface ExchangeReplica extends Replica {
+  readonly exchange: Exchanger;
+}
+
+/** A fragment of the weights: where its tensors lie, and what is kept of it. */
+interface Fragment {
+  readonly flat: Flat;
+  /** As the journal says; undefined while the weights themselves are that. */
+  merged?: Int32Array;
+  /** Of whoever merges. */
+  state?: MergeState;
+}
+
+/** @param held examples to evaluate on. @param turn of everything that uses the learner. */
+export function exchangeReplica(
+  learner: Learner,
+  model: Model,
+  backward: Backward,
+  exchange: Exchange,
+  held: readonly Example[],
+  crypto: Crypto,
+  turn: InTurn,
+): ExchangeReplica {
+  const { weights, manifest, dataset } = learner;
+  const view = new Set(learner.view);
+  const specs = new Map(weights.tensors.map((tensor) => [tensor.id, tensor]));
+  const pages = pagesOf(model)
+    .map((page) => page.filter(({ id }) => view.has(id)))
+    .filter(({ length }) => length > 0)
+    .map((page) => ({ ids: page.map(({ id }) => id), elements: elementsOf(page) }));
+  const fragments: readonly Fragment[] = fragmentsOf(pages, exchange.fragments).map((ids) => ({
+    flat: flatOf(ids.map((id) => specs.get(id)!)),
+  }));
+  const of: Trainee = trainee(learner, backward, exchange, (id) => view.has(id));
+  /** Whether peers train weights of their own, or hand in gradients of the common ones. */
+  const departs = exchange.kind !== 'ddp';
+  let rounds = 0;
+  /** Of `ddp`: Σ over the steps of the round. */
+  let gradient: Float32Array | undefined;
+  /** Rounds whose share stayed here: the weights that led to it do as well. */
+  const keeps = new Set<number>();
+
+  const fragmentOf = (round: number): Fragment => fragments[round % fragments.length]!;
+
+  /** Before the first step of its own, a peer's weights are those of the journal. */
+  async function depart(): Promise<void> {
+    for (const fragment of fragments) fragment.merged ??= await readFlat(weights, fragment.flat);
+  }
+
+  /** Weights as the journal says, for as long as `work` takes. */
+  async function asMerged<T>(work: () => Promise<T>): Promise<T> {
+    const own: Int32Array[] = [];
+    for (const { flat, merged } of fragments) {
+      if (merged === undefined) continue;
+      own.push(await readFlat(weights, flat));
+      await writeFlat(weights, flat, merged);
+    }
+    try {
+      return await work();
+    } finally {
+      if (own.length > 0) for (const [i, { flat }] of fragments.entries()) await writeFlat(weights, flat, own[i]!);
+    }
+  }
+
+  async function takeStep(slot: number, t: number): Promise<{ loss: number; norm: number }> {
+    const examples = dataset.train;
+    const batches = Array.from({ length: exchange.gradient_accumulation_steps }, (_, batch) =>
+      samplesOf(manifest, exchange, slot, examples.length, t, batch).map((index) => examples[index]!),
+    );
+    const found = await gradientOf(of, batches);
+    if (departs) return { loss: found.loss, norm: await applyGradient(of, found, innerRate(manifest, exchange, t)) };
+    const { flat } = fragmentOf(0);
+    gradient ??= new Float32Array(flat.length);
+    for (const { name, at } of flat.spans) {
+      const g = found.tensors.get(name)!;
+      for (let i = 0; i < g.length; i++) gradient[at + i]! += g[i]!;
+    }
+    return { loss: found.loss, norm: globalNorm(found.tensors.values()) };
+  }
+
+  const exchanger: Exchanger = {
+    train: (slot, round, from, count) =>
+      turn(async () => {
+        if (departs) await depart();
+        let sum = 0;
+        let norm = 0;
+        for (let i = 0; i < count; i++) {
+          const step = await takeStep(slot, stepOf(exchange, round, from + i));
+          sum += step.loss;
+          norm = step.norm;
+        }
+        return { loss: sum / count, grad_norm: norm };
+      }),
+
+    share: (slot, round) =>
+      turn(async () => {
+        const { flat, merged } = fragmentOf(round);
+        if (isDropped(manifest, exchange, slot, round) && !keeps.has(round)) {
+          keeps.add(round);
+          return undefined;
+        }
+        keeps.delete(round);
+        if (!departs) {
+          const own = gradient ?? new Float32Array(flat.length);
+          gradient = undefined;
+          return chunksOf(exchange.format, own);
+        }
+        return chunksOf(exchange.format, differenceOf(flat, merged!, await readFlat(weights, flat)));
+      }),
+
+    reduce: (shares) =>
+      turn(async () => {
+        const fragment = fragmentOf(rounds);
+        const { flat } = fragment;
+        fragment.state ??= mergeState(exchange, flat.length);
+        const q = fragment.merged ?? (await readFlat(weights, flat));
+        return mergeShares(exchange, flat, q, shares, fragment.state, innerRate(manifest, exchange, rounds));
+      }),
+
+    sizes: async () => fragments.map(({ flat }) => chunkLengths(flat.length).length),
+
+    merge: (merges) =>
+      turn(async () => {
+        for (const { merge, chunks } of merges) {
+          if (merge.round !== rounds)
+            throw new Fault('JOURNAL_ORDER', `round ${merge.round} cannot follow ${rounds} rounds`);
+          const { flat, merged } = fragmentOf(rounds);
+          const change = valuesOf(exchange.format, chunks, flat.length);
+          const next = merged ?? (await readFlat(weights, flat));
+          addFlat(flat, next, change);
+          if (merged === undefined) await writeFlat(weights, flat, next);
+          else if (!keeps.has(rounds)) {
+            const own = await readFlat(weights, flat);
+            mix(own, next, exchange.mixing);
+            await writeFlat(weights, flat, own);
+          }
+          keeps.delete(rounds);
+          gradient = undefined;
+          rounds++;
+        }
+      }),
+  };
+
+  return {
+    round: () => rounds,
+    apply: async () => {
+      throw new RangeError('"rounds" expected merges: this run exchanges vectors');
+    },
+    measure: async () => {
+      throw new RangeError('"header" expected none: this run exchanges vectors');
+    },
+    exchange: exchanger,
+    evaluate: () => turn(() => asMerged(() => evaluate(learner, held))),
+    checksum: () => turn(() => asMerged(() => checksum(weights, rounds, learner.run))),
+    root: () => turn(() => asMerged(() => root(weights, crypto))),
+    snapshot: (write) => turn(() => asMerged(() => writeSnapshot(weights, write))),
+    restore: (round, snapshot, expected) =>
+      turn(async () => {
+        const found = await snapshotRoot(snapshot, weights.tensors, crypto);
+        if (!equalBytes(found, expected))
+          throw new Fault('BLOB_MISMATCH', `the snapshot of round ${round} does not have the root that was signed`);
+        await takeSnapshot(weights, snapshot);
+        for (const fragment of fragments) delete fragment.merged;
+        rounds = round;
+      }),
+    close: () =>
+      turn(async () => {
+        await learner.forward.release();
+        await backward.release();
+        await weights.close();
+      }),
+  };
+}

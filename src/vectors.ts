@@ -1,0 +1,76 @@
+/**
+ * What travels where peers exchange vectors, a value for each weight, in place of bytes. `nouns.ts` has the rest.
+ *
+ * @module
+ */
+
+/** How the values of a vector are written for a link: `compress/formats.ts`. */
+export type Format = 'f32' | 'f16' | 'int8' | 'e3m0';
+
+export type FirstOrder =
+  | { readonly kind: 'adamw'; readonly beta1: number; readonly beta2: number; readonly epsilon: number }
+  | { readonly kind: 'sgd'; readonly momentum: number };
+
+/** A step along a gradient. */
+export interface Descent {
+  readonly optim: FirstOrder;
+  /** λ: part of a matrix that goes with every step, times the rate. */
+  readonly weight_decay: number;
+  /** Norm that a gradient is clipped to; 0: not at all. */
+  readonly max_grad_norm: number;
+  readonly per_device_train_batch_size: number;
+  /** Batches of a step. */
+  readonly gradient_accumulation_steps: number;
+}
+
+/**
+ * A run whose peers train along gradients and exchange vectors with a value for each weight. A record of such a run is an
+ * inner step. What a peer sends of a round is its **share**; what they come to is a **merge**: a change of the weights.
+ *
+ * `diloco`: a share is how far the peer's inner steps took its weights; the merge is an outer step along their mean
+ * (docs/papers/diloco.md). `ddp`: a share is the gradient of one step, the merge that step.
+ */
+export interface Exchange extends Descent {
+  readonly kind: 'diloco' | 'ddp';
+  /** Inner steps of a peer in a round: H. 1 for ddp. */
+  readonly steps: number;
+  /** Outer Nesterov step of `diloco`. */
+  readonly outer_learning_rate: number;
+  readonly outer_momentum: number;
+  /** Of shares, and of merges. */
+  readonly format: Format;
+  /** A round merges one of so many groups of blocks, in turn (Streaming DiLoCo); 1: all weights every round. */
+  readonly fragments: number;
+  /** Inner steps that go on while a round is merged: τ. */
+  readonly overlap: number;
+  /** Part of its own weights that a peer keeps where it takes merged ones: α. 0 without overlap. */
+  readonly mixing: number;
+  /** The data is cut into so many parts, and a peer reads one of them; 1: everybody reads all. */
+  readonly data_parts: number;
+  /** Part of the shares that their peers keep to themselves: a study of lost messages. */
+  readonly dropped: number;
+}
+
+/** What a peer added to a merge: it took steps `from` … `from + count - 1` of the round. */
+export interface Share {
+  readonly slot: number;
+  readonly from: number;
+  readonly count: number;
+  /** SHA-256 over what it signed: the count and the hashes of its chunks. */
+  readonly digest: Uint8Array;
+}
+
+/** A committed round of an exchange: the change of the weights, by hash, and whose shares it was made of. */
+export interface Merge {
+  readonly round: number;
+  /** By slot, ascending. */
+  readonly shares: readonly Share[];
+  /** SHA-256 of each chunk of the change (`wire/chunks.ts`), in order. */
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** Chunks by hash, both ways. Whoever lacks some asks, a few at a time, and gets nothing that it did not ask for. */
+export type ChunkMessage =
+  | { readonly type: 'want'; readonly hashes: readonly Uint8Array[] }
+  /** `packed`: `wire/chunks.ts`. */
+  | { readonly type: 'chunk'; readonly hash: Uint8Array; readonly packed: Uint8Array };
