@@ -1,0 +1,169 @@
+/**
+ * `npm run study:diloco`: DiLoCo against synchronous data parallel and against one peer, as real processes: a LLaMA of
+ * 0.94 million weights from nothing, on WikiText-2, the same inner steps and tokens in every arm but that of one peer.
+ *
+ * Needs ../shared. What is finished is kept in build/studies/diloco: repeat the command to go on.
+ *
+ *     node bench/diloco.mjs [--peers 4] [--steps 2000] [--only h500,ddp] [--at_once 1] [--output DIR]
+ *
+ * @module
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { freshConfig, freshFiles } from '../dist/model/fresh.js';
+import { writeFolder } from '../dist/model/node/write-folder.js';
+import { vocabularyOf } from '../dist/model/tokenizer.js';
+import { machine, markdown, root } from './harness.mjs';
+
+const { values } = parseArgs({
+  options: {
+    peers: { type: 'string', default: '4' },
+    steps: { type: 'string', default: '2000' },
+    only: { type: 'string' },
+    at_once: { type: 'string', default: '1' },
+    threads: { type: 'string', default: '1' },
+    threads_of_one: { type: 'string', default: '2' },
+    data: { type: 'string', default: join(root, '../shared/data/wikitext-2') },
+    output: { type: 'string', default: join(root, 'build/studies/diloco') },
+    seed: { type: 'string', default: '42' },
+  },
+});
+const [train, held] = ['train.txt', 'valid.txt'].map((file) => join(values.data, file));
+if (!existsSync(train)) {
+  console.error(`study:diloco: ${train} is not here; bench/README.md says what it is`);
+  process.exit(1);
+}
+const peers = Number(values.peers);
+const steps = Number(values.steps);
+
+/** Merged weights are what is judged; a tenth of the steps warms up. */
+const common = {
+  ...{ data: train, eval_data: held, task: 'lm', block_size: 64, per_device_train_batch_size: 4, max_steps: steps },
+  ...{ learning_rate: 2e-3, warmup_steps: Math.min(200, steps / 10), max_eval_samples: 512, guard: 'false' },
+  ...{ eval_steps: Math.max(1, steps / 4), threads: values.threads, seed: values.seed },
+};
+const diloco = (inner_steps, more = {}) => ({ method: 'diloco', inner_steps, ...more });
+const ARMS = {
+  ddp: { method: 'ddp' },
+  // The same steps as ddp takes, by one process that computes the batches of all: quicker where only the loss is asked for.
+  'ddp in one process': {
+    method: 'ddp',
+    peers: 1,
+    per_device_train_batch_size: 4 * peers,
+    threads: values.threads_of_one,
+  },
+  one: { method: 'ddp', peers: 1 },
+  'one, all tokens': { method: 'ddp', peers: 1, max_steps: steps * peers, eval_steps: (steps * peers) / 4 },
+  h1: diloco(1, { outer_learning_rate: 1, outer_momentum: 0 }),
+  h20: diloco(20),
+  h100: diloco(100),
+  h500: diloco(500),
+  'h500 f16': diloco(500, { exchange_format: 'f16' }),
+  'h500 int8': diloco(500, { exchange_format: 'int8' }),
+  'h500 e3m0': diloco(500, { exchange_format: 'e3m0' }),
+  'h100 half dropped': diloco(100, { dropped_shares: 0.5 }),
+  'h500 half dropped': diloco(500, { dropped_shares: 0.5 }),
+  'h100 unlike data': diloco(100, { data_parts: peers }),
+  'h500 unlike data': diloco(500, { data_parts: peers }),
+  'h100 streaming': diloco(100, { fragments: 5, overlap_steps: 5 }),
+  'h500 streaming': diloco(500, { fragments: 5, overlap_steps: 10 }),
+  'h500 streaming e3m0': diloco(500, { fragments: 5, overlap_steps: 10, exchange_format: 'e3m0' }),
+};
+
+/** The base of all arms: from nothing, with the tokenizer that the package brings. */
+async function base() {
+  const folder = join(values.output, 'base');
+  if (existsSync(folder)) return folder;
+  const read = (name) => readFileSync(join(root, 'assets/quill', name));
+  const [json, settings] = ['tokenizer.json', 'tokenizer_config.json'].map((name) => new Uint8Array(read(name)));
+  const text = (bytes) => new TextDecoder().decode(bytes);
+  const config = freshConfig(
+    {
+      ...{ hidden_size: 128, intermediate_size: 352, num_hidden_layers: 4, num_attention_heads: 4 },
+      ...{ num_key_value_heads: 4, max_position_embeddings: 512, rope_theta: 10_000, rms_norm_eps: 1e-5 },
+      tie_word_embeddings: true,
+    },
+    vocabularyOf(text(json), text(settings)),
+  );
+  const files = new Map([
+    ['tokenizer.json', json],
+    ['tokenizer_config.json', settings],
+  ]);
+  mkdirSync(values.output, { recursive: true });
+  await writeFolder(folder, freshFiles(config, files, 42));
+  return folder;
+}
+
+/** @returns the last event of a run, with what it sent at most in one round. */
+function run(name, model) {
+  const output_dir = join(values.output, `${name.replaceAll(/[^a-z0-9]+/g, '-')}-${peers}-${steps}-${values.seed}`);
+  const kept = `${output_dir}.json`;
+  if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8'));
+  const flags = { ...common, peers, model, output_dir, ...ARMS[name] };
+  const args = Object.entries(flags).flatMap(([key, value]) => [`--${key}`, String(value)]);
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, 'bin/murmur.js'), 'train', ...args, '--json'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let text = '';
+    child.stdout.on('data', (piece) => (text += piece));
+    child.on('exit', (code) => {
+      const events = text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line));
+      const done = events.findLast(({ event }) => event === 'done');
+      if (code !== 0 || !done) {
+        reject(new Error(`${name}: exit code ${code}`));
+        return;
+      }
+      const wire = events.filter(({ event }) => event === 'merge').map((event) => event['bytes/wire']);
+      // The first round has what it takes to join.
+      const most = Math.max(...wire.slice(1).map((bytes, i) => bytes - wire[i]));
+      const curve = events.filter(({ event }) => event === 'evaluation').map((event) => event['eval/loss']);
+      const result = { name, ...done, most, curve };
+      writeFileSync(kept, JSON.stringify(result));
+      rmSync(output_dir, { recursive: true, force: true });
+      resolve(result);
+    });
+  });
+}
+
+const wanted = values.only?.split(',') ?? Object.keys(ARMS);
+const model = await base();
+const results = new Map();
+const queue = [...wanted];
+await Promise.all(
+  Array.from({ length: Number(values.at_once) }, async () => {
+    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
+      const result = await run(name, model);
+      results.set(name, result);
+      console.error(`${name}: ${result['eval/loss'].toFixed(3)} after ${result.seconds} s`);
+    }
+  }),
+);
+const baseline = results.get('ddp')?.['bytes/token'];
+console.log(`${peers} peers, ${steps} inner steps each of 4 windows of 64 tokens, seed ${values.seed}. ${machine()}\n`);
+console.log(
+  markdown(
+    wanted.map((arm) => {
+      const { curve, most, ...done } = results.get(arm);
+      const loss = done['eval/loss'];
+      const bytes = done['bytes/token'];
+      return {
+        arm,
+        'held-out loss': loss.toFixed(3),
+        perplexity: Math.exp(loss).toFixed(2),
+        'at a quarter, half, three quarters': curve
+          .slice(1, -1)
+          .map((each) => each.toFixed(3))
+          .join(', '),
+        'bytes a token': bytes.toPrecision(3),
+        fewer: baseline ? `${(baseline / bytes).toFixed(0)} times` : '',
+        'MB in a round': (most / 1e6).toFixed(2),
+      };
+    }),
+  ),
+);
