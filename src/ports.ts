@@ -78,12 +78,13 @@ export interface Compressor {
   inflate(bytes: Uint8Array, most: number): Uint8Array | undefined;
 }
 
-/** Bytes by their SHA-256. What `put` resolves to survives a crash where the store does. */
+/** Bytes by their SHA-256. What was put before `sync` resolves survives a crash where the store does. */
 export interface ChunkStore {
   get(hash: string): Promise<Uint8Array | undefined>;
   has(hash: string): boolean;
   put(hash: string, bytes: Uint8Array): Promise<void>;
   drop(hash: string): Promise<void>;
+  sync(): Promise<void>;
 }
 
 /** Hashing and signatures: node:crypto in Node. All synchronous. */

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { type Entry, HOST_SLOT } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
-import { roundsOf } from '../peer/ledger.ts';
+import { mergesOf, roundsOf } from '../peer/ledger.ts';
 import { openRun } from '../peer/node/run-folder.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { oneRun } from './past.ts';
@@ -62,8 +62,10 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
   const sent = new Map<number, number>();
   for (const { segments } of rounds)
     for (const { slot, codes } of segments) sent.set(slot, (sent.get(slot) ?? 0) + codes.length);
+  for (const { shares } of mergesOf(records.map(({ entry }) => entry)))
+    for (const { slot, count } of shares) sent.set(slot, (sent.get(slot) ?? 0) + count);
   output.table('Peers', [
-    ['slot', 'name', 'gradients', 'key'],
+    ['slot', 'name', manifest.exchange ? 'steps' : 'gradients', 'key'],
     ...[...ledger.admitted.values()].map(({ slot, name, key, evicted }) => [
       String(slot),
       evicted ? `${name} (evicted)` : name,

@@ -26,7 +26,7 @@ import { startParticipant } from '../peer/participant.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { OFFLOAD } from './keys.ts';
 import type { Output } from './output.ts';
-import { cacheOf } from './prepare.ts';
+import { cacheOf, tokenCacheOf } from './prepare.ts';
 import { onInterrupt } from './signals.ts';
 import type { Io } from './verb.ts';
 
@@ -96,7 +96,8 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
         const reward = await rewardPath(manifest, given.reward, known);
         const fetched = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
         const paths = { ...fetched, ...reward };
-        const spec = { manifest, paths, offloadFolder: given.offload_folder, maxEvalSamples: 1 };
+        const tokenCache = tokenCacheOf(env);
+        const spec = { manifest, paths, tokenCache, offloadFolder: given.offload_folder, maxEvalSamples: 1 };
         // A step is of all threads: only measurements can be shared out.
         if (manifest.exchange) return threadedReplica({ ...spec, threads: cores });
         return openPool(spec, {

@@ -7,6 +7,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
+import { join } from 'node:path';
 import type { NamedFile } from '../data/node/resolve.ts';
 import { Fault } from '../faults.ts';
 import { canonicalJson } from '../journal/canonical.ts';
@@ -42,6 +43,9 @@ export interface Drafted extends Prepared {
 
 /** Where files are cached on this machine. */
 export const cacheOf = (env: Readonly<Record<string, string | undefined>>): string => cacheFolder(env, homedir());
+
+/** Where the tokens of texts are. */
+export const tokenCacheOf = (env: Parameters<typeof cacheOf>[0]): string => join(cacheOf(env), 'tokens');
 
 /**
  * The manifest but for its byte scale, which is 1.

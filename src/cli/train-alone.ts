@@ -19,7 +19,7 @@ import { settingsOf } from './alone.ts';
 import type { RunConfig } from './config.ts';
 import { exportModel } from './export.ts';
 import type { Output } from './output.ts';
-import { draftManifest, type Prepared } from './prepare.ts';
+import { draftManifest, type Prepared, tokenCacheOf } from './prepare.ts';
 import { pacer } from './report.ts';
 import { onInterrupt } from './signals.ts';
 import type { Io } from './verb.ts';
@@ -44,6 +44,7 @@ export interface Alone extends Prepared {
   readonly loggingSteps: number;
   readonly maxEvalSamples: number | undefined;
   readonly offloadFolder: string | undefined;
+  readonly tokenCache?: string | undefined;
 }
 
 /** @param threads to compute with. */
@@ -59,7 +60,11 @@ export async function runAlone(
       ...prepared,
       ...{ settings, threads, folder: config.output_dir },
       ...{ evalSteps: config.eval_steps, saveSteps: config.save_steps, loggingSteps: config.logging_steps },
-      ...{ maxEvalSamples: config.max_eval_samples, offloadFolder: config.offload_folder },
+      ...{
+        maxEvalSamples: config.max_eval_samples,
+        offloadFolder: config.offload_folder,
+        tokenCache: tokenCacheOf(env),
+      },
     },
     output,
   );

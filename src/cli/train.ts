@@ -18,7 +18,7 @@ import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
 import { loadConfig, type RunConfig } from './config.ts';
 import { runFile } from './keys.ts';
-import { calibrated, checkSameRun, draftManifest } from './prepare.ts';
+import { calibrated, checkSameRun, draftManifest, tokenCacheOf } from './prepare.ts';
 import { hostReport, result } from './report.ts';
 import { onInterrupt } from './signals.ts';
 import { runAlone } from './train-alone.ts';
@@ -98,6 +98,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       saveSteps: config.save_steps,
       guarded: config.guard,
       maxEvalSamples: config.max_eval_samples,
+      tokenCache: tokenCacheOf(env),
       onEvent: (event) => report.hear(event),
     });
   });

@@ -50,15 +50,16 @@ const clamped = (scale: number): number => Math.min(MAX_SCALE, Math.max(MIN_SCAL
 const SNAP = 1.5 * 2 ** 52;
 const nearest = (x: number): number => x + SNAP - SNAP;
 
+/** A format whose values are scaled, 256 at a time. */
 interface Shape {
   /** Bytes of n values, scales left out. */
   readonly bytes: (n: number) => number;
   /** s of a block whose largest magnitude is `peak` > 0. */
-  readonly scale?: (peak: number) => number;
-  /** Writes value i of n, scaled. */
-  write(out: Uint8Array, i: number, n: number, scaled: number): void;
+  readonly scale: (peak: number) => number;
+  /** Writes value i, scaled, into zeros. */
+  write(out: Uint8Array, i: number, scaled: number): void;
   /** @returns the value before scaling. */
-  read(from: Uint8Array, i: number, n: number): number;
+  read(from: Uint8Array, i: number): number;
 }
 
 /** Bits of the binary16 nearest to |x| <= 2. */
@@ -82,27 +83,16 @@ function ofHalf(half: number): number {
 /** Smallest magnitude of e3m0, in units of its largest: 2⁻⁶. */
 const STEPS = 6;
 
-const SHAPES: Readonly<Record<Format, Shape>> = {
-  f32: {
-    bytes: (n) => 4 * n,
-    write(out, i, n, x) {
-      bits.setFloat32(0, x);
-      for (let plane = 0; plane < 4; plane++) out[plane * n + i] = bits.getUint8(3 - plane);
-    },
-    read(from, i, n) {
-      for (let plane = 0; plane < 4; plane++) bits.setUint8(3 - plane, from[plane * n + i]!);
-      return bits.getFloat32(0);
-    },
-  },
+const SHAPES: Readonly<Record<Exclude<Format, 'f32'>, Shape>> = {
   f16: {
     bytes: (n) => 2 * n,
-    scale: (peak) => exponentOf(peak),
-    write(out, i, n, scaled) {
+    scale: exponentOf,
+    write(out, i, scaled) {
       const half = toHalf(scaled);
-      out[i] = half & 255;
-      out[n + i] = half >> 8;
+      out[2 * i] = half & 255;
+      out[2 * i + 1] = half >> 8;
     },
-    read: (from, i, n) => ofHalf(from[i]! | (from[n + i]! << 8)),
+    read: (from, i) => ofHalf(from[2 * i]! | (from[2 * i + 1]! << 8)),
   },
   int8: {
     bytes: (n) => n,
@@ -110,7 +100,7 @@ const SHAPES: Readonly<Record<Format, Shape>> = {
       const least = exponentOf(peak) - 6; // peak · 2⁻ˢ is in 64 … 128, and may round up to 128
       return nearest(peak * powerOfTwo(-least)) > 127 ? least + 1 : least;
     },
-    write(out, i, _, scaled) {
+    write(out, i, scaled) {
       out[i] = nearest(scaled) & 255;
     },
     read: (from, i) => (from[i]! << 24) >> 24,
@@ -119,7 +109,7 @@ const SHAPES: Readonly<Record<Format, Shape>> = {
     bytes: (n) => (n + 1) >> 1,
     // The nearest power of two: 1.5 · 2ᵏ is the middle between 2ᵏ and the next.
     scale: (peak) => exponentOf(peak) + (peak * powerOfTwo(-exponentOf(peak)) >= 1.5 ? 1 : 0),
-    write(out, i, _, scaled) {
+    write(out, i, scaled) {
       const size = Math.abs(scaled);
       const exponent = exponentOf(size);
       const up = size * powerOfTwo(-exponent) >= 1.5 ? 1 : 0;
@@ -140,25 +130,45 @@ const SHAPES: Readonly<Record<Format, Shape>> = {
 const blocksOf = (n: number): number => Math.ceil(n / BLOCK);
 
 /** Bytes of n values in a format. */
-export function formatBytes(format: Format, n: number): number {
-  const { bytes, scale } = SHAPES[format];
-  return bytes(n) + (scale ? blocksOf(n) : 0);
+export const formatBytes = (format: Format, n: number): number =>
+  format === 'f32' ? 4 * n : SHAPES[format].bytes(n) + blocksOf(n);
+
+/** The bytes of floats plane by plane, the least significant first; and back. */
+function planes(bytes: Uint8Array, width: number): Uint8Array {
+  const n = bytes.length / width;
+  const out = new Uint8Array(bytes.length);
+  for (let plane = 0; plane < width; plane++)
+    for (let i = 0, from = plane; i < n; i++, from += width) out[plane * n + i] = bytes[from]!;
+  return out;
+}
+
+function unplaned(bytes: Uint8Array, width: number): Uint8Array {
+  const n = bytes.length / width;
+  const out = new Uint8Array(bytes.length);
+  for (let plane = 0; plane < width; plane++)
+    for (let i = 0, to = plane; i < n; i++, to += width) out[to] = bytes[plane * n + i]!;
+  return out;
 }
 
 /** @param x (n,) finite. @returns `formatBytes(format, n)` bytes. @throws {RangeError} for a value that is not finite */
 export function encodeFloats(format: Format, x: Float32Array): Uint8Array {
-  const { scale, write } = SHAPES[format];
+  if (format === 'f32') {
+    peakOf(x, 0, x.length);
+    return planes(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), 4);
+  }
+  const { scale, bytes, write } = SHAPES[format];
   const out = new Uint8Array(formatBytes(format, x.length));
-  const scales = scale ? out.subarray(0, blocksOf(x.length)) : undefined;
-  const body = out.subarray(scales?.length ?? 0);
+  const scales = out.subarray(0, blocksOf(x.length));
+  const body = new Uint8Array(bytes(x.length));
   for (let first = 0; first < x.length; first += BLOCK) {
     const end = Math.min(x.length, first + BLOCK);
     const peak = peakOf(x, first, end);
-    const s = peak === 0 ? MIN_SCALE : clamped(scale?.(peak) ?? 0);
-    if (scales) scales[first / BLOCK] = s & 255;
-    const factor = scale ? powerOfTwo(-s) : 1;
-    for (let i = first; i < end; i++) write(body, i, x.length, x[i]! * factor);
+    const s = peak === 0 ? MIN_SCALE : clamped(scale(peak));
+    scales[first / BLOCK] = s & 255;
+    const factor = powerOfTwo(-s);
+    for (let i = first; i < end; i++) write(body, i, x[i]! * factor);
   }
+  out.set(format === 'f16' ? planes(body, 2) : body, scales.length);
   return out;
 }
 
@@ -167,16 +177,22 @@ export function decodeFloats(format: Format, bytes: Uint8Array, n: number): Floa
   const expected = formatBytes(format, n);
   if (bytes.length !== expected)
     throw new Fault('SHARE_INVALID', `${n} values in ${format} are ${expected} bytes, got ${bytes.length}`);
-  const { scale, read } = SHAPES[format];
-  const scales = scale ? bytes.subarray(0, blocksOf(n)) : undefined;
-  const body = bytes.subarray(scales?.length ?? 0);
+  const x = format === 'f32' ? new Float32Array(unplaned(bytes, 4).buffer) : scaledValues(format, bytes, n);
+  for (let i = 0; i < n; i++)
+    if (!Number.isFinite(x[i]!)) throw new Fault('SHARE_INVALID', `value ${i} is ${x[i]}, which no peer may send`);
+  return x;
+}
+
+function scaledValues(format: Exclude<Format, 'f32'>, bytes: Uint8Array, n: number): Float32Array {
+  const { read } = SHAPES[format];
+  const scales = bytes.subarray(0, blocksOf(n));
+  const rest = bytes.subarray(scales.length);
+  const body = format === 'f16' ? unplaned(rest, 2) : rest;
   const x = new Float32Array(n);
   for (let first = 0; first < n; first += BLOCK) {
-    const factor = scales ? powerOfTwo((scales[first / BLOCK]! << 24) >> 24) : 1;
+    const factor = powerOfTwo((scales[first / BLOCK]! << 24) >> 24);
     const end = Math.min(n, first + BLOCK);
-    for (let i = first; i < end; i++) x[i] = read(body, i, n) * factor;
-    for (let i = first; i < end; i++)
-      if (!Number.isFinite(x[i]!)) throw new Fault('SHARE_INVALID', `value ${i} is ${x[i]}, which no peer may send`);
+    for (let i = first; i < end; i++) x[i] = read(body, i) * factor;
   }
   return x;
 }

@@ -29,6 +29,8 @@ export interface Dataset {
 export interface DataBytes {
   readonly train: Uint8Array;
   readonly eval?: Uint8Array | undefined;
+  /** Of text: the tokens of both, where they are known already. */
+  readonly tokens?: { readonly train: Int32Array; readonly eval?: Int32Array | undefined };
 }
 
 /**
@@ -55,11 +57,11 @@ export function buildDataset(
           'CONFIG_INVALID',
           'task: lm needs a causal model, this one fills in masks; take task masked_lm, or give labels and a prompt with {mask}',
         );
-      return textDataset(task.window, train, held, fraction, encoder, positions, someWindows);
+      return textDataset(task.window, train, held, bytes.tokens, fraction, encoder, positions, someWindows);
     case 'masked_lm': {
       const cut: Cut = (tokens, window, file, part) =>
         hiddenWindows({ tokens, window, masked: task.masked, seed, part, file }, encoder);
-      return textDataset(task.window, train, held, fraction, encoder, positions, cut);
+      return textDataset(task.window, train, held, bytes.tokens, fraction, encoder, positions, cut);
     }
     case 'choice':
       return choiceDataset(task, data, train, held, encoder, positions);
@@ -77,6 +79,7 @@ function textDataset(
   window: number,
   train: DataFile,
   held: DataFile | undefined,
+  known: DataBytes['tokens'],
   fraction: number,
   encoder: Encoder,
   positions: number,
@@ -88,9 +91,9 @@ function textDataset(
       `block_size: ${window} is more than the ${positions} positions of the model; lower it`,
     );
   }
-  const tokens = textTokens(encoder, textOf(train));
+  const tokens = known?.train ?? textTokens(encoder, textOf(train));
   const split = held ? tokens.length : tailStart(tokens.length, fraction);
-  const tail = held ? textTokens(encoder, textOf(held)) : tokens.subarray(split);
+  const tail = held ? (known?.eval ?? textTokens(encoder, textOf(held))) : tokens.subarray(split);
   return {
     train: cut(tokens.subarray(0, split), window, train.name, 'training'),
     eval: cut(tail, window, held?.name ?? train.name, 'evaluation'),

@@ -51,5 +51,13 @@ const VERDICTS: Readonly<Record<Kind, Verdicts>> = {
   },
 };
 
-export const promisesOf = ({ optimizer }: { readonly optimizer?: Manifest['optimizer'] | undefined }): Verdicts =>
-  VERDICTS[optimizer?.kind ?? 'sgd'];
+const VECTORS: Verdicts = {
+  order_free: yes('a merge is a change in integers, whatever it was made of'),
+  revocable: no('a share is in the momentum of every later merge; only whole merges can be taken back'),
+  snapshots: yes('weights are all that a peer needs to follow; whoever merges keeps the momentum'),
+};
+
+type Kept = Partial<Pick<Manifest, 'optimizer' | 'exchange'>>;
+
+export const promisesOf = ({ optimizer, exchange }: { readonly [K in keyof Kept]: Kept[K] | undefined }): Verdicts =>
+  exchange ? VECTORS : VERDICTS[optimizer?.kind ?? 'sgd'];

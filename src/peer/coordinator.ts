@@ -226,7 +226,7 @@ const HANDLERS: Handlers = {
       put(draft, { ...member, records: member.records + count });
     }
     draft.phase = 'committed';
-    draft.effects.push({ type: 'applyMerge', merge });
+    draft.effects.push({ type: 'forget' }, { type: 'applyMerge', merge });
     askReplica(draft);
   },
 

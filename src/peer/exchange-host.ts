@@ -26,7 +26,7 @@ export interface ExchangeHost {
   offerOf(round: number, codes: Int8Array): Offer;
   /** Whether all chunks of an offer are here. */
   holds(codes: Int8Array): boolean;
-  /** Fetches those that are not. @throws {Fault} when the channel is gone */
+  /** Fetches those that are not, to stable storage. @throws {Fault} when the channel is gone */
   collect(channel: number, offer: Offer): Promise<void>;
   hear(channel: number, message: ChunkMessage): Promise<void>;
   left(channel: number): void;
@@ -57,11 +57,13 @@ export function exchangeHost(
     has: (hash) => offers.has(hash),
     put: (hash, bytes) => offers.put(hash, bytes),
     drop: (hash) => offers.drop(hash),
+    sync: () => offers.sync(),
   };
+  const packed = new Map<string, Uint8Array>();
   const haulOf = (channel: number): Haul => {
     const known = hauls.get(channel);
     if (known) return known;
-    const haul = openHaul({ store, compressor, crypto, send: (message) => send(channel, message) });
+    const haul = openHaul({ store, compressor, crypto, packed, send: (message) => send(channel, message) });
     hauls.set(channel, haul);
     return haul;
   };
@@ -84,6 +86,7 @@ export function exchangeHost(
     async collect(channel, { hashes }) {
       for (const hash of hashes) offered.add(toHex(hash));
       await haulOf(channel).collect(hashes);
+      await offers.sync();
     },
     hear: (channel, message) => haulOf(channel).hear(message),
     left(channel) {
@@ -102,6 +105,7 @@ export function exchangeHost(
       if (chunks.length === 0) return { refused };
       const hashes = chunks.map((chunk) => crypto.sha256(chunk));
       for (const [i, chunk] of chunks.entries()) await merges.put(toHex(hashes[i]!), chunk);
+      await merges.sync();
       const used = segments.filter(({ slot }) => !refused.includes(slot));
       const own = used.map(({ slot, from, codes }) => ({
         ...{ slot, from, count: decodeOffer(codes).count, digest: digests.get(slot)! },

@@ -17,7 +17,12 @@ export interface HaulOptions {
   readonly compressor: Compressor;
   readonly crypto: Pick<Crypto, 'sha256'>;
   readonly send: (message: ChunkMessage) => void;
+  /** Chunks as they were sent, by hash: hauls that give the same to many share it. */
+  readonly packed?: Map<string, Uint8Array>;
 }
+
+/** Chunks that are kept packed: those of a merge of some millions of weights, a few megabytes. */
+const MOST_PACKED = 64;
 
 export interface Haul {
   /** Resolves when all of these are in the store. @throws {Fault} what `end` was given */
@@ -34,7 +39,7 @@ interface Waiter {
   reject(fault: Fault): void;
 }
 
-export function openHaul({ store, compressor, crypto, send }: HaulOptions): Haul {
+export function openHaul({ store, compressor, crypto, send, packed = new Map() }: HaulOptions): Haul {
   /** Not asked for yet, in order. */
   const queue: string[] = [];
   /** Asked for. */
@@ -59,14 +64,20 @@ export function openHaul({ store, compressor, crypto, send }: HaulOptions): Haul
   }
 
   async function give(hash: Uint8Array): Promise<void> {
-    const bytes = await store.get(toHex(hash));
-    if (bytes === undefined) throw new Fault('MESSAGE_UNEXPECTED', `chunk ${toHex(hash).slice(0, 16)}… is not here`);
-    send({ type: 'chunk', hash, packed: pack(bytes, compressor) });
+    const name = toHex(hash);
+    const known = packed.get(name);
+    const bytes = known ? undefined : await store.get(name);
+    if (known === undefined && bytes === undefined)
+      throw new Fault('MESSAGE_UNEXPECTED', `chunk ${name.slice(0, 16)}… is not here`);
+    const made = known ?? pack(bytes!, compressor);
+    packed.set(name, made);
+    if (packed.size > MOST_PACKED) packed.delete(packed.keys().next().value!);
+    send({ type: 'chunk', hash, packed: made });
   }
 
-  async function take(hash: string, packed: Uint8Array): Promise<void> {
+  async function take(hash: string, body: Uint8Array): Promise<void> {
     if (!underway.has(hash)) throw new Fault('MESSAGE_UNEXPECTED', `nobody asked for chunk ${hash.slice(0, 16)}…`);
-    const bytes = unpack(packed, compressor);
+    const bytes = unpack(body, compressor);
     if (toHex(crypto.sha256(bytes)) !== hash)
       throw new Fault('BLOB_MISMATCH', `chunk ${hash.slice(0, 16)}… came damaged`);
     await store.put(hash, bytes);
@@ -109,5 +120,6 @@ export function memoryChunks(): ChunkStore {
     async drop(hash) {
       chunks.delete(hash);
     },
+    sync: async () => undefined,
   };
 }

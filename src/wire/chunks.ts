@@ -52,8 +52,22 @@ export function chunkLengths(n: number): number[] {
 /** Bytes of a chunk at most, in any format. */
 export const MAX_CHUNK_BYTES: number = 4 * CHUNK_WEIGHTS;
 
-export function pack(bytes: Uint8Array, { deflate }: Compressor): Uint8Array {
-  const deflated = deflate(bytes);
+/** A compressor is given a chunk when a few pieces of it come to less than this part: time is not spent on noise. */
+const WORTH_PACKING = 0.9;
+const PIECES = 8;
+const PIECE_BYTES = 1024;
+
+function isWorthPacking(bytes: Uint8Array, { deflate }: Compressor): boolean {
+  if (bytes.length <= PIECES * PIECE_BYTES) return true;
+  const pieces = Array.from({ length: PIECES }, (_, i) => {
+    const at = Math.floor((i * (bytes.length - PIECE_BYTES)) / (PIECES - 1));
+    return bytes.subarray(at, at + PIECE_BYTES);
+  });
+  return deflate(concatBytes(...pieces)).length < WORTH_PACKING * PIECES * PIECE_BYTES;
+}
+
+export function pack(bytes: Uint8Array, compressor: Compressor): Uint8Array {
+  const deflated = isWorthPacking(bytes, compressor) ? compressor.deflate(bytes) : bytes;
   const smaller = deflated.length < bytes.length;
   return concatBytes(Uint8Array.of(smaller ? 1 : 0), smaller ? deflated : bytes);
 }

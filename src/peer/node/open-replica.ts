@@ -7,6 +7,9 @@
 import { readFile } from 'node:fs/promises';
 import { batchExamples, sequencesFor } from '../../data/batch.ts';
 import { buildDataset, type Dataset } from '../../data/dataset.ts';
+import { cachedTokens } from '../../data/node/token-cache.ts';
+import { textOf } from '../../data/rows.ts';
+import { textTokens } from '../../data/text.ts';
 import { spsa } from '../../estimator/spsa.ts';
 import { Fault } from '../../faults.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
@@ -51,6 +54,8 @@ export interface ReplicaSpec {
   readonly threads: number;
   /** Folder to keep the blocks of the model in, for models larger than memory. */
   readonly offloadFolder?: string | undefined;
+  /** Folder to keep the tokens of texts in, so that they are made once. */
+  readonly tokenCache?: string | undefined;
   /** Held-out examples to evaluate on at most, from the first. */
   readonly maxEvalSamples?: number | undefined;
   /** Held-out data in place of the manifest's, for a judgement of one's own. */
@@ -82,7 +87,7 @@ export interface Opened {
 }
 
 /** Data in place of what the manifest names. */
-export type MakeData = (tokenizer: Tokenizer, positions: number) => Promise<Dataset>;
+export type MakeData = (tokenizer: Tokenizer, positions: number, tokenizerText: string) => Promise<Dataset>;
 
 /** @throws {Fault} CONFIG_INVALID for a run whose replicas keep more than weights */
 export function checkOffload({ optimizer }: Pick<Manifest, 'optimizer'>, folder: string | undefined): void {
@@ -97,7 +102,7 @@ export function checkOffload({ optimizer }: Pick<Manifest, 'optimizer'>, folder:
 export async function openLearner(
   spec: ReplicaSpec,
   engine: Engine,
-  makeData: MakeData = (tokenizer, positions) => openData(spec, tokenizer, positions),
+  makeData: MakeData = (tokenizer, positions, settings) => openData(spec, tokenizer, positions, settings),
 ): Promise<Opened> {
   const { manifest } = spec;
   checkOffload(manifest, spec.offloadFolder);
@@ -108,13 +113,13 @@ export async function openLearner(
     return found;
   };
   const { files } = manifest.base;
-  const { model, tokenizer, read } = await openBase(
+  const { model, tokenizer, tokenizerText, read } = await openBase(
     new Set(files.map((file) => file.path)),
     (name) => path(files.find((file) => file.path === name)!),
     manifest,
   );
   const view = viewOf(model, manifest.view);
-  const dataset = await makeData(tokenizer, model.positions);
+  const dataset = await makeData(tokenizer, model.positions, tokenizerText);
   const held = dataset.eval.slice(0, spec.maxEvalSamples);
   const plans = plansOf(manifest, model, dataset.train, held);
   const isForward = manifest.estimator === 'forward_gradient';
@@ -188,15 +193,33 @@ const NO_DATA: Dataset = { train: [], eval: [], choices: new Int32Array(0), trun
 
 /** Data is needed to measure and to judge, not to rebuild a model: without it, all the rest works. */
 async function openData(
-  { manifest, paths, evalData = manifest.data.eval }: ReplicaSpec,
+  { manifest, paths, tokenCache, evalData = manifest.data.eval }: ReplicaSpec,
   tokenizer: Tokenizer,
   positions: number,
+  tokenizerText: string,
 ): Promise<Dataset> {
   const data = evalData ? { ...manifest.data, eval: evalData } : manifest.data;
   const [train, held] = [data.train, data.eval].map((file) => file && paths[file.sha256]);
   if (train === undefined || (data.eval && held === undefined)) return NO_DATA;
   const bytes = { train: await readFile(train), eval: held === undefined ? undefined : await readFile(held) };
-  return buildDataset(manifest.task, data, bytes, tokenizer, positions, manifest.seed);
+  const { kind } = manifest.task;
+  const tokensOf = (name: string, text: Uint8Array): Promise<Int32Array> =>
+    cachedTokens(tokenCache, tokenizerText, text, () => textTokens(tokenizer, textOf({ name, bytes: text })));
+  const tokens =
+    kind === 'lm' || kind === 'masked_lm'
+      ? {
+          train: await tokensOf(data.train.path, bytes.train),
+          eval: bytes.eval && (await tokensOf(data.eval!.path, bytes.eval)),
+        }
+      : undefined;
+  return buildDataset(
+    manifest.task,
+    data,
+    { ...bytes, ...(tokens && { tokens }) },
+    tokenizer,
+    positions,
+    manifest.seed,
+  );
 }
 
 export interface Base {
@@ -204,12 +227,14 @@ export interface Base {
   readonly model: Model;
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
+  /** What it was made of. */
+  readonly tokenizerText: string;
   /** Tensors of the checkpoint and of the adapter, as they are before the first round. */
   readonly read: Read;
 }
 
 /** The text of a file of a base. @throws {Fault} MODEL_INVALID where it has none */
-async function textOf(name: string, names: ReadonlySet<string>, path: (name: string) => string): Promise<string> {
+async function baseText(name: string, names: ReadonlySet<string>, path: (name: string) => string): Promise<string> {
   if (!names.has(name)) throw new Fault('MODEL_INVALID', `the base of this run has no ${name}`);
   return readFile(path(name), 'utf8');
 }
@@ -224,7 +249,7 @@ export async function openModel(
   view: View,
 ): Promise<Pick<Base, 'config' | 'model' | 'checkpoint'>> {
   const checkpoint = await shards([...names].filter(isShard), path);
-  const config = readConfig(await textOf('config.json', names, path));
+  const config = readConfig(await baseText('config.json', names, path));
   return { config, checkpoint, model: modelOf(config, checkpoint.tensors, view) };
 }
 
@@ -237,14 +262,15 @@ export async function openBase(
   path: (name: string) => string,
   { view, seed }: Pick<Manifest, 'view' | 'seed'>,
 ): Promise<Base> {
-  const text = (name: string): Promise<string> => textOf(name, names, path);
+  const text = (name: string): Promise<string> => baseText(name, names, path);
   const { config, model, checkpoint } = await openModel(names, path, view);
   const given = model.adapter && names.has(ADAPTER_WEIGHTS);
   if (given) checkAdapterConfig(await text(ADAPTER_CONFIG), model.adapter.view);
   const read = firstWeights(model, seed, checkpoint, given ? await shards([ADAPTER_WEIGHTS], path) : undefined);
   const settings = names.has('tokenizer_config.json') ? await text('tokenizer_config.json') : '{}';
-  const tokenizer = openTokenizer(await text('tokenizer.json'), settings, model);
-  return { config, model, checkpoint, tokenizer, read };
+  const json = await text('tokenizer.json');
+  const tokenizer = openTokenizer(json, settings, model);
+  return { config, model, checkpoint, tokenizer, tokenizerText: json + settings, read };
 }
 
 /** One call of every shape that training, evaluation and generation may make. */

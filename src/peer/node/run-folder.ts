@@ -9,9 +9,9 @@ import { dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { type JournalRecord, readJournal, verifyJournal } from '../../journal/reader.ts';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS } from '../../model/peft.ts';
-import type { BlobRef, Manifest } from '../../nouns.ts';
-import { toHex } from '../../numeric/bytes.ts';
-import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
+import type { BlobRef, Manifest, Merge } from '../../nouns.ts';
+import { equalBytes, toHex } from '../../numeric/bytes.ts';
+import { type Ledger, ledgerOf, mergesOf, roundsOf } from '../ledger.ts';
 import type { Replica } from '../replica.ts';
 import { locate, type Paths } from './blobs.ts';
 import { nodeCrypto } from './crypto.ts';
@@ -73,6 +73,8 @@ async function removeEmpty(folder: string, last: string): Promise<void> {
 
 /** A journal that was read and verified, and the files it names. */
 export interface RunFolder {
+  /** Where it lies. */
+  readonly folder: string;
   readonly manifest: Manifest;
   readonly records: readonly JournalRecord[];
   readonly ledger: Ledger;
@@ -117,7 +119,7 @@ export async function openRun(run: string, given: Given = {}): Promise<RunFolder
     ...[given.data, given.eval_data].flatMap((name) => (name ? [name] : [])),
     ...known(remembered, file),
   ]);
-  return { manifest, records, ledger, bytes: bytes.length, paths: { ...base, ...data } };
+  return { folder: resolve(path, '..'), manifest, records, ledger, bytes: bytes.length, paths: { ...base, ...data } };
 }
 
 const known = (paths: Paths, { sha256 }: BlobRef): readonly string[] => (paths[sha256] ? [paths[sha256]] : []);
@@ -189,12 +191,15 @@ const ROUNDS_PER_CALL = 64;
  * @throws {Fault} DRIFT naming the round whose digest differs
  */
 export async function replay(
-  { records, ledger }: RunFolder,
+  { folder, records, ledger }: RunFolder,
   replica: Replica,
   until: number = ledger.round,
   progress: (round: number) => void = () => undefined,
 ): Promise<void> {
-  const rounds = roundsOf(records.map(({ entry }) => entry)).slice(0, until);
+  const entries = records.map(({ entry }) => entry);
+  const rounds = roundsOf(entries).slice(0, until);
+  const merges = mergesOf(entries).slice(0, until);
+  const last = Math.max(rounds.length, merges.length);
   const stops = [...ledger.digests.keys()].filter((round) => round <= until).sort((a, b) => a - b);
   for (let at = replica.round(); ; at = replica.round()) {
     const digest = ledger.digests.get(at);
@@ -204,8 +209,28 @@ export async function replay(
         throw new Fault('DRIFT', `after round ${at} the weights are ${toHex(root)}, the journal says ${toHex(digest)}`);
     }
     progress(at);
-    if (at >= rounds.length) return;
-    const stop = Math.min(at + ROUNDS_PER_CALL, rounds.length, ...stops.filter((round) => round > at));
+    if (at >= last) return;
+    const merge = merges[at];
+    if (merge !== undefined) {
+      await replica.exchange!.merge([{ merge, chunks: await chunksOf(folder, merge) }]);
+      continue;
+    }
+    const stop = Math.min(at + ROUNDS_PER_CALL, last, ...stops.filter((round) => round > at));
     await replica.apply(rounds.slice(at, stop));
   }
+}
+
+/** Chunks of a merge, out of the folder of its run. @throws {Fault} FILE_MISSING, BLOB_MISMATCH */
+async function chunksOf(folder: string, { round, chunks }: Merge): Promise<Uint8Array[]> {
+  return Promise.all(
+    chunks.map(async (hash) => {
+      const path = join(folder, MERGES_FOLDER, toHex(hash));
+      const bytes = await readFile(path).catch((cause) => {
+        throw new Fault('FILE_MISSING', `${path} of round ${round} is gone; copy the whole output_dir`, { cause });
+      });
+      if (!equalBytes(nodeCrypto.sha256(bytes), hash))
+        throw new Fault('BLOB_MISMATCH', `${path} is damaged; take it from another copy of the output_dir`);
+      return new Uint8Array(bytes);
+    }),
+  );
 }

@@ -38,6 +38,7 @@ export interface ServeOptions
   readonly threads: number;
   readonly offloadFolder?: string | undefined;
   readonly maxEvalSamples?: number | undefined;
+  readonly tokenCache?: string | undefined;
 }
 
 export interface Served {
@@ -56,7 +57,7 @@ export interface Served {
 
 /** @throws {Fault} JOURNAL_*, OUTPUT_EXISTS, FILE_MISSING, CONFIG_INVALID and whatever opening the replica refuses */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { folder, joinCode, secret, threads, offloadFolder, paths, maxEvalSamples } = options;
+  const { folder, joinCode, secret, threads, offloadFolder, paths, maxEvalSamples, tokenCache } = options;
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let next = closers.pop(); next !== undefined; next = closers.pop()) await next();
@@ -70,7 +71,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const entries = (): Entry[] => journal.records.map(({ entry }) => entry);
     const { manifest, round, digests } = ledgerOf(entries());
 
-    const replica = await threadedReplica({ manifest, paths, threads, offloadFolder, maxEvalSamples });
+    const replica = await threadedReplica({ manifest, paths, threads, offloadFolder, maxEvalSamples, tokenCache });
     closers.push(() => replica.close());
     const keeps = promisesOf(manifest).snapshots.holds;
     const rounds = roundsOf(entries());
