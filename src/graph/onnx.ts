@@ -164,14 +164,14 @@ const LOWERINGS: { readonly [K in Op['op']]: Lowering<K> } = {
     const picked = g.node('GatherElements', [x!.name, column], [intAttribute('axis', 1)]);
     g.node('Squeeze', [picked, g.i64(1)], [], y.name);
   },
+  // ONNX Runtime's own OneHot fills its result on one thread.
   oneHot: (g, { depth }, [index], y) => {
-    const values = g.initializer([2], Float32Array.of(0, 1));
-    g.node(
-      'OneHot',
-      [index!.name, g.initializer([], Int32Array.of(depth)), values],
-      [intAttribute('axis', -1)],
-      y.name,
+    const columns = g.initializer(
+      [1, depth],
+      Int32Array.from({ length: depth }, (_, i) => i),
     );
+    const isOne = g.node('Equal', [g.node('Unsqueeze', [index!.name, g.i64(1)]), columns]);
+    g.node('Cast', [isOne], [intAttribute('to', DATA_TYPE.f32)], y.name);
   },
 };
 

@@ -7,14 +7,23 @@
 import type { Graph, Value } from '../nouns.ts';
 import type { GraphBuilder } from './graph.ts';
 
-/** Writes inputs, constants and nodes of `graph` into `g`. @returns their values, by the names they have in `graph`. */
-export function replay(graph: Graph, g: GraphBuilder): Map<string, Value> {
+/**
+ * Writes inputs, constants and nodes of `graph` into `g`.
+ * @param given results of nodes that become inputs, by the names they then have.
+ * @returns their values, by the names they have in `graph`.
+ */
+export function replay(
+  graph: Graph,
+  g: GraphBuilder,
+  given: ReadonlyMap<string, string> = new Map(),
+): Map<string, Value> {
   const values = new Map<string, Value>();
   for (const { name, shape, dtype } of graph.inputs) values.set(name, g.input(name, shape, dtype));
   for (const { name, shape, data } of graph.constants) values.set(name, g.constant(data, shape));
   for (const { op, inputs, output } of graph.nodes) {
+    const input = given.get(output.name);
     const x = inputs.map((name) => values.get(name)!);
-    values.set(output.name, g.node(op, x));
+    values.set(output.name, input === undefined ? g.node(op, x) : g.input(input, output.shape));
   }
   return values;
 }

@@ -2,12 +2,14 @@
  * Reverse-mode differentiation of a program (Griewank and Walther 2008, Evaluating Derivatives, chapter 3): a program
  * that pulls cotangents of the outputs back to cotangents of inputs.
  *
- * The forward nodes are written again inside, so nothing but a program's inputs has to be kept between its own run and
- * that of its derivative: gradient checkpointing at the borders of programs (Chen et al. 2016, arXiv:1604.06174).
+ * Of `vjp` the forward nodes are written again inside, so nothing but a program's inputs has to be kept between its own
+ * run and that of its derivative: gradient checkpointing at the borders of programs (Chen et al. 2016, arXiv:1604.06174).
+ * `splitVjp` keeps products with weights, nearly all of the arithmetic, and has what is cheap computed again: selective
+ * recomputation (Korthikanti et al. 2022, arXiv:2205.05198).
  *
  * @module
  */
-import type { Graph, Op, Shape, Value } from '../nouns.ts';
+import type { Graph, Node, Op, Shape, Value } from '../nouns.ts';
 import { GraphBuilder } from './graph.ts';
 import { jacobianProduct, rowSum, type Symmetric } from './jacobian.ts';
 import { dependents, noDerivative, pruned, replay } from './replay.ts';
@@ -15,6 +17,9 @@ import { type OpOf, size } from './shape.ts';
 
 /** The cotangent of a value has its name and this. */
 export const BAR = '.bar';
+
+/** A value that is kept from a program's run for its derivative's has its name and this. */
+export const KEPT = '.kept';
 
 /**
  * Cotangents of the inputs `x` of a node, from that of its result `y`; undefined for indices, and where the derivative
@@ -123,9 +128,12 @@ const RULES: { readonly [K in Op['op']]: Rule<K> | undefined } = {
  * `<input>.bar`, Σ over outputs of (∂output/∂input)ᵀ cotangent, for each name of `wrt`.
  * @throws {RangeError} where `wrt` names no f32 input, or an op on the way has no derivative (the 8-bit ones)
  */
-export function vjp(graph: Graph, wrt: readonly string[]): Graph {
+export const vjp = (graph: Graph, wrt: readonly string[]): Graph => derivative(graph, wrt, []);
+
+/** @param kept results of nodes that are inputs here, called `<name>.kept`, and not computed again. */
+function derivative(graph: Graph, wrt: readonly string[], kept: readonly Value[]): Graph {
   const g = new GraphBuilder(`${graph.name}, vjp`);
-  const values = replay(graph, g);
+  const values = replay(graph, g, new Map(kept.map(({ name }) => [name, name + KEPT])));
   const active = dependents(graph, wrt);
   const bars = new Map<string, Value>();
   const add = (name: string, bar: Value): void => {
@@ -146,4 +154,38 @@ export function vjp(graph: Graph, wrt: readonly string[]): Graph {
   }
   for (const name of wrt) g.output(name + BAR, bars.get(name) ?? g.zeros(values.get(name)!.shape));
   return pruned(g.build());
+}
+
+/** A program and its derivative that share what the first computes. */
+export interface SplitVjp {
+  /** The program, with an output `<name>.kept` for each value that is kept. */
+  readonly forward: Graph;
+  /** As `vjp`, with these as inputs. */
+  readonly backward: Graph;
+}
+
+/** As `vjp`, in two programs: of the first, products with weights are kept for the second as far as it reads them. */
+export function splitVjp(graph: Graph, wrt: readonly string[]): SplitVjp {
+  const all = keepable(graph);
+  const read = new Set(derivative(graph, wrt, all).nodes.flatMap(({ inputs }) => inputs));
+  const kept = all.filter(({ name }) => read.has(name + KEPT));
+  const copies = kept.map(({ name, dtype, shape }): Node => {
+    return { op: { op: 'reshape', shape }, inputs: [name], output: { name: name + KEPT, dtype, shape } };
+  });
+  return {
+    forward: {
+      ...graph,
+      nodes: [...graph.nodes, ...copies],
+      outputs: [...graph.outputs, ...copies.map(({ output }) => output)],
+    },
+    backward: derivative(graph, wrt, kept),
+  };
+}
+
+/** What is worth the memory: results of products with weights, and what `relu` makes of them, which is read in their place. */
+function keepable({ nodes }: Graph): readonly Value[] {
+  const products = nodes.filter(({ op }) => op.op === 'linear').map(({ output }) => output);
+  const names = new Set(products.map(({ name }) => name));
+  const rectified = nodes.filter(({ op, inputs }) => op.op === 'relu' && names.has(inputs[0]!));
+  return [...products, ...rectified.map(({ output }) => output)];
 }

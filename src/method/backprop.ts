@@ -10,12 +10,14 @@ import { addChange, isDecayed } from '../apply/change.ts';
 import { batchExamples } from '../data/batch.ts';
 import { sampleIndices } from '../data/order.ts';
 import { Fault } from '../faults.ts';
+import type { Tensor } from '../model/weights.ts';
 import type { Descent, Example } from '../nouns.ts';
 import { checkRange } from '../numeric/fixed.ts';
+import type { AdamStep, Kernels } from '../numeric/kernels.ts';
 import type { Kept } from '../numeric/mask.ts';
 import type { Backward } from '../objective/backward.ts';
 import { addTo } from '../objective/gradients.ts';
-import { adamw, nextPowers, noPowers, type Powers } from '../optimizer/adamw.ts';
+import { adamw, correction, nextPowers, noPowers, type Powers } from '../optimizer/adamw.ts';
 import { clipFactor, globalNorm, scale } from '../optimizer/clip.ts';
 import { learningRate } from '../optimizer/schedule.ts';
 import { sgd } from '../optimizer/sgd.ts';
@@ -38,6 +40,8 @@ export interface Trainee {
   readonly kept: Kept;
   readonly moments: Moments;
   powers: Powers;
+  /** Of a gradient that was used up: the next one is made in its arrays. */
+  spent?: StepGradient['tensors'] | undefined;
 }
 
 /** One step, as it was before it was taken. */
@@ -91,19 +95,20 @@ export interface StepGradient {
 }
 
 /** @throws {Fault} DIVERGED where the loss is no number */
-export async function gradientOf(
-  { learner, backward, kept }: Trainee,
-  batches: readonly (readonly Example[])[],
-): Promise<StepGradient> {
+export async function gradientOf(of: Trainee, batches: readonly (readonly Example[])[]): Promise<StepGradient> {
+  const { learner, backward, kept } = of;
   const { task, choices, positions } = learner;
+  let { spent } = of;
+  of.spent = undefined;
   const total = batches.reduce((n, examples) => n + examples.length, 0);
   let loss = 0;
   let tensors: ReadonlyMap<string, Float32Array> | undefined;
   for (const examples of batches) {
     const parts = batchExamples(examples, positions, true);
     const shares = parts.map(({ sequences }) => new Float64Array(sequences).fill(1 / total));
-    const own = await backward.gradient(parts, { task, choices, shares }, kept);
+    const own = await backward.gradient(parts, { task, choices, shares }, kept, spent);
     for (const losses of own.losses) for (const each of losses) loss += each / total;
+    spent = tensors && own.tensors;
     if (tensors) for (const [name, sum] of tensors) addTo(sum, own.tensors.get(name)!);
     tensors ??= own.tensors;
   }
@@ -119,26 +124,44 @@ const diverged = (what: string, value: number): Fault =>
  * @returns its norm before clipping. @throws {Fault} DIVERGED, RANGE
  */
 export async function applyGradient(of: Trainee, gradient: StepGradient, rate: number): Promise<number> {
-  const { learner, settings, moments } = of;
-  const { optim, weight_decay, max_grad_norm } = settings;
+  const { learner, settings } = of;
+  const { optim, max_grad_norm } = settings;
   const norm = globalNorm(gradient.tensors.values());
   if (!Number.isFinite(norm)) throw diverged('norm of the gradient', norm);
   const factor = clipFactor(norm, max_grad_norm);
   if (optim.kind === 'adamw') of.powers = nextPowers(of.powers, optim);
-  for (const [name, g] of gradient.tensors) {
-    scale(g, factor);
+  for (const [name, g] of gradient.tensors)
     await learner.weights.visit(name, (page) => {
-      const { id, q, exponent, shape } = page.tensor(name);
-      const [m, v] = moments.get(id)!;
-      if (optim.kind === 'adamw') adamw(g, m!, v!, optim, of.powers, rate);
-      else sgd(g, m!, optim.momentum, rate);
-      const peak = addChange(q, exponent, g, isDecayed(shape) ? rate * weight_decay : 0);
+      const tensor = page.tensor(name);
+      const peak = move(of, page.kernels, tensor, g, factor, rate);
       if (Number.isNaN(peak)) throw diverged(`change of "${name}"`, peak);
       checkRange(peak, name);
-      page.replace(name, 0, q);
+      page.replace(name, 0, tensor.q);
     });
-  }
+  of.spent = gradient.tensors;
   return norm;
+}
+
+/** Moves a tensor along its gradient `g`, times `factor`. @returns as `addChange` */
+function move(
+  { settings, moments, powers }: Trainee,
+  kernels: Kernels,
+  { id, q, exponent, shape }: Tensor,
+  g: Float32Array,
+  factor: number,
+  rate: number,
+): number {
+  const { optim, weight_decay } = settings;
+  const [m, v] = moments.get(id)!;
+  const decay = isDecayed(shape) ? rate * weight_decay : 0;
+  if (optim.kind === 'adamw' && kernels.adamw) {
+    const by: AdamStep = { ...optim, ...correction(powers, rate), factor, decay };
+    return kernels.adamw(q, exponent, g, m!, v!, by);
+  }
+  scale(g, factor);
+  if (optim.kind === 'adamw') adamw(g, m!, v!, optim, powers, rate);
+  else sgd(g, m!, optim.momentum, rate);
+  return addChange(q, exponent, g, decay);
 }
 
 /** Step `t`, counted from 0. @throws {Fault} DIVERGED, RANGE: the weights are no use then */

@@ -24,6 +24,21 @@ export interface TensorNoise {
   readonly moved?: Uint32Array;
 }
 
+/** A step of AdamW (`optimizer/adamw.ts`) on a tensor. */
+export interface AdamStep {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** η / (1 - β1ᵗ) */
+  readonly step: number;
+  /** √(1 - β2ᵗ) */
+  readonly root: number;
+  /** What the gradient is multiplied with. */
+  readonly factor: number;
+  /** η λ */
+  readonly decay: number;
+}
+
 /**
  * Kernels over arrays of their own memory: every array passed in must come from `f32`, `i32` or `i8` of the same
  * kernels (or be a subarray of one). Arrays passed as lists (`out`, `q`) are overwritten where said.
@@ -107,4 +122,20 @@ export interface Kernels {
 
   /** max |q|, 0 of nothing. */
   peak(q: Int32Array): number;
+
+  /**
+   * Clipping, AdamW and its addition to the weights in one pass: `scale`, `adamw` and `addChange`, which are the definition.
+   * Absent where nothing is faster than they are.
+   *
+   * @param q overwritten. @param g gradient, of any memory, as `m` and `v`, which are updated.
+   * @returns as `addChange`: above 2^30 or NaN q is no use.
+   */
+  readonly adamw?: (
+    q: Int32Array,
+    exponent: number,
+    g: Float32Array,
+    m: Float32Array,
+    v: Float32Array,
+    by: AdamStep,
+  ) => number;
 }

@@ -24,11 +24,7 @@ export function readLength({ access, shape, batch, choices }: Reading): number {
 }
 
 /** gradient += what the cotangent `bar` of an input says of it. @param gradient of the whole tensor */
-export function accumulate(
-  gradient: Float32Array,
-  { access, shape, batch, choices }: Reading,
-  bar: Float32Array,
-): void {
+function accumulate(gradient: Float32Array, { access, shape, batch, choices }: Reading, bar: Float32Array): void {
   if (access.as !== 'rows') {
     addTo(gradient, bar, span(access, shape)!.first);
     return;
@@ -43,7 +39,50 @@ export function addTo(sum: Float32Array, x: Float32Array, first = 0): void {
   for (let i = 0; i < x.length; i++) sum[first + i]! += x[i]!;
 }
 
-/** Zeros for each of these tensors. */
-export const zeroGradients = (
+/** Gradients as they come together, reading by reading. */
+export interface Sums {
+  /**
+   * Where the cotangent of a reading may be written itself, as it is the first thing to be said of those elements.
+   * Undefined: it is to be added. Of a tensor that is read in pieces all pieces must be.
+   */
+  place(tensor: string, reading: Reading): Float32Array | undefined;
+  add(tensor: string, reading: Reading, bar: Float32Array): void;
+  /** @returns the gradients, 0 where nothing was said. No more can be added then. */
+  total(): ReadonlyMap<string, Float32Array>;
+}
+
+/** @param used arrays of gradients that are no longer needed, by name, to sum in: whatever they hold. */
+export function gradientSums(
   tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
-): Map<string, Float32Array> => new Map(tensors.map(({ name, shape }) => [name, new Float32Array(size(shape))]));
+  used: ReadonlyMap<string, Float32Array> = new Map(),
+): Sums {
+  const arrays = new Map(
+    tensors.map(({ name, shape }) => [name, used.get(name) ?? new Float32Array(size(shape))] as const),
+  );
+  /** Of each tensor that something was said of: where that begins; undefined: everywhere. */
+  const said = new Map<string, Set<number> | undefined>();
+  /** Zeros where nothing was said, so that there is something to add to. */
+  function begin(tensor: string): Float32Array {
+    const array = arrays.get(tensor)!;
+    if (!said.has(tensor)) {
+      array.fill(0);
+      said.set(tensor, undefined);
+    }
+    return array;
+  }
+  return {
+    place(tensor, { access, shape }) {
+      if (access.as === 'rows') return undefined;
+      const { first, count } = span(access, shape)!;
+      const starts = said.has(tensor) ? said.get(tensor) : new Set<number>();
+      if (!starts || starts.has(first)) return undefined;
+      said.set(tensor, starts.add(first));
+      return arrays.get(tensor)!.subarray(first, first + count);
+    },
+    add: (tensor, reading, bar) => accumulate(begin(tensor), reading, bar),
+    total() {
+      for (const tensor of arrays.keys()) begin(tensor);
+      return arrays;
+    },
+  };
+}

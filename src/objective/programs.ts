@@ -5,12 +5,14 @@
  * @module
  */
 import { type Dims, type Form, isContinued, type Stage } from '../model/stage.ts';
-import type { Graph } from '../nouns.ts';
+import type { Graph, Value } from '../nouns.ts';
 import type { Engine, Program } from '../ports.ts';
 
 /** A compiled stage and its constant inputs: none where they depend on more than the shape. */
 export interface Compiled {
   readonly program: Program;
+  /** What it writes. */
+  readonly outputs: readonly Value[];
   readonly constants: Readonly<Record<string, Float32Array>>;
 }
 
@@ -53,8 +55,9 @@ export function programStore(engine: Engine): Programs {
   ): Promise<Compiled> {
     const dims = { sequences, tokens, scored, ...(past === undefined ? {} : { past }) };
     const own = stage.build(dims, form);
-    const program = await engine.compile(derivation ? derivation.derive(own) : own);
-    return { program, constants: isContinued(dims) ? {} : stage.constants(dims) };
+    const graph = derivation ? derivation.derive(own) : own;
+    const program = await engine.compile(graph);
+    return { program, outputs: graph.outputs, constants: isContinued(dims) ? {} : stage.constants(dims) };
   }
 
   return {

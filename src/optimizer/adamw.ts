@@ -32,6 +32,12 @@ export const nextPowers = (powers: Powers, { beta1, beta2 }: Adam): Powers => ({
   beta2: powers.beta2 * beta2,
 });
 
+/** What a step divides by, or is multiplied with, to make up for moments that began at 0. @param rate η */
+export const correction = (powers: Powers, rate: number): { readonly step: number; readonly root: number } => ({
+  step: rate / (1 - powers.beta1),
+  root: Math.sqrt(1 - powers.beta2),
+});
+
 /**
  * One step of one tensor.
  *
@@ -47,8 +53,7 @@ export function adamw(
   powers: Powers,
   rate: number,
 ): void {
-  const step = rate / (1 - powers.beta1);
-  const root = Math.sqrt(1 - powers.beta2);
+  const { step, root } = correction(powers, rate);
   for (let i = 0; i < g.length; i++) {
     const gradient = g[i]!;
     const mean = beta1 * m[i]! + (1 - beta1) * gradient;

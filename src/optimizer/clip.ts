@@ -11,8 +11,22 @@ const GUARD = 1e-6;
 /** Euclidean norm over all arrays, summed in their order. */
 export function globalNorm(gradients: Iterable<Floats>): number {
   let sum = 0;
-  for (const g of gradients) for (let i = 0; i < g.length; i++) sum += g[i]! * g[i]!;
+  for (const g of gradients) sum += squares(g);
   return Math.sqrt(sum);
+}
+
+/** Σ x², as four sums of every fourth element each: one would wait for itself at every addition. */
+function squares(x: Floats): number {
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = x.length - (x.length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    a += x[i]! * x[i]!;
+    b += x[i + 1]! * x[i + 1]!;
+    c += x[i + 2]! * x[i + 2]!;
+    d += x[i + 3]! * x[i + 3]!;
+  }
+  for (let i = whole; i < x.length; i++) a += x[i]! * x[i]!;
+  return a + b + (c + d);
 }
 
 /** What to multiply a gradient with so that its norm is at most about `most`; 1 where it is. @param most 0: no limit. */

@@ -9,7 +9,7 @@ import { GraphBuilder } from '../../src/graph/graph.ts';
 import { inDoubles, interpreter } from '../../src/graph/interpreter.ts';
 import { DOT, jvp } from '../../src/graph/jvp.ts';
 import { size } from '../../src/graph/shape.ts';
-import { BAR, vjp } from '../../src/graph/vjp.ts';
+import { BAR, KEPT, splitVjp, vjp } from '../../src/graph/vjp.ts';
 import type { Graph, Op } from '../../src/nouns.ts';
 import { expectClose, indices, uniform } from '../suites/arrays.ts';
 import { evaluate, single } from '../suites/engine.ts';
@@ -154,6 +154,37 @@ describe('programs of any ops', () => {
       }),
       { numRuns: 150 },
     );
+  });
+
+  test('a derivative in two programs is that in one, to the bit, and makes no product twice', () => {
+    fc.assert(
+      fc.property(programs, fc.boolean(), ({ n, steps, seed }, whole) => {
+        const graph = write(n, steps);
+        const wrt = whole ? ['a', 'b'] : ['b'];
+        const feeds = feedsOf(graph, seed, { limit: n });
+        const { bars } = directions(graph, wrt, seed);
+        const { forward, backward } = splitVjp(graph, wrt);
+        const outputs = inDoubles(forward, feeds);
+        const kept = Object.entries(outputs).filter(([name]) => name.endsWith(KEPT));
+        expect(Object.fromEntries(Object.entries(outputs).filter(([name]) => !name.endsWith(KEPT)))).toEqual(
+          inDoubles(graph, feeds),
+        );
+        const expected = inDoubles(vjp(graph, wrt), { ...feeds, ...bars });
+        expect(inDoubles(backward, { ...feeds, ...bars, ...Object.fromEntries(kept) })).toEqual(expected);
+        expect(backward.nodes.filter(({ op }) => op.op === 'linear')).toEqual([]);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('of a rectified product the rectified is kept, and of products nobody reads again nothing', () => {
+    const g = new GraphBuilder('two layers');
+    const [x, v, w] = [g.input('x', [3, 4]), g.input('v', [6, 4]), g.input('w', [2, 6])];
+    g.output('y', g.linear(g.relu(g.linear(x, v)), w));
+    const { forward, backward } = splitVjp(g.build(), ['x', 'v', 'w']);
+    const kept = forward.outputs.filter(({ name }) => name.endsWith(KEPT));
+    expect(kept.map(({ shape }) => shape)).toEqual([[3, 6]]);
+    expect(backward.nodes.filter(({ op }) => op.op === 'relu')).toEqual([]);
   });
 
   test('ONNX Runtime and the interpreter agree on derived programs, within rounding', async () => {

@@ -10,6 +10,7 @@ import {
   gradientOf,
   noMoments,
   type Settings,
+  type StepReport,
   type Trainee,
   trainee,
 } from '../../src/method/backprop.ts';
@@ -22,8 +23,10 @@ import type { Model } from '../../src/model/stage.ts';
 import { viewOf } from '../../src/model/view.ts';
 import type { Manifest } from '../../src/nouns.ts';
 import { powerOfTwo } from '../../src/numeric/fixed.ts';
+import type { Kernels } from '../../src/numeric/kernels.ts';
 import type { Kept } from '../../src/numeric/mask.ts';
 import { direction } from '../../src/numeric/reference/direction.ts';
+import { referenceKernels } from '../../src/numeric/reference/reference.ts';
 import { createBackward } from '../../src/objective/backward.ts';
 import type { Engine } from '../../src/ports.ts';
 import { readFolder } from '../model/folder.ts';
@@ -49,11 +52,15 @@ interface Bench {
 
 async function bench(
   settings: Settings,
-  { kept, manifest = {} }: { kept?: (model: Model) => Kept; manifest?: Partial<Manifest> } = {},
+  {
+    kept,
+    manifest = {},
+    kernels,
+  }: { kept?: (model: Model) => Kept; manifest?: Partial<Manifest>; kernels?: Kernels } = {},
 ): Promise<Bench> {
   const name = 'opt-tied';
   const { model } = await readFolder(`test/fixtures/models/${name}`);
-  const small = await smallLearner({ engine: interpreter, kernels: await smallKernels(), name });
+  const small = await smallLearner({ engine: interpreter, kernels: kernels ?? (await smallKernels()), name });
   const learner = { ...small, manifest: { ...small.manifest, ...manifest } };
   const backward = createBackward(model, learner.weights, interpreter);
   return { model, learner, of: trainee(learner, backward, settings, kept?.(model) ?? (() => true)) };
@@ -129,6 +136,19 @@ describe('a step', () => {
     const [a, b] = await Promise.all([whole, cut].map(({ of }) => gradientOf(of, batchesOfStep(of, 3))));
     expect(Math.abs(a!.loss - b!.loss)).toBeLessThan(1e-6);
     for (const [name, g] of a!.tensors) expectClose(b!.tensors.get(name)!, g, 1e-5, name);
+  });
+
+  test('is the same bits whether a kernel takes it or its definition, in arrays of the gradient before', async () => {
+    const settings = { ...ADAMW, weight_decay: 0.1, max_grad_norm: 0.5, gradient_accumulation_steps: 3 };
+    const ends = await Promise.all(
+      [await smallKernels(), referenceKernels()].map(async (kernels) => {
+        const { of, learner } = await bench(settings, { kernels });
+        const reports: StepReport[] = [];
+        for (let t = 0; t < 3; t++) reports.push(await backpropStep(of, t));
+        return { reports, weights: await integersOf(learner.weights), moments: of.moments };
+      }),
+    );
+    expect(ends[0]).toEqual(ends[1]);
   });
 
   test('that makes no number ends the run by name', async () => {

@@ -18,6 +18,8 @@ interface Exports {
   readonly SCRATCH_END: WebAssembly.Global;
   readonly MASK: WebAssembly.Global;
   readonly MASK_GROUPS: WebAssembly.Global;
+  readonly MOMENTS: WebAssembly.Global;
+  readonly MOMENTS_LENGTH: WebAssembly.Global;
   materialise(q: number, n: number, scale: number, out: number): void;
   quantiseRows(q: number, rows: number, columns: number, step: number, out: number, scale: number): void;
   pairDense(
@@ -49,6 +51,18 @@ interface Exports {
   roundingWords(count: number, id: number): void;
   checksum(q: number, n: number, key: number, offset: number): void;
   peak(q: number, n: number): number;
+  adamw(
+    q: number,
+    n: number,
+    unit: number,
+    decay: number,
+    factor: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    step: number,
+    root: number,
+  ): number;
 }
 
 const PAGE = 65536;
@@ -183,6 +197,11 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     }
   };
 
+  const part: number = wasm.MOMENTS_LENGTH.value;
+  const [ownG, ownM, ownV] = [0, 1, 2].map(
+    (i) => new Float32Array(buffer, wasm.MOMENTS.value + i * part * 4, part),
+  ) as [Float32Array, Float32Array, Float32Array];
+
   return {
     name: 'wasm',
     f32: (length) => new Float32Array(buffer, take(length, 4), length),
@@ -277,5 +296,22 @@ function bind(memory: WebAssembly.Memory, wasm: Exports): Kernels {
     },
 
     peak: (q) => wasm.peak(address('q', q, q.length), q.length) >>> 0,
+
+    adamw(q, exponent, g, m, v, { beta1, beta2, epsilon, step, root, factor, decay }) {
+      const at = address('q', q, q.length);
+      const unit = powerOfTwo(-exponent);
+      let peak = 0;
+      // A part at a time through memory of the kernels, which the second-level cache holds.
+      for (let from = 0; from < q.length; from += part) {
+        const count = Math.min(part, q.length - from);
+        ownG.set(g.subarray(from, from + count));
+        ownM.set(m.subarray(from, from + count));
+        ownV.set(v.subarray(from, from + count));
+        peak = Math.max(peak, wasm.adamw(at + 4 * from, count, unit, decay, factor, beta1, beta2, epsilon, step, root));
+        m.set(ownM.subarray(0, count), from);
+        v.set(ownV.subarray(0, count), from);
+      }
+      return peak;
+    },
   };
 }

@@ -5,6 +5,7 @@
  *
  * Its compiler checks the types of this folder; those of TypeScript and the linter leave it out, as its language is another.
  */
+export { adamw, MOMENTS, MOMENTS_LENGTH } from './adamw';
 export { checksum, peak } from './checksum';
 export { applyDense } from './dense';
 export { factorAt, factors } from './factor';
