@@ -28,11 +28,13 @@ export interface Descent {
  * inner step. What a peer sends of a round is its **share**; what they come to is a **merge**: a change of the weights.
  *
  * `diloco`: a share is how far the peer's inner steps took its weights; the merge is an outer step along their mean
- * (docs/papers/diloco.md). `ddp`: a share is the gradient of one step, the merge that step.
+ * (docs/papers/diloco.md). The others exchange gradients, and the merge is a step of the optimizer. `ddp`: everybody waits
+ * for it. `dpu`: peers go on with the weights from before it, one step late. `acco`: the same, but every second merge is
+ * tentative, an estimate of the weights to go on with, which the next one takes back (docs/papers/acco.md).
  */
 export interface Exchange extends Descent {
-  readonly kind: 'diloco' | 'ddp';
-  /** Inner steps of a peer in a round: H. 1 for ddp. */
+  readonly kind: 'diloco' | 'ddp' | 'dpu' | 'acco';
+  /** Inner steps of a peer in a round: H. Of gradients: at most so many batches, of ddp 1. */
   readonly steps: number;
   /** Outer Nesterov step of `diloco`. */
   readonly outer_learning_rate: number;

@@ -73,8 +73,7 @@ export function agreeAlone(
   else forbid(['last_blocks'], 'has no meaning beside backprop_blocks; leave it out');
   if (method === 'hybrid' && run.adapter !== 'none')
     refuse('adapter', 'cannot be cut into blocks; take method backprop');
-  if (optim === 'sgd')
-    forbid(method === 'diloco' || method === 'ddp' ? [] : ADAM, 'is for optim adamw, not sgd; leave it out');
+  if (optim === 'sgd') forbid(isAlone(run) ? ADAM : [], 'is for optim adamw, not sgd; leave it out');
   else forbid(['momentum'], 'is for optim sgd, not adamw; leave it out');
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mergesPerStep } from '../method/exchange.ts';
 import { recipeOf } from '../method/recipes.ts';
 import type { Exchange, Manifest } from '../nouns.ts';
 import { settingsOf } from './alone.ts';
@@ -31,7 +32,9 @@ export function agreeExchange(
     forbid([...OUTER, ...STREAMING, ...ANY], `is for methods that exchange vectors, not ${run.method}; leave it out`);
     return;
   }
-  if (run.method === 'ddp') forbid([...OUTER, ...STREAMING], 'is for method diloco; leave it out');
+  if (run.method !== 'diloco') forbid([...OUTER, ...STREAMING], 'is for method diloco; leave it out');
+  if (run.method !== 'diloco' && run.method !== 'ddp')
+    forbid(['dropped_shares'], `has no meaning for method ${run.method}; leave it out`);
   if (run.overlap_steps === 0) forbid(['mixing'], 'is for steps that go on meanwhile; give overlap_steps too');
   const { inner_steps: steps, fragments, overlap_steps } = run;
   if (steps % fragments !== 0)
@@ -41,15 +44,23 @@ export function agreeExchange(
   if (run.workers !== undefined) refuse('workers', `has no meaning for method ${run.method}; leave it out`);
 }
 
-/** Inner steps of a round. */
+/** Batches that a peer may take while a merge is on its way: more than any link makes it wait for. */
+const MOST_BATCHES = 4096;
+
+/** Inner steps of a round; batches at most, where peers go on all the time. */
 const stepsOf = ({ method, inner_steps, fragments }: RunFile): number =>
-  method === 'ddp' ? 1 : inner_steps / fragments;
+  ({ diloco: inner_steps / fragments, ddp: 1 })[method] ?? MOST_BATCHES;
+
+/** Rounds that a number of steps takes. */
+const roundsOf = (run: RunFile, steps: number): number =>
+  run.method === 'diloco' ? steps / stepsOf(run) : steps * mergesPerStep({ kind: kindOf(run) });
+
+const kindOf = ({ method }: RunFile): Exchange['kind'] => method as Exchange['kind']; // `isExchange` has seen to it
 
 function exchangeOf(run: RunFile): Exchange {
   const { zeroth: _, ...descent } = settingsOf(run, 0);
-  const isDiloco = run.method === 'diloco';
   return {
-    kind: isDiloco ? 'diloco' : 'ddp',
+    kind: kindOf(run),
     ...descent,
     steps: stepsOf(run),
     outer_learning_rate: run.outer_learning_rate,
@@ -71,11 +82,11 @@ export function exchangeKeys(
   const exchange = exchangeOf(run);
   return {
     ...{ method: 'exchange', exchange },
-    max_steps: Math.ceil(run.max_steps / exchange.steps),
+    max_steps: Math.ceil(roundsOf(run, run.max_steps)),
     ...{ records_per_round: exchange.steps, samples_per_record: run.per_device_train_batch_size },
   };
 }
 
 /** A number of inner steps as rounds. */
 export const asRounds = (run: RunFile, steps: number): number =>
-  isExchange(run) ? Math.max(1, Math.round(steps / stepsOf(run))) : steps;
+  isExchange(run) ? Math.max(1, Math.round(roundsOf(run, steps))) : steps;

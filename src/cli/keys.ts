@@ -253,11 +253,13 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   exchange_format: z
     .enum(['f32', 'f16', 'int8', 'e3m0'])
     .default('f32')
-    .describe('diloco, ddp: a value on the wire: 4, 2, 1 or half a byte, then made smaller by a compressor.'),
+    .describe(
+      'Of what peers exchange: a value on the wire: 4, 2, 1 or half a byte, then made smaller by a compressor.',
+    ),
   fragments: count(1).max(1000).default(1).describe('diloco: groups of blocks that are merged in turn (streaming).'),
   overlap_steps: count(0).default(0).describe('diloco: steps that a peer goes on with while a merge is on its way.'),
   mixing: z.number().min(0).max(1).default(0.5).describe('diloco: what a peer keeps of its own after such steps.'),
-  data_parts: count(1).default(1).describe('diloco, ddp: cut the data in so many parts, and give a peer one.'),
+  data_parts: count(1).default(1).describe('Peers that exchange: cut the data in so many parts, and give a peer one.'),
   dropped_shares: z.number().min(0).lt(1).default(0).describe('diloco: part of the shares that are lost, as a study.'),
   backprop_blocks: count(1).default(1).describe('hybrid: blocks at the end that are trained by backpropagation.'),
   zo_learning_rate: z

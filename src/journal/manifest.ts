@@ -91,7 +91,7 @@ const optim: z.ZodType<FirstOrder> = z.discriminatedUnion('kind', [
 ]);
 
 const exchange: z.ZodType<Exchange> = z.strictObject({
-  kind: z.enum(['diloco', 'ddp']),
+  kind: z.enum(['diloco', 'ddp', 'dpu', 'acco']),
   optim,
   ...{ weight_decay: nonNegative.max(1), max_grad_norm: nonNegative },
   ...{ per_device_train_batch_size: count, gradient_accumulation_steps: count },

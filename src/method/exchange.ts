@@ -13,10 +13,26 @@ import { learningRate } from '../optimizer/schedule.ts';
 /** Steps of the whole run are counted from 0; round r has those from r · steps on. */
 export const stepOf = ({ steps }: Pick<Exchange, 'steps'>, round: number, step: number): number => round * steps + step;
 
-/** The rate of a step: the schedule is that of the inner steps, warm-up included. */
+/** The rate of an inner step: the schedule is theirs, warm-up included. */
 export function innerRate(manifest: Manifest, { steps }: Exchange, t: number): number {
   return learningRate({ ...manifest, max_steps: manifest.max_steps * steps }, t);
 }
+
+/** Merges for one step of the optimizer: of `acco` one to guess and one to know. */
+export const mergesPerStep = ({ kind }: Pick<Exchange, 'kind'>): number => (kind === 'acco' ? 2 : 1);
+
+/** The rate of the step that the merge of a round is, where peers exchange gradients. */
+export function mergeRate(manifest: Manifest, exchange: Exchange, round: number): number {
+  const per = mergesPerStep(exchange);
+  return learningRate({ ...manifest, max_steps: Math.ceil(manifest.max_steps / per) }, Math.floor(round / per));
+}
+
+/** Whether a merge only estimates weights to go on with: those of the journal stay. */
+export const isTentative = ({ kind }: Pick<Exchange, 'kind'>, round: number): boolean =>
+  kind === 'acco' && round % 2 === 0;
+
+/** Whether peers take steps of the next round while one is merged, as many as there is time for. */
+export const isPipelined = ({ kind }: Pick<Exchange, 'kind'>): boolean => kind === 'dpu' || kind === 'acco';
 
 /** Samples that a peer reads in one batch of a step: indices into its data. */
 export function samplesOf(

@@ -17,6 +17,7 @@ import { clipFactor, globalNorm, scale } from '../optimizer/clip.ts';
 import { nesterov } from '../optimizer/nesterov.ts';
 import { sgd } from '../optimizer/sgd.ts';
 import { chunkLengths } from '../wire/chunks.ts';
+import { isTentative } from './exchange.ts';
 
 /** A share with its chunks. */
 export interface Given {
@@ -33,10 +34,12 @@ export interface MergeState {
   /** What formats have cut off so far. */
   readonly residue: Float32Array;
   powers: Powers;
+  /** Of `acco`: the shares of a tentative merge, which the next one has as well. */
+  held?: Sum | undefined;
 }
 
 export function mergeState({ kind, optim, format }: Exchange, n: number): MergeState {
-  const arrays = kind === 'ddp' && optim.kind === 'adamw' ? 2 : 1;
+  const arrays = kind !== 'diloco' && optim.kind === 'adamw' ? 2 : 1;
   return {
     moments: Array.from({ length: arrays }, () => new Float32Array(n)),
     residue: new Float32Array(format === 'f32' ? 0 : n),
@@ -59,32 +62,43 @@ export function valuesOf(format: Exchange['format'], chunks: readonly Uint8Array
   return x;
 }
 
-/** A weighted mean of shares, and whose they were. */
-interface Mean {
-  readonly mean: Float64Array;
-  /** Slots whose chunks are not those of a finite vector: they count for nothing. */
-  readonly refused: readonly number[];
+/** Σ weight · share, and Σ weight. */
+interface Sum {
+  readonly sum: Float64Array;
+  readonly weight: number;
 }
 
-function meanOf(exchange: Exchange, shares: readonly Given[], n: number): Mean {
-  const mean = new Float64Array(n);
+/** @returns slots too whose chunks are not those of a finite vector: they count for nothing. */
+function sumOf(exchange: Exchange, shares: readonly Given[], n: number): Sum & { readonly refused: readonly number[] } {
+  const sum = new Float64Array(n);
   const refused: number[] = [];
   let total = 0;
   for (const { slot, count, chunks } of [...shares].sort((a, b) => a.slot - b.slot)) {
-    // Of outer gradients the mean is plain, as in the paper; of gradients it is over steps, each of as many samples.
-    const weight = exchange.kind === 'ddp' ? count : 1;
+    // Of outer gradients the mean is plain, as in the paper; of gradients it is over batches, so that who is faster counts
+    // for as much as it did.
+    const weight = exchange.kind === 'diloco' ? 1 : count;
     try {
       const values = valuesOf(exchange.format, chunks, n);
-      for (let i = 0; i < n; i++) mean[i]! += weight * values[i]!;
+      for (let i = 0; i < n; i++) sum[i]! += weight * values[i]!;
       total += weight;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       refused.push(slot);
     }
   }
-  for (let i = 0; i < n; i++) mean[i]! /= total;
-  return { mean, refused };
+  return { sum, weight: total, refused };
 }
+
+/** The mean of all shares together. */
+function meanOf(sums: readonly Sum[]): Float64Array {
+  const total = sums.reduce((weight, own) => weight + own.weight, 0);
+  return sums[0]!.sum.map((_, i) => sums.reduce((x, { sum }) => x + sum[i]!, 0) / total);
+}
+
+/** As the optimizer would find it if the step had not been taken. */
+const copyOf = ({ moments, residue, powers }: MergeState): MergeState => ({
+  ...{ moments: moments.map((array) => array.slice()), residue, powers },
+});
 
 /** Mean gradient → a step of the run's optimizer, decay included. @param q weights as they are. */
 function descend(
@@ -117,7 +131,7 @@ export interface Reduced {
 }
 
 /**
- * @param q (n,) weights before it. @param rate of the step, for `ddp`.
+ * @param q (n,) weights before it. @param rate of the step, where peers exchange gradients.
  * @throws {Fault} DIVERGED where the change is not finite
  */
 export function mergeShares(
@@ -126,21 +140,36 @@ export function mergeShares(
   q: Int32Array,
   shares: readonly Given[],
   state: MergeState,
-  rate: number,
+  { round, rate }: { readonly round: number; readonly rate: number },
 ): Reduced {
-  const { mean: change, refused } = meanOf(exchange, shares, flat.length);
-  if (refused.length === shares.length) return { chunks: [], refused };
-  if (exchange.kind === 'ddp') descend(exchange, flat, q, change, state, rate);
-  else nesterov(change, state.moments[0]!, exchange.outer_momentum, exchange.outer_learning_rate);
+  const { refused, ...own } = sumOf(exchange, shares, flat.length);
+  if (own.weight === 0) return { chunks: [], refused };
   const { format } = exchange;
+  if (isTentative(exchange, round)) {
+    state.held = own;
+    const change = meanOf([own]);
+    descend(exchange, flat, q, change, copyOf(state), rate);
+    return { chunks: chunksOf(format, finite(change)), refused };
+  }
+  const change = meanOf(state.held ? [state.held, own] : [own]);
+  state.held = undefined;
+  if (exchange.kind === 'diloco')
+    nesterov(change, state.moments[0]!, exchange.outer_momentum, exchange.outer_learning_rate);
+  else descend(exchange, flat, q, change, state, rate);
   const { residue } = state;
-  const whole = Float32Array.from(change, (x, i) => x + (residue[i] ?? 0));
-  if (!whole.every(Number.isFinite))
-    throw new Fault('DIVERGED', 'the change of the weights is not finite; lower learning_rate');
+  for (let i = 0; i < residue.length; i++) change[i]! += residue[i]!;
+  const whole = finite(change);
   const chunks = chunksOf(format, whole);
   if (residue.length > 0) {
     const sent = valuesOf(format, chunks, whole.length);
     for (let i = 0; i < residue.length; i++) residue[i] = whole[i]! - sent[i]!;
   }
   return { chunks, refused };
+}
+
+/** @throws {Fault} DIVERGED */
+function finite(change: Float64Array): Float32Array {
+  const x = Float32Array.from(change);
+  if (x.every(Number.isFinite)) return x;
+  throw new Fault('DIVERGED', 'the change of the weights is not finite; lower learning_rate');
 }

@@ -53,6 +53,20 @@ export const RECIPES: readonly Recipe[] = [
     keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
   },
   {
+    name: 'dpu',
+    summary: 'Delayed parameter update: as ddp, but peers go on meanwhile, with weights that are one step old.',
+    page: 'acco.md',
+    algebra: 'exchange',
+    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+  },
+  {
+    name: 'acco',
+    summary: 'ACCO: as ddp, but peers go on meanwhile, with an estimate of the weights that are on their way.',
+    page: 'acco.md',
+    algebra: 'exchange',
+    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+  },
+  {
     name: 'zo-sgd',
     summary: 'ZO-SGD of ZO-Bench: MeZO by its other name.',
     page: 'zo-bench.md',

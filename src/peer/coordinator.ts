@@ -13,7 +13,7 @@ import { toHex } from '../numeric/bytes.ts';
 import { lossesOf, verdict } from './guard.ts';
 import { ledgerOf, roundsOf } from './ledger.ts';
 import { updateRate } from './pace.ts';
-import { askReplica, open, recordsOf, settle, tellDone } from './rounds.ts';
+import { askReplica, mostOf, open, recordsOf, settle, tellDone } from './rounds.ts';
 import type { Attempt, Claim, Effect, Event, Kept, Member, Rules, Share, State } from './state.ts';
 import {
   append,
@@ -160,7 +160,7 @@ const HANDLERS: Handlers = {
       return;
     }
     const count = recordsOf(draft, codes);
-    if (share === undefined || from !== share.from || count === 0 || count > share.count) {
+    if (share === undefined || from !== share.from || count === 0 || count > mostOf(draft, share)) {
       strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${count} of round ${round}`);
       return;
     }

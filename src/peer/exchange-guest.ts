@@ -5,6 +5,7 @@
  * @module
  */
 import { Fault } from '../faults.ts';
+import { isPipelined } from '../method/exchange.ts';
 import type { ChunkMessage, Exchange, Merge } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Clock, Compressor, Crypto } from '../ports.ts';
@@ -117,7 +118,9 @@ export function exchangeGuest({
     async measure({ slot, round, count, deadlineMs }, { interrupted, stopping }) {
       if (offered?.round === round && offered.hashes.length > 0) return offered.codes;
       const began = clock.now();
-      while (!(taken.round === round && taken.steps >= count)) {
+      // Where steps go on all the time, what there is when a round opens is its share.
+      const enough = isPipelined(exchange()) ? 1 : count;
+      while (!(taken.round === round && taken.steps >= enough)) {
         const late = clock.now() - began > SEND_BY * deadlineMs || stopping();
         if (late && taken.round === round && taken.steps > 0) break;
         await step(slot, round);
@@ -135,8 +138,8 @@ export function exchangeGuest({
     },
 
     async goOn({ slot, round }, { interrupted, stopping }) {
-      const { overlap } = exchange();
-      while (overlap > 0 && !stopping() && !(taken.round === round + 1 && taken.steps >= overlap)) {
+      const most = isPipelined(exchange()) ? exchange().steps : exchange().overlap;
+      while (most > 0 && !stopping() && !(taken.round === round + 1 && taken.steps >= most)) {
         if (await interrupted()) return;
         await step(slot, round + 1);
       }

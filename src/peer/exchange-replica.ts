@@ -9,7 +9,7 @@ import { addFlat, differenceOf, type Flat, flatOf, readFlat, writeFlat } from '.
 import { Fault } from '../faults.ts';
 import { applyGradient, gradientOf, type Trainee, trainee } from '../method/backprop.ts';
 import { mix } from '../method/diloco.ts';
-import { fragmentsOf, innerRate, isDropped, samplesOf, stepOf } from '../method/exchange.ts';
+import { fragmentsOf, innerRate, isDropped, isTentative, mergeRate, samplesOf, stepOf } from '../method/exchange.ts';
 import { chunksOf, type MergeState, mergeShares, mergeState, valuesOf } from '../method/merge.ts';
 import type { Learner } from '../method/onebyte.ts';
 import type { Model } from '../model/stage.ts';
@@ -59,11 +59,13 @@ export function exchangeReplica(
     flat: flatOf(ids.map((id) => specs.get(id)!)),
   }));
   const of: Trainee = trainee(learner, backward, exchange, (id) => view.has(id));
-  /** Whether peers train weights of their own, or hand in gradients of the common ones. */
-  const departs = exchange.kind !== 'ddp';
+  /** Whether peers take steps of their own, or hand in gradients; whether their weights part from those of the journal. */
+  const descends = exchange.kind === 'diloco';
+  const departs = descends || exchange.kind === 'acco';
   let rounds = 0;
-  /** Of `ddp`: Σ over the steps of the round. */
+  /** Where peers hand in gradients: Σ over the batches since the last share. */
   let gradient: Float32Array | undefined;
+  let batchesIn = 0;
   /** Rounds whose share stayed here: the weights that led to it do as well. */
   const keeps = new Set<number>();
 
@@ -95,14 +97,29 @@ export function exchangeReplica(
       samplesOf(manifest, exchange, slot, examples.length, t, batch).map((index) => examples[index]!),
     );
     const found = await gradientOf(of, batches);
-    if (departs) return { loss: found.loss, norm: await applyGradient(of, found, innerRate(manifest, exchange, t)) };
+    if (descends) return { loss: found.loss, norm: await applyGradient(of, found, innerRate(manifest, exchange, t)) };
     const { flat } = fragmentOf(0);
     gradient ??= new Float32Array(flat.length);
+    batchesIn++;
     for (const { name, at } of flat.spans) {
       const g = found.tensors.get(name)!;
       for (let i = 0; i < g.length; i++) gradient[at + i]! += g[i]!;
     }
     return { loss: found.loss, norm: globalNorm(found.tensors.values()) };
+  }
+
+  /** Adds the merge of the present round to the weights. */
+  async function take({ flat, merged }: Fragment, chunks: readonly Uint8Array[]): Promise<void> {
+    const tentative = isTentative(exchange, rounds);
+    if (tentative && merged === undefined) return; // who takes no steps has no use for an estimate
+    const next = tentative ? merged!.slice() : (merged ?? (await readFlat(weights, flat)));
+    addFlat(flat, next, valuesOf(exchange.format, chunks, flat.length));
+    if (merged === undefined || !descends) await writeFlat(weights, flat, next);
+    else if (!keeps.has(rounds)) {
+      const own = await readFlat(weights, flat);
+      mix(own, next, exchange.mixing);
+      await writeFlat(weights, flat, own);
+    }
   }
 
   const exchanger: Exchanger = {
@@ -127,10 +144,11 @@ export function exchangeReplica(
           return undefined;
         }
         keeps.delete(round);
-        if (!departs) {
-          const own = gradient ?? new Float32Array(flat.length);
+        if (!descends) {
+          const mean = (gradient ?? new Float32Array(flat.length)).map((sum) => sum / batchesIn);
           gradient = undefined;
-          return chunksOf(exchange.format, own);
+          batchesIn = 0;
+          return chunksOf(exchange.format, mean);
         }
         return chunksOf(exchange.format, differenceOf(flat, merged!, await readFlat(weights, flat)));
       }),
@@ -141,7 +159,8 @@ export function exchangeReplica(
         const { flat } = fragment;
         fragment.state ??= mergeState(exchange, flat.length);
         const q = fragment.merged ?? (await readFlat(weights, flat));
-        return mergeShares(exchange, flat, q, shares, fragment.state, innerRate(manifest, exchange, rounds));
+        const rate = mergeRate(manifest, exchange, rounds);
+        return mergeShares(exchange, flat, q, shares, fragment.state, { round: rounds, rate });
       }),
 
     sizes: async () => fragments.map(({ flat }) => chunkLengths(flat.length).length),
@@ -151,18 +170,8 @@ export function exchangeReplica(
         for (const { merge, chunks } of merges) {
           if (merge.round !== rounds)
             throw new Fault('JOURNAL_ORDER', `round ${merge.round} cannot follow ${rounds} rounds`);
-          const { flat, merged } = fragmentOf(rounds);
-          const change = valuesOf(exchange.format, chunks, flat.length);
-          const next = merged ?? (await readFlat(weights, flat));
-          addFlat(flat, next, change);
-          if (merged === undefined) await writeFlat(weights, flat, next);
-          else if (!keeps.has(rounds)) {
-            const own = await readFlat(weights, flat);
-            mix(own, next, exchange.mixing);
-            await writeFlat(weights, flat, own);
-          }
+          await take(fragmentOf(rounds), chunks);
           keeps.delete(rounds);
-          gradient = undefined;
           rounds++;
         }
       }),

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isPipelined } from '../method/exchange.ts';
 import type { Segment } from '../nouns.ts';
 import { codeSums } from '../optimizer/gain.ts';
 import { headerOf, usableCodes } from '../optimizer/header.ts';
@@ -71,7 +72,8 @@ function openRound(draft: Turn): void {
     return;
   }
   const { exchange, records_per_round } = draft.ledger.manifest;
-  const ranges = exchange ? assignSteps(ready, exchange.steps) : assign(ready, records_per_round);
+  const steps = exchange && (isPipelined(exchange) ? 1 : exchange.steps);
+  const ranges = steps !== undefined ? assignSteps(ready, steps) : assign(ready, records_per_round);
   draft.effects.push({ type: 'forget' });
   draft.phase = 'measuring';
   draft.attempt = {
@@ -101,6 +103,10 @@ function spanOf(draft: Turn): number {
 /** Records that a contribution is of. */
 export const recordsOf = ({ ledger }: Turn, codes: Int8Array): number =>
   ledger.manifest.exchange ? decodeOffer(codes).count : codes.length;
+
+/** Records that a peer may send of its range. Where steps go on all the time, it is what there was time for. */
+export const mostOf = ({ ledger: { manifest } }: Turn, { count }: Range): number =>
+  manifest.exchange && isPipelined(manifest.exchange) ? manifest.exchange.steps : count;
 
 /** Whether a contribution moves the weights: a peer may keep its share to itself. */
 const isGiven = ({ ledger }: Turn, codes: Int8Array): boolean =>
