@@ -9,12 +9,10 @@
  * @module
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { freshConfig, freshFiles } from '../dist/model/fresh.js';
-import { writeFolder } from '../dist/model/node/write-folder.js';
-import { vocabularyOf } from '../dist/model/tokenizer.js';
+import { freshBase } from './fresh.mjs';
 import { machine, markdown, root } from './harness.mjs';
 
 const { values } = parseArgs({
@@ -24,7 +22,6 @@ const { values } = parseArgs({
     only: { type: 'string' },
     at_once: { type: 'string', default: '1' },
     threads: { type: 'string', default: '1' },
-    threads_of_one: { type: 'string', default: '2' },
     data: { type: 'string', default: join(root, '../shared/data/wikitext-2') },
     output: { type: 'string', default: join(root, 'build/studies/diloco') },
     seed: { type: 'string', default: '42' },
@@ -44,18 +41,19 @@ const common = {
   ...{ learning_rate: 2e-3, warmup_steps: Math.min(200, steps / 10), max_eval_samples: 512, guard: 'false' },
   ...{ eval_steps: Math.max(1, steps / 4), threads: values.threads, seed: values.seed },
 };
+/** What the recipes of exchanges set. */
+const LIKE_RECIPE = { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' };
 const diloco = (inner_steps, more = {}) => ({ method: 'diloco', inner_steps, ...more });
 const ARMS = {
-  ddp: { method: 'ddp' },
-  // The same steps as ddp takes, by one process that computes the batches of all: quicker where only the loss is asked for.
-  'ddp in one process': {
-    method: 'ddp',
-    peers: 1,
-    per_device_train_batch_size: 4 * peers,
-    threads: values.threads_of_one,
+  // What a step costs on the wire shows in a few of them; 'all in one' says where they lead.
+  ddp: { method: 'ddp', max_steps: Math.min(steps, 100), eval_steps: 100 },
+  // The same steps as ddp takes, by one process that computes the batches of all.
+  'all in one': { method: 'backprop', peers: 1, per_device_train_batch_size: 4 * peers, ...LIKE_RECIPE },
+  one: { method: 'backprop', peers: 1, ...LIKE_RECIPE },
+  'one, all tokens': {
+    ...{ method: 'backprop', peers: 1, ...LIKE_RECIPE },
+    ...{ max_steps: steps * peers, warmup_steps: Math.min(200, steps / 10) * peers, eval_steps: (steps * peers) / 4 },
   },
-  one: { method: 'ddp', peers: 1 },
-  'one, all tokens': { method: 'ddp', peers: 1, max_steps: steps * peers, eval_steps: (steps * peers) / 4 },
   h1: diloco(1, { outer_learning_rate: 1, outer_momentum: 0 }),
   h20: diloco(20),
   h100: diloco(100),
@@ -71,30 +69,6 @@ const ARMS = {
   'h500 streaming': diloco(500, { fragments: 5, overlap_steps: 10 }),
   'h500 streaming e3m0': diloco(500, { fragments: 5, overlap_steps: 10, exchange_format: 'e3m0' }),
 };
-
-/** The base of all arms: from nothing, with the tokenizer that the package brings. */
-async function base() {
-  const folder = join(values.output, 'base');
-  if (existsSync(folder)) return folder;
-  const read = (name) => readFileSync(join(root, 'assets/quill', name));
-  const [json, settings] = ['tokenizer.json', 'tokenizer_config.json'].map((name) => new Uint8Array(read(name)));
-  const text = (bytes) => new TextDecoder().decode(bytes);
-  const config = freshConfig(
-    {
-      ...{ hidden_size: 128, intermediate_size: 352, num_hidden_layers: 4, num_attention_heads: 4 },
-      ...{ num_key_value_heads: 4, max_position_embeddings: 512, rope_theta: 10_000, rms_norm_eps: 1e-5 },
-      tie_word_embeddings: true,
-    },
-    vocabularyOf(text(json), text(settings)),
-  );
-  const files = new Map([
-    ['tokenizer.json', json],
-    ['tokenizer_config.json', settings],
-  ]);
-  mkdirSync(values.output, { recursive: true });
-  await writeFolder(folder, freshFiles(config, files, 42));
-  return folder;
-}
 
 /** @returns the last event of a run, with what it sent at most in one round. */
 function run(name, model) {
@@ -132,7 +106,7 @@ function run(name, model) {
 }
 
 const wanted = values.only?.split(',') ?? Object.keys(ARMS);
-const model = await base();
+const model = await freshBase(join(values.output, 'base'));
 const results = new Map();
 const queue = [...wanted];
 await Promise.all(
@@ -160,9 +134,9 @@ console.log(
           .slice(1, -1)
           .map((each) => each.toFixed(3))
           .join(', '),
-        'bytes a token': bytes.toPrecision(3),
-        fewer: baseline ? `${(baseline / bytes).toFixed(0)} times` : '',
-        'MB in a round': (most / 1e6).toFixed(2),
+        'bytes a token': bytes?.toPrecision(3) ?? '',
+        fewer: baseline && bytes ? `${(baseline / bytes).toFixed(0)} times` : '',
+        'MB in a round': most > 0 ? (most / 1e6).toFixed(2) : '',
       };
     }),
   ),

@@ -15,7 +15,7 @@ type Key = keyof RunFile;
 export const isExchange = ({ method }: Pick<RunFile, 'method'>): boolean => recipeOf(method).algebra === 'exchange';
 
 /** Of what happens between two exchanges. */
-const OUTER: readonly Key[] = ['inner_steps', 'outer_learning_rate', 'outer_momentum'];
+const OUTER: readonly Key[] = ['outer_learning_rate', 'outer_momentum'];
 const STREAMING: readonly Key[] = ['fragments', 'overlap_steps', 'mixing'];
 const ANY: readonly Key[] = ['exchange_format', 'data_parts', 'dropped_shares'];
 
@@ -29,14 +29,19 @@ export function agreeExchange(
     for (const key of keys) if (given(key)) refuse(key, detail);
   };
   if (!isExchange(run)) {
-    forbid([...OUTER, ...STREAMING, ...ANY], `is for methods that exchange vectors, not ${run.method}; leave it out`);
+    forbid(
+      ['inner_steps', ...OUTER, ...STREAMING, ...ANY],
+      `is for methods that exchange vectors, not ${run.method}; leave it out`,
+    );
     return;
   }
   if (run.method !== 'diloco') forbid([...OUTER, ...STREAMING], 'is for method diloco; leave it out');
+  if (run.method === 'ddp')
+    forbid(['inner_steps'], 'has no meaning for method ddp, which merges every step; leave it out');
   if (run.method !== 'diloco' && run.method !== 'ddp')
     forbid(['dropped_shares'], `has no meaning for method ${run.method}; leave it out`);
   if (run.overlap_steps === 0) forbid(['mixing'], 'is for steps that go on meanwhile; give overlap_steps too');
-  const { inner_steps: steps, fragments, overlap_steps } = run;
+  const { inner_steps: steps = DEFAULT_STEPS, fragments, overlap_steps } = run;
   if (steps % fragments !== 0)
     refuse('fragments', `${fragments} does not divide inner_steps, ${steps}: each fragment is merged once in so many`);
   if (overlap_steps >= steps / fragments)
@@ -44,12 +49,14 @@ export function agreeExchange(
   if (run.workers !== undefined) refuse('workers', `has no meaning for method ${run.method}; leave it out`);
 }
 
+/** H of the paper. */
+const DEFAULT_STEPS = 500;
 /** Batches that a peer may take while a merge is on its way: more than any link makes it wait for. */
 const MOST_BATCHES = 4096;
 
 /** Inner steps of a round; batches at most, where peers go on all the time. */
 const stepsOf = ({ method, inner_steps, fragments }: RunFile): number =>
-  ({ diloco: inner_steps / fragments, ddp: 1 })[method] ?? MOST_BATCHES;
+  ({ diloco: (inner_steps ?? DEFAULT_STEPS) / fragments, ddp: 1 })[method] ?? inner_steps ?? MOST_BATCHES;
 
 /** Rounds that a number of steps takes. */
 const roundsOf = (run: RunFile, steps: number): number =>

@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { Fault } from '../faults.ts';
 import type { BlobRef, Manifest } from '../nouns.ts';
+import { toHex } from '../numeric/bytes.ts';
 import type { Fetcher } from '../peer/fetcher.ts';
 import { locate, type Paths } from '../peer/node/blobs.ts';
 import { nodeCompressor } from '../peer/node/compressor.ts';
@@ -16,6 +17,7 @@ import { nodeCrypto } from '../peer/node/crypto.ts';
 import { downloadBlob, httpFetcher } from '../peer/node/fetcher.ts';
 import { freeIdentity, secretOf } from '../peer/node/identity.ts';
 import { parseJoinLink } from '../peer/node/link.ts';
+import { readMemory, writeMemory } from '../peer/node/memory-file.ts';
 import { openPool } from '../peer/node/pool-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { rewardPath } from '../peer/node/reward.ts';
@@ -77,6 +79,9 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const { secret, release } = given.key
     ? { secret: await secretOf(given.key), release: async () => undefined }
     : await freeIdentity(join(cache, 'keys'));
+  // A peer is its key: what it remembers of a run is under both.
+  const me = toHex(nodeCrypto.publicKey(secret)).slice(0, 16);
+  const memoryPath = (run: Uint8Array): string => join(cache, 'memory', `${toHex(run).slice(0, 16)}-${me}`);
   const known = given.files === undefined ? {} : await readPaths(given.files);
   try {
     const participant = startParticipant({
@@ -91,6 +96,10 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       clock: systemClock,
       entropy: systemEntropy,
       checksumSteps: CHECKSUM_STEPS,
+      memory: {
+        read: (run) => readMemory(memoryPath(run), run),
+        write: (run, memory) => writeMemory(memoryPath(run), run, memory),
+      },
       patienceMs: given.patience * 1000,
       makeReplica: async (manifest) => {
         const reward = await rewardPath(manifest, given.reward, known);

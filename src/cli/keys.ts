@@ -45,7 +45,7 @@ export interface RunFile {
   readonly optim: 'adamw' | 'sgd';
   readonly weight_decay: number;
   readonly max_grad_norm: number;
-  readonly inner_steps: number;
+  readonly inner_steps: number | undefined;
   readonly outer_learning_rate: number;
   readonly outer_momentum: number;
   readonly exchange_format: 'f32' | 'f16' | 'int8' | 'e3m0';
@@ -247,7 +247,12 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .min(0)
     .default(1)
     .describe('Methods with gradients: clips the norm of a gradient; 0: no limit.'),
-  inner_steps: count(1).max(65_536).default(500).describe('diloco: steps of a peer between two merges of a weight: H.'),
+  inner_steps: count(1)
+    .max(65_536)
+    .optional()
+    .describe(
+      'diloco: steps of a peer between two merges of a weight, by default 500. dpu, acco: batches of a merge at most.',
+    ),
   outer_learning_rate: z.number().gt(0).max(10).default(0.7).describe('diloco: rate of the outer step.'),
   outer_momentum: z.number().min(0).lt(1).default(0.9).describe("diloco: Nesterov's momentum of the outer step."),
   exchange_format: z

@@ -7,6 +7,7 @@
 import type { Graph, Op, Shape, Value } from '../nouns.ts';
 import { LEVELS, SMALLEST_PEAK, ZERO_POINT } from './int8.ts';
 import { concat, float, int, bytes as lengthDelimited, message, text } from './protobuf.ts';
+import { withoutIdleReshapes } from './replay.ts';
 import type { OpOf } from './shape.ts';
 
 const IR_VERSION = 8;
@@ -149,11 +150,7 @@ const LOWERINGS: { readonly [K in Op['op']]: Lowering<K> } = {
   rmsNorm: norm('SimplifiedLayerNormalization'),
   layerNorm: norm('LayerNormalization'),
   sum: (g, { axes }, [x], y) => g.node('ReduceSum', [x!.name, g.i64(...axes)], [intAttribute('keepdims', 1)], y.name),
-  // ONNX Runtime removes an Identity but copies through a Reshape, and every output of a program ends in one.
-  reshape: (g, { shape }, [x], y) =>
-    String(x!.shape) === String(shape)
-      ? g.node('Identity', [x!.name], [], y.name)
-      : g.node('Reshape', [x!.name, g.i64(...shape)], [], y.name),
+  reshape: (g, { shape }, [x], y) => g.node('Reshape', [x!.name, g.i64(...shape)], [], y.name),
   transpose: (g, { perm }, x, y) => g.node('Transpose', names(x), [intsAttribute('perm', perm)], y.name),
   concat: (g, { axis }, x, y) => g.node('Concat', names(x), [intAttribute('axis', axis)], y.name),
   slice: (g, { axis, start, end }, x, y) =>
@@ -175,8 +172,15 @@ const LOWERINGS: { readonly [K in Op['op']]: Lowering<K> } = {
   },
 };
 
-/** ModelProto of a program. */
-export function toOnnx(graph: Graph): Uint8Array {
+/**
+ * ModelProto of a program.
+ *
+ * Nothing in it is an Identity, though every output of a program ends in a reshape that changes nothing. ONNX Runtime
+ * (1.30) would remove one by calling its input by the output's name, if nobody else reads that; but as it moves a Transpose
+ * into a Gemm it forgets for a while that the Gemm reads its other inputs, and the Gemm is left with a name that is gone.
+ */
+export function toOnnx(program: Graph): Uint8Array {
+  const graph = withoutIdleReshapes(program);
   const g = new OnnxGraph();
   const values = new Map<string, Value>();
   for (const value of [...graph.inputs, ...graph.constants]) values.set(value.name, value);

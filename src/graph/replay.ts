@@ -1,10 +1,10 @@
 /**
  * What programs made from programs share: writing a program's nodes again into another, what of it depends on an input,
- * and leaving out what no output needs.
+ * and leaving out what no output needs, or what changes nothing.
  *
  * @module
  */
-import type { Graph, Value } from '../nouns.ts';
+import type { Graph, Node, Value } from '../nouns.ts';
 import type { GraphBuilder } from './graph.ts';
 
 /**
@@ -52,6 +52,41 @@ export function pruned(graph: Graph): Graph {
     ...graph,
     constants: graph.constants.filter(({ name }) => needed.has(name)),
     nodes: graph.nodes.filter(({ output }) => needed.has(output.name)),
+  };
+}
+
+/**
+ * The same program without reshapes to the shape that is there: who reads one reads what it reads, and what nobody but an
+ * output reads is made under the output's name. Left are those that copy: an input, a constant or a value that others
+ * read as well, into an output.
+ */
+export function withoutIdleReshapes(graph: Graph): Graph {
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const shapes = new Map([...graph.inputs, ...graph.constants].map(({ name, shape }) => [name, String(shape)]));
+  const isIdle = ({ op, inputs: [x], output }: Node) => op.op === 'reshape' && shapes.get(x!) === String(output.shape);
+  const read = new Map<string, string>();
+  const kept: Node[] = [];
+  for (const { op, inputs, output } of graph.nodes) {
+    shapes.set(output.name, String(output.shape));
+    const node = { op, inputs: inputs.map((name) => read.get(name) ?? name), output };
+    if (isIdle(node) && !outputs.has(output.name)) read.set(output.name, node.inputs[0]!);
+    else kept.push(node);
+  }
+  const makers = new Map(kept.map((node) => [node.output.name, node]));
+  const readers = new Map<string, number>();
+  for (const name of kept.flatMap(({ inputs }) => inputs)) readers.set(name, (readers.get(name) ?? 0) + 1);
+  /** Value → the output that it is made as. */
+  const made = new Map<string, Value>();
+  for (const node of kept) {
+    const x = node.inputs[0]!;
+    if (isIdle(node) && makers.has(x) && !outputs.has(x) && readers.get(x) === 1) made.set(x, node.output);
+  }
+  const isDone = ({ inputs: [x], output }: Node) => made.get(x!) === output;
+  return {
+    ...graph,
+    nodes: kept
+      .filter((node) => !isDone(node))
+      .map((node) => ({ ...node, output: made.get(node.output.name) ?? node.output })),
   };
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 import { sampleIndices } from '../data/order.ts';
+import { Fault } from '../faults.ts';
 import type { Exchange, Manifest } from '../nouns.ts';
 import { noiseUniforms } from '../numeric/uniform.ts';
 import { learningRate } from '../optimizer/schedule.ts';
@@ -34,7 +35,7 @@ export const isTentative = ({ kind }: Pick<Exchange, 'kind'>, round: number): bo
 /** Whether peers take steps of the next round while one is merged, as many as there is time for. */
 export const isPipelined = ({ kind }: Pick<Exchange, 'kind'>): boolean => kind === 'dpu' || kind === 'acco';
 
-/** Samples that a peer reads in one batch of a step: indices into its data. */
+/** Samples that a peer reads in one batch of a step: indices into its data. @throws {Fault} DATA_INVALID where it has none */
 export function samplesOf(
   { seed }: Pick<Manifest, 'seed'>,
   { data_parts, per_device_train_batch_size: size, gradient_accumulation_steps: batches }: Exchange,
@@ -46,6 +47,8 @@ export function samplesOf(
   const part = slot % data_parts;
   const first = Math.floor((part * total) / data_parts);
   const end = Math.floor(((part + 1) * total) / data_parts);
+  if (first === end)
+    throw new Fault('DATA_INVALID', `part ${part} of ${data_parts} of ${total} samples is empty; lower data_parts`);
   const places = { records_per_round: batches, samples_per_record: size };
   return sampleIndices(places, wordOf(seed, slot), end - first, t, batch).map((index) => first + index);
 }
@@ -59,11 +62,14 @@ const wordOf = (seed: number, slot: number): number => (seed ^ Math.imul(slot + 
  * (arXiv:2501.18512, 2.1), and groups are about equally heavy on the link.
  *
  * @param pages ids and elements of the tensors that are used together. @returns ids of each group, ascending.
+ * @throws {Fault} CONFIG_INVALID where a group would be empty: its rounds would wait for shares forever
  */
 export function fragmentsOf(
   pages: readonly { readonly ids: readonly number[]; readonly elements: number }[],
   count: number,
 ): readonly (readonly number[])[] {
+  if (count > pages.length)
+    throw new Fault('CONFIG_INVALID', `fragments: ${count} of weights that are ${pages.length} blocks; lower it`);
   const groups = Array.from({ length: count }, () => ({ ids: [] as number[], elements: 0 }));
   const heaviest = [...pages.entries()].sort(([i, a], [j, b]) => b.elements - a.elements || i - j);
   for (const [, { ids, elements }] of heaviest) {

@@ -11,7 +11,7 @@
 import { type Entry, HOST_SLOT } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { lossesOf, verdict } from './guard.ts';
-import { ledgerOf, roundsOf } from './ledger.ts';
+import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
 import { updateRate } from './pace.ts';
 import { askReplica, mostOf, open, recordsOf, settle, tellDone } from './rounds.ts';
 import type { Attempt, Claim, Effect, Event, Kept, Member, Rules, Share, State } from './state.ts';
@@ -34,6 +34,11 @@ import {
 export const MAX_PEERS = 256;
 /** Keys over a whole run. Each costs its journal an `admit` record that every later peer reads. */
 export const MAX_SLOTS = 4096;
+/**
+ * Peers come back within this when their host does. Where they exchange vectors, what a step is depends on who is there: a
+ * run that was stopped is to go on as it would have.
+ */
+const GATHER_MS = 30_000;
 /** Checksums of one peer that wait for the host's replica; older reports are dropped. */
 const MAX_CLAIMS = 16;
 
@@ -49,8 +54,9 @@ export interface Stepped {
 export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: Rules, now: number): Stepped {
   const ledger = ledgerOf(entries);
   const records = new Map<number, number>();
-  for (const { segments } of roundsOf(entries))
-    for (const { slot, codes } of segments) records.set(slot, (records.get(slot) ?? 0) + codes.length);
+  const count = (slot: number, more: number): void => void records.set(slot, (records.get(slot) ?? 0) + more);
+  for (const { segments } of roundsOf(entries)) for (const { slot, codes } of segments) count(slot, codes.length);
+  for (const { shares } of mergesOf(entries)) for (const share of shares) count(share.slot, share.count);
   const members = [...ledger.admitted.values()].map(
     ({ slot, key, name, evicted }): Member => ({
       slot,
@@ -77,6 +83,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
       kept.filter(({ round }) => round === ledger.round),
       now,
     ),
+    gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
     merging: false,
     own: new Map(),
     applied: 0,

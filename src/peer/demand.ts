@@ -5,7 +5,7 @@
  * @module
  */
 import { jvp } from '../graph/jvp.ts';
-import { vjp } from '../graph/vjp.ts';
+import { splitVjp } from '../graph/vjp.ts';
 import { workingSet } from '../graph/working-set.ts';
 import { behind, type Dims, type Form, type Head, type Model, type Stage } from '../model/stage.ts';
 import type { Batch, Direction, Graph } from '../nouns.ts';
@@ -134,13 +134,17 @@ export function backwardDemand(model: Model, calls: readonly Shape[], batches: n
     const choices = new Int32Array(head.kind === 'choice' ? head.choices : 0);
     const batch = blank(dims);
     for (const stage of stagesOf(model, head)) {
-      add(stage, dims, { kind: 'plain' });
       const place = body.indexOf(stage);
       const goesOn = place >= 0 ? place > first : stage === model.final ? first < body.length : intoFinal;
       const own = place >= 0 && place < first ? [] : wantedOf(stage);
       const wrt = [...(goesOn ? ['x'] : []), ...own.map(({ input }) => input)];
-      if (wrt.length === 0) continue;
-      add(stage, dims, { kind: 'plain' }, `vjp ${wrt}`, (graph) => vjp(graph, wrt));
+      const seen = seenBy(model, stage, dims);
+      if (wrt.length === 0) {
+        add(stage, seen, { kind: 'plain' });
+        continue;
+      }
+      for (const way of ['forward', 'backward'] as const)
+        add(stage, seen, { kind: 'plain' }, `${way} ${wrt}`, (graph) => splitVjp(graph, wrt)[way]);
       const lengths = own.map(({ access, tensor }) =>
         readLength({ access, shape: specs.get(tensor)!.shape, batch, choices }),
       );
@@ -153,7 +157,7 @@ export function backwardDemand(model: Model, calls: readonly Shape[], batches: n
   const read = [...bars].reduce((sum, [length, count]) => sum + length * count, 0);
   return {
     scratch: scratchLength(model, plain),
-    activations: 4 * (read + Math.max(0, ...calls.map(({ dims }) => backwardFloats(kept, dims, batches)))),
+    activations: 4 * (read + Math.max(0, ...calls.map(({ dims, head }) => backwardFloats(kept, dims, batches, head)))),
     programs: held(),
   };
 }

@@ -12,10 +12,12 @@ import type { Clock, Compressor, Crypto } from '../ports.ts';
 import { encodeOffer } from '../wire/chunks.ts';
 import type { ParticipantEvent } from './events.ts';
 import { type Haul, memoryChunks, openHaul } from './haul.ts';
-import type { Exchanger, Merged } from './replica.ts';
+import type { Exchanger, MemoryKeeper, Merged } from './replica.ts';
 
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
 const SEND_BY = 0.75;
+/** What a peer remembers is written so often: it costs twelve bytes a weight. */
+const KEEP_MS = 10_000;
 
 export interface Assigned {
   readonly slot: number;
@@ -44,17 +46,23 @@ export interface ExchangeGuest {
   measure(assigned: Assigned, around: Surroundings): Promise<Int8Array | undefined>;
   /** The contribution has left: steps of the next round, as many as the run allows, until there is something to do. */
   goOn(assigned: Assigned, around: Surroundings): Promise<void>;
+  /** Goes on from what an earlier process kept, once. */
+  remember(run: Uint8Array): Promise<void>;
+  /** Keeps what a later process would need, between two rounds. @param round merged so far. @param now not only if it was long ago. */
+  keep(run: Uint8Array, round: number, now: boolean): Promise<void>;
   /** The host has the share of a round. */
   received(round: number): void;
 }
 
 export interface ExchangeGuestOptions {
-  readonly exchange: () => Exchange;
+  /** undefined in a run that exchanges bytes. */
+  readonly exchange: () => Exchange | undefined;
   readonly exchanger: () => Exchanger;
   readonly compressor: Compressor;
   readonly crypto: Pick<Crypto, 'sha256'>;
   readonly clock: Clock;
   readonly emit: (event: ParticipantEvent) => void;
+  readonly memory: MemoryKeeper | undefined;
 }
 
 export function exchangeGuest({
@@ -64,6 +72,7 @@ export function exchangeGuest({
   crypto,
   clock,
   emit,
+  memory,
 }: ExchangeGuestOptions): ExchangeGuest {
   const store = memoryChunks();
   let haul: Haul | undefined;
@@ -72,6 +81,8 @@ export function exchangeGuest({
   let taken = { round: -1, steps: 0, losses: 0, norm: 0 };
   let offered: { readonly round: number; readonly codes: Int8Array; readonly hashes: readonly string[] } | undefined;
   let sentAt = 0;
+  let remembered = false;
+  let keptAt = clock.now();
   /** When steps were taken lately, milliseconds. */
   const busy: { readonly from: number; readonly to: number }[] = [];
 
@@ -119,7 +130,7 @@ export function exchangeGuest({
       if (offered?.round === round && offered.hashes.length > 0) return offered.codes;
       const began = clock.now();
       // Where steps go on all the time, what there is when a round opens is its share.
-      const enough = isPipelined(exchange()) ? 1 : count;
+      const enough = isPipelined(exchange()!) ? 1 : count;
       while (!(taken.round === round && taken.steps >= enough)) {
         const late = clock.now() - began > SEND_BY * deadlineMs || stopping();
         if (late && taken.round === round && taken.steps > 0) break;
@@ -138,13 +149,27 @@ export function exchangeGuest({
     },
 
     async goOn({ slot, round }, { interrupted, stopping }) {
-      const most = isPipelined(exchange()) ? exchange().steps : exchange().overlap;
+      const own = exchange()!;
+      const most = isPipelined(own) ? own.steps : own.overlap;
       while (most > 0 && !stopping() && !(taken.round === round + 1 && taken.steps >= most)) {
         if (await interrupted()) return;
         await step(slot, round + 1);
       }
     },
 
+    async remember(run) {
+      if (remembered || exchange() === undefined) return;
+      remembered = true;
+      const kept = await memory?.read(run);
+      if (kept) await exchanger().recall(kept);
+    },
+    async keep(run, round, now) {
+      // Of gradients nothing stays with the peer.
+      if (memory === undefined || exchange()?.kind !== 'diloco' || taken.round >= round) return;
+      if (!now && clock.now() - keptAt < KEEP_MS) return;
+      keptAt = clock.now();
+      await memory.write(run, await exchanger().memory());
+    },
     received: (round) => moved(round, 'share', sentAt),
   };
 }

@@ -10,7 +10,7 @@ import { toHex } from '../numeric/bytes.ts';
 import type { ChunkStore, Compressor, Crypto } from '../ports.ts';
 import { decodeOffer, type Offer } from '../wire/chunks.ts';
 import { type Haul, openHaul } from './haul.ts';
-import type { Exchanger, Merged } from './replica.ts';
+import type { ExchangeMemory, Exchanger, Merged } from './replica.ts';
 
 /** What a host of such a run is given besides. */
 export interface ExchangePorts {
@@ -19,6 +19,8 @@ export interface ExchangePorts {
   /** Chunks of merges: the journal is nothing without them. */
   readonly merges: ChunkStore;
   readonly compressor: Compressor;
+  /** What an earlier host kept. Of another round than the journal's, its momentum begins anew. */
+  readonly memory?: ExchangeMemory | undefined;
 }
 
 export interface ExchangeHost {
@@ -84,9 +86,16 @@ export function exchangeHost(
     },
     holds: (codes) => decodeOffer(codes).hashes.every((hash) => offers.has(toHex(hash))),
     async collect(channel, { hashes }) {
-      for (const hash of hashes) offered.add(toHex(hash));
-      await haulOf(channel).collect(hashes);
-      await offers.sync();
+      const haul = haulOf(channel);
+      const names = hashes.map(toHex);
+      const note = (): void => names.forEach((name) => void offered.add(name));
+      // Those that have come may be forgotten while others are on their way.
+      do {
+        note();
+        await haul.collect(hashes);
+        note();
+        await offers.sync();
+      } while (!names.every((name) => offers.has(name)));
     },
     hear: (channel, message) => haulOf(channel).hear(message),
     left(channel) {
@@ -121,5 +130,9 @@ export function exchangeHost(
     },
   };
 }
+
+/** Hashes of the chunks of contributions that are kept. @throws {Fault} FRAME_INVALID */
+export const offeredIn = (kept: readonly { readonly codes: Int8Array }[]): Set<string> =>
+  new Set(kept.flatMap(({ codes }) => decodeOffer(codes).hashes.map(toHex)));
 
 const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);

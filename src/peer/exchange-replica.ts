@@ -63,6 +63,7 @@ export function exchangeReplica(
   const descends = exchange.kind === 'diloco';
   const departs = descends || exchange.kind === 'acco';
   let rounds = 0;
+  let stepped = false;
   /** Where peers hand in gradients: Σ over the batches since the last share. */
   let gradient: Float32Array | undefined;
   let batchesIn = 0;
@@ -97,6 +98,7 @@ export function exchangeReplica(
       samplesOf(manifest, exchange, slot, examples.length, t, batch).map((index) => examples[index]!),
     );
     const found = await gradientOf(of, batches);
+    stepped ||= descends;
     if (descends) return { loss: found.loss, norm: await applyGradient(of, found, innerRate(manifest, exchange, t)) };
     const { flat } = fragmentOf(0);
     gradient ??= new Float32Array(flat.length);
@@ -161,6 +163,34 @@ export function exchangeReplica(
         const q = fragment.merged ?? (await readFlat(weights, flat));
         const rate = mergeRate(manifest, exchange, rounds);
         return mergeShares(exchange, flat, q, shares, fragment.state, { round: rounds, rate });
+      }),
+
+    memory: () =>
+      turn(async () => {
+        const moments = [...of.moments.values()].flat();
+        const parted = fragments.every(({ merged }) => merged !== undefined);
+        const own = await Promise.all(parted ? fragments.map(({ flat }) => readFlat(weights, flat)) : []);
+        return {
+          round: rounds,
+          ...(stepped ? { inner: { moments, powers: of.powers } } : {}),
+          ...(parted ? { own } : {}),
+          outer: fragments.map(({ state }) => state),
+        };
+      }),
+
+    recall: ({ round, inner, own, outer }) =>
+      turn(async () => {
+        if (inner) {
+          const into = [...of.moments.values()].flat();
+          for (const [i, array] of inner.moments.entries()) into[i]!.set(array);
+          of.powers = inner.powers;
+          stepped = true;
+        }
+        if (round !== rounds) return;
+        for (const [i, state] of outer.entries()) if (state) fragments[i]!.state = state;
+        if (own === undefined) return;
+        await depart();
+        for (const [i, q] of own.entries()) await writeFlat(weights, fragments[i]!.flat, q);
       }),
 
     sizes: async () => fragments.map(({ flat }) => chunkLengths(flat.length).length),

@@ -252,6 +252,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
     await reportChecksum();
   }
 
+  /** Catches up with the journal, and goes on with the momentum of the host before. */
+  async function resumeExchange(merges: readonly Merge[]): Promise<void> {
+    await mergeAndReport(merges);
+    const kept = options.exchange?.memory;
+    if (kept !== undefined) await replica.exchange!.recall(kept);
+  }
+
   async function reportChecksum(): Promise<void> {
     const checksum = toHex(await replica.checksum());
     const round = replica.round();
@@ -357,9 +364,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const address = await transport.listen(door.accept);
   emit({ event: 'listening', address, run: toHex(run), round: state.ledger.round });
   const merges = mergesOf(entries).slice(replica.round());
-  if (merges.length > 0) compute(() => mergeAndReport(merges));
+  if (exchanging) compute(() => resumeExchange(merges));
   const missed = roundsOf(entries).slice(replica.round());
-  for (let from = 0; (from === 0 && merges.length === 0) || from < missed.length; from += CATCH_UP_ROUNDS)
+  for (let from = 0; (from === 0 && exchanging === undefined) || from < missed.length; from += CATCH_UP_ROUNDS)
     compute(() => applyAndReport(missed.slice(from, from + CATCH_UP_ROUNDS)));
   void pump(start);
 

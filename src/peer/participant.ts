@@ -20,7 +20,7 @@ import { exchangeGuest } from './exchange-guest.ts';
 import type { Fetcher } from './fetcher.ts';
 import { Follower } from './follower.ts';
 import { Inbox, type Letter, Refusal } from './inbox.ts';
-import type { Replica } from './replica.ts';
+import type { MemoryKeeper, Replica } from './replica.ts';
 
 /** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
 export const CHUNK = 16;
@@ -69,6 +69,7 @@ export interface ParticipantOptions {
   readonly compressor: Compressor;
   /** Rounds between two checksums that the host compares with its own. */
   readonly checksumSteps: number;
+  readonly memory?: MemoryKeeper;
   /** How long a host that was there may stay away. */
   readonly patienceMs: number;
   readonly onEvent?: (event: ParticipantEvent) => void;
@@ -117,9 +118,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
 
   /** Of a run that exchanges vectors. */
   const guest = exchangeGuest({
-    exchange: () => follower!.ledger.manifest.exchange!,
+    exchange: () => follower!.ledger.manifest.exchange,
     exchanger: () => follower!.replica.exchange!,
-    ...{ compressor: options.compressor, crypto, clock, emit },
+    ...{ compressor: options.compressor, crypto, clock, emit, memory: options.memory },
   });
 
   /** Until the end, or until something breaks. */
@@ -171,6 +172,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
       emit({ event: 'catchup', round: self.replica.round(), head: self.ledger.round });
       await absorb(inbox);
     }
+    await guest.remember(self.run);
     await report(send, 'ready');
     emit({ event: 'ready', round: self.ledger.round });
     /** The round of an assignment that was not answered. */
@@ -184,6 +186,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
         const began = clock.now();
         while (!(await self.advance(fetcher, guest.bring)));
         emit({ event: 'applied', round: self.replica.round(), ms: clock.now() - began });
+        await guest.keep(self.run, self.ledger.round, false);
         progress = true;
         drifts = 0;
         const steps = options.checksumSteps;
@@ -281,8 +284,8 @@ export function startParticipant(options: ParticipantOptions): Participant {
   }
 
   function contribute(send: Send, round: number, from: number, codes: Int8Array): void {
-    const self = follower!;
-    const signature = crypto.sign(secret, contributionMessage(self.run, round, self.anchor, from, codes));
+    const { run: id, anchor } = follower!;
+    const signature = crypto.sign(secret, contributionMessage(id, round, anchor, from, codes));
     send({ type: 'contribution', round, from, codes, signature });
     measured = { round, from, codes: [...codes] };
   }
@@ -295,13 +298,11 @@ export function startParticipant(options: ParticipantOptions): Participant {
   ): Promise<boolean> {
     const self = follower!;
     const assigned = { slot: slot!, round, count, deadlineMs };
-    const around = {
-      async interrupted() {
-        await absorb(inbox);
-        return self.ledger.round > round || inbox.peek() !== undefined || inbox.ended;
-      },
-      stopping: () => stopping,
+    const interrupted = async (): Promise<boolean> => {
+      await absorb(inbox);
+      return self.ledger.round > round || inbox.peek() !== undefined || inbox.ended;
     };
+    const around = { interrupted, stopping: () => stopping };
     const codes = await guest.measure(assigned, around);
     if (codes === undefined) return false;
     contribute(send, round, from, codes);
@@ -356,6 +357,11 @@ export function startParticipant(options: ParticipantOptions): Participant {
     return { reason, slot, round: follower?.appliedRounds ?? 0, records, root, traffic };
   }
 
+  async function leave(): Promise<void> {
+    if (follower?.appliedRounds) await guest.keep(follower.run, follower.appliedRounds, true).catch(() => undefined);
+    await follower?.discardReplica();
+  }
+
   /** The root that the journal names. The host may be gone by now: weights that differ are rebuilt without it. */
   async function finalRoot(self: Follower): Promise<Uint8Array> {
     const digest = self.ledger.digests.get(self.ledger.round);
@@ -370,7 +376,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
     }
   }
 
-  const finished = run().finally(() => follower?.discardReplica());
+  const finished = run().finally(leave);
   finished.catch(() => undefined); // the caller may look later
   return {
     finished,

@@ -6,9 +6,10 @@
  * @module
  */
 
-import type { Given, Reduced } from '../method/merge.ts';
+import type { Given, MergeState, Reduced } from '../method/merge.ts';
 import type { ByteSource } from '../model/source.ts';
 import type { Header, Merge, Round } from '../nouns.ts';
+import type { Powers } from '../optimizer/adamw.ts';
 
 export interface Replica {
   /** Rounds applied so far. */
@@ -56,6 +57,24 @@ export interface Trained {
   readonly grad_norm: number;
 }
 
+/** What is kept between rounds and follows from no journal: moments, momentum, a peer's own weights. Plain data. */
+export interface ExchangeMemory {
+  /** Rounds merged when it was taken. */
+  readonly round: number;
+  /** Of the inner optimizer; absent where no step was taken. */
+  readonly inner?: { readonly moments: readonly Float32Array[]; readonly powers: Powers };
+  /** Weights that have parted from the journal's, fragment by fragment. */
+  readonly own?: readonly Int32Array[];
+  /** Of whoever merges, fragment by fragment; undefined for those that were not merged yet. */
+  readonly outer: readonly (MergeState | undefined)[];
+}
+
+/** Where what a peer remembers of a run lies between two processes. */
+export interface MemoryKeeper {
+  read(run: Uint8Array): Promise<ExchangeMemory | undefined>;
+  write(run: Uint8Array, memory: ExchangeMemory): Promise<void>;
+}
+
 /** What a replica does in a run that exchanges vectors (`method/diloco.ts`, `method/merge.ts`). */
 export interface Exchanger {
   /** Applies merges in order; the first must be of round `round()`. @throws {Fault} RANGE, JOURNAL_ORDER, SHARE_INVALID */
@@ -66,6 +85,10 @@ export interface Exchanger {
   share(slot: number, round: number): Promise<readonly Uint8Array[] | undefined>;
   /** What shares of round `round()` come to. @throws {Fault} DIVERGED */
   reduce(shares: readonly Given[]): Promise<Reduced>;
+  /** What resuming needs besides the journal. */
+  memory(): Promise<ExchangeMemory>;
+  /** Goes on from it; of an earlier round, with what does not belong to a round. */
+  recall(memory: ExchangeMemory): Promise<void>;
   /** Chunks of a vector of each fragment. */
   sizes(): Promise<readonly number[]>;
 }

@@ -63,14 +63,17 @@ function linger(draft: Turn): void {
 }
 
 /** The first round waits for company; after it, nobody's death may stop the others. */
-const peersNeeded = ({ ledger, rules }: Turn): number => (ledger.round === 0 ? Math.max(1, rules.minPeers) : 1);
+const peersNeeded = ({ ledger, rules, now, gatherUntil }: Turn): number =>
+  ledger.round === 0 || now < gatherUntil ? Math.max(1, rules.minPeers) : 1;
 
 function openRound(draft: Turn): void {
   const ready = [...draft.members.values()].filter(({ status }) => status === 'ready');
   if (ready.length < peersNeeded(draft)) {
     draft.phase = 'waiting';
+    if (draft.now < draft.gatherUntil) draft.effects.push({ type: 'wake', at: draft.gatherUntil });
     return;
   }
+  draft.gatherUntil = draft.now;
   const { exchange, records_per_round } = draft.ledger.manifest;
   const steps = exchange && (isPipelined(exchange) ? 1 : exchange.steps);
   const ranges = steps !== undefined ? assignSteps(ready, steps) : assign(ready, records_per_round);

@@ -143,6 +143,8 @@ export interface State {
   readonly phase: Phase;
   readonly members: ReadonlyMap<number, Member>;
   readonly attempt: Attempt | undefined;
+  /** Until then a host that goes on with a run waits for as many peers as at its beginning. */
+  readonly gatherUntil: number;
   /** A round is closed, and its shares are being made one change. */
   readonly merging: boolean;
   /** Checksums of the host's replica by round. */

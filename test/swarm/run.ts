@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { readJournal } from '../../src/journal/reader.ts';
-import type { Round } from '../../src/nouns.ts';
+import type { Entry, Round } from '../../src/nouns.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../../src/peer/ledger.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
@@ -27,10 +27,11 @@ export interface Place {
   readonly out: string;
 }
 
-export function place(): Place {
+/** @param dataOf makes the data of its runs. */
+export function place(dataOf: (folder: string) => Settings = reviewsIn): Place {
   const folder = temporaryFolder();
   const out = join(folder, 'out');
-  const data = dataIn(folder);
+  const data = dataOf(folder);
   const run = (argv: readonly string[], how?: How): Running =>
     murmur(argv, { env: { XDG_CACHE_HOME: join(folder, 'cache') }, ...how });
   return {
@@ -50,8 +51,19 @@ export function place(): Place {
 const flagsOf = (settings: Settings): string[] =>
   Object.entries(settings).flatMap(([key, value]) => [`--${key}`, String(value)]);
 
+/** The same reviews as running text, for runs that exchange vectors. */
+export function textIn(folder: string): Settings {
+  const rows = readFileSync('assets/demo/train.jsonl', 'utf8').trim().split('\n');
+  const path = join(folder, 'reviews.txt');
+  writeFileSync(path, rows.map((row) => String(JSON.parse(row).text)).join('\n'));
+  return {
+    ...{ model: 'assets/quill', data: path, task: 'lm', block_size: 32, per_device_train_batch_size: 2 },
+    ...{ max_eval_samples: 16, eval_steps: 1_000_000, learning_rate: 1e-4, warmup_steps: 0, threads: 1 },
+  };
+}
+
 /** Short reviews: a round takes tens of milliseconds. */
-function dataIn(folder: string): Settings {
+function reviewsIn(folder: string): Settings {
   const rows = readFileSync('assets/demo/train.jsonl', 'utf8').trim().split('\n');
   const short = rows.sort((a, b) => a.length - b.length).slice(0, 96);
   const write = (name: string, some: readonly string[]): string => {
@@ -109,6 +121,10 @@ export interface Past {
   readonly offsets: readonly number[];
   readonly torn: boolean;
 }
+
+/** What the journal of a folder holds. */
+export const journalEntries = (out: string): Entry[] =>
+  readJournal(new Uint8Array(readFileSync(join(out, JOURNAL_FILE))), nodeCrypto).records.map(({ entry }) => entry);
 
 /** The journal of a folder as it is on disk. */
 export function journalOf(out: string): Past {

@@ -6,11 +6,14 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Compressor } from '../../ports.ts';
 
+/** A Buffer's `slice` is no copy, as an array's is. */
+const plain = ({ buffer, byteOffset, length }: Buffer): Uint8Array => new Uint8Array(buffer, byteOffset, length);
+
 export const nodeCompressor: Compressor = {
-  deflate: (bytes) => deflateRawSync(bytes, { level: 1 }),
+  deflate: (bytes) => plain(deflateRawSync(bytes, { level: 1 })),
   inflate(bytes, most) {
     try {
-      return inflateRawSync(bytes, { maxOutputLength: most });
+      return plain(inflateRawSync(bytes, { maxOutputLength: most }));
     } catch {
       return undefined;
     }

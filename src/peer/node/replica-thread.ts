@@ -162,6 +162,8 @@ export async function threadedReplica(
         share: (...args) => call('share', ...args),
         reduce: (...args) => call('reduce', ...args),
         sizes: () => call('sizes'),
+        memory: () => call('memory'),
+        recall: (...args) => call('recall', ...args),
       },
     }),
     close,

@@ -24,6 +24,8 @@ export const PENDING_FILE = 'pending.murmur';
 /** Chunks of the merges that the journal names, and of shares that are not merged yet. */
 export const MERGES_FOLDER = 'merges';
 export const OFFERS_FOLDER = 'offers';
+/** Momentum of whoever merges. */
+export const MEMORY_FILE = 'merger.state';
 export const KEY_FILE = 'coordinator.key';
 /** Hash → absolute path of the base and the data, as this machine had them. */
 export const FILES_FILE = 'files.json';
@@ -55,7 +57,16 @@ export async function beginIn<T>(folder: string, begin: () => Promise<T>): Promi
   try {
     return await begin();
   } catch (error) {
-    for (const name of [JOURNAL_FILE, PENDING_FILE, KEY_FILE, FILES_FILE, ADAPTER_FOLDER, MERGES_FOLDER, OFFERS_FOLDER])
+    for (const name of [
+      JOURNAL_FILE,
+      PENDING_FILE,
+      KEY_FILE,
+      FILES_FILE,
+      ADAPTER_FOLDER,
+      MERGES_FOLDER,
+      OFFERS_FOLDER,
+      MEMORY_FILE,
+    ])
       if (!before.has(name)) await rm(join(folder, name), { force: true, recursive: true });
     if (made !== undefined) await removeEmpty(resolve(folder), resolve(made));
     throw error;

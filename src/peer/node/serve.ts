@@ -10,8 +10,10 @@ import { openJournal } from '../../journal/journal.ts';
 import type { Entry, Manifest } from '../../nouns.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
 import { recentOf } from '../../optimizer/steps.ts';
+import { offeredIn } from '../exchange-host.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
+import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
 import type { Paths } from './blobs.ts';
 import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
@@ -20,8 +22,9 @@ import { nodeCompressor } from './compressor.ts';
 import { nodeCrypto } from './crypto.ts';
 import { httpRoutes } from './http.ts';
 import { dialable, joinLink } from './link.ts';
+import { readMemory, writeMemory } from './memory-file.ts';
 import { threadedReplica } from './replica-thread.ts';
-import { JOURNAL_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
+import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
 import { systemClock, systemEntropy } from './system.ts';
 import { webSocketTransport } from './transport-websocket.ts';
@@ -78,6 +81,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const recent = (at: number) => recentOf(manifest, rounds, at);
     let snapshot = keeps ? await restoreLatest(replica, folder, digests, recent) : undefined;
 
+    const run = journal.position.run!;
+    const memory = join(folder, MEMORY_FILE);
     const { train, eval: held } = manifest.data;
     const named = [...manifest.base.files, train, ...(held ? [held] : [])];
     const blobs = new Map(named.flatMap(({ sha256 }) => (paths[sha256] ? [[sha256, paths[sha256]] as const] : [])));
@@ -93,14 +98,16 @@ export async function serve(options: ServeOptions): Promise<Served> {
       entropy: systemEntropy,
       ...(manifest.exchange && {
         exchange: {
-          offers: await chunkFolder(join(folder, OFFERS_FOLDER)),
+          offers: await chunkFolder(join(folder, OFFERS_FOLDER), offeredIn(readKept(await pending.read()))),
           merges: await chunkFolder(join(folder, MERGES_FOLDER)),
           compressor: nodeCompressor,
+          memory: await readMemory(memory, run),
         },
       }),
       ...(keeps && {
         async save(at: number, root: Uint8Array, write: Replica['snapshot']) {
           snapshot = await saveCheckpoint(folder, at, root, write);
+          if (replica.exchange) await writeMemory(memory, run, await replica.exchange.memory());
         },
       }),
     });

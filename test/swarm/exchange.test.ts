@@ -1,0 +1,196 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+// @ts-expect-error: plain JavaScript, which the benches run as it is
+import { openLink } from '../../bench/link.mjs';
+import { toHex } from '../../src/numeric/bytes.ts';
+import { mergesOf } from '../../src/peer/ledger.ts';
+import { nodeCrypto } from '../../src/peer/node/crypto.ts';
+import { MERGES_FOLDER, OFFERS_FOLDER } from '../../src/peer/node/run-folder.ts';
+import { encodeOffer } from '../../src/wire/chunks.ts';
+import { eventually } from './processes.ts';
+import { rawPeer } from './raw-peer.ts';
+import {
+  again,
+  atRound,
+  expectOneDigest,
+  journalEntries,
+  linkOf,
+  type Place,
+  place,
+  RUNNABLE,
+  resultOf,
+  textIn,
+} from './run.ts';
+
+const LONG = { timeout: 300_000 };
+
+const merges = (at: Place) => mergesOf(journalEntries(at.out));
+const slotsIn = (at: Place): number[][] => merges(at).map(({ shares }) => shares.map(({ slot }) => slot));
+
+/** The same link through a narrow line: a share of quill takes some seconds. */
+async function narrow(link: string, megabits = 8) {
+  const { hostname, port } = new URL(link);
+  const rate = { bitsPerSecond: megabits * 1e6, latencyMs: 5 };
+  const line = await openLink({ target: { host: hostname, port: Number(port) }, up: rate });
+  onTestFinished(() => line.close());
+  return { line, link: link.replace(`${hostname}:${port}`, line.address) };
+}
+
+describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the processes)', () => {
+  test.each([
+    ['diloco', { inner_steps: 4, max_steps: 24 }],
+    [
+      'diloco, streaming in four bits',
+      { inner_steps: 8, fragments: 2, overlap_steps: 2, exchange_format: 'e3m0', max_steps: 24 },
+    ],
+    ['ddp', { max_steps: 6 }],
+    ['dpu', { max_steps: 6 }],
+    ['acco', { max_steps: 4 }],
+  ])('%s: three peers, one late with nothing but the link: one digest, and replay has it', LONG, async (name, more) => {
+    const at = place(textIn);
+    const host = at.host({ method: name.split(',')[0]!, peers: 2, ...more });
+    const link = await linkOf(host);
+    await host.waitFor(atRound('merge', 1));
+    const late = at.join(link, 'late', { files: false });
+    const digest = await expectOneDigest(at, host, [late]);
+    expect(await resultOf(at.run('replay', at.out))).toMatchObject({ digest });
+    expect(readdirSync(join(at.out, OFFERS_FOLDER)), 'shares are forgotten when they are merged').toEqual([]);
+    const rebuilt = join(at.folder, 'model');
+    expect(await resultOf(at.run('export', at.out, '--output_dir', rebuilt))).toMatchObject({ path: rebuilt });
+  });
+
+  test(
+    'kill -9 of a peer while its share is on the way: the others merge theirs, and it comes back',
+    LONG,
+    async () => {
+      const at = place(textIn);
+      const host = at.host({ method: 'diloco', peers: 0, min_peers: 3, inner_steps: 4, max_steps: 32 });
+      const link = await linkOf(host);
+      const { line, link: slow } = await narrow(link);
+      const others = [at.join(link, 'one'), at.join(link, 'two')];
+      const victim = at.join(slow, 'victim');
+      const slot = Number((await victim.waitFor(({ event }) => event === 'connected'))['slot']);
+      await victim.waitFor(({ event }) => event === 'trained');
+      const before = line.counters().up.bytes;
+      await eventually('a part of it is with the host', () => line.counters().up.bytes > before + 100_000);
+      victim.kill('SIGKILL');
+      expect((await victim.exit()).signal).toBe('SIGKILL');
+      await host.waitFor(atRound('merge', 1));
+      expect(slotsIn(at)[0]).not.toContain(slot);
+      expect(slotsIn(at)[0]).toHaveLength(2);
+      const back = at.join(link, 'victim');
+      expect((await back.waitFor(({ event }) => event === 'connected'))['slot']).toBe(slot);
+      await expectOneDigest(at, host, [...others, back]);
+      expect(slotsIn(at).at(-1), 'it works again').toContain(slot);
+    },
+  );
+
+  test(
+    'kill -9 of the host while shares are on the way: it goes on, and what it had receipted is merged',
+    LONG,
+    async () => {
+      const at = place(textIn);
+      const settings = { method: 'diloco', peers: 0, min_peers: 2, inner_steps: 4, max_steps: 20 };
+      let host = at.host(settings);
+      const link = await linkOf(host);
+      const { line, link: slow } = await narrow(link);
+      const [quick, narrowed] = [at.join(link, 'quick'), at.join(slow, 'narrow')];
+      const first = Number((await quick.waitFor(({ event }) => event === 'connected'))['slot']);
+      await quick.waitFor(({ event, what }) => event === 'moved' && what === 'share');
+      await narrowed.waitFor(({ event }) => event === 'trained');
+      host.kill('SIGKILL');
+      await host.exit();
+      expect(merges(at), 'the round was open').toEqual([]);
+      expect(readdirSync(join(at.out, OFFERS_FOLDER)).length, 'the share is on disk').toBeGreaterThan(0);
+      host = at.host({ ...settings, ...again(link) });
+      await expectOneDigest(at, host, [quick, narrowed]);
+      expect(slotsIn(at)[0]).toContain(first);
+      expect(line.counters().connections).toBeGreaterThan(1);
+    },
+  );
+
+  test('Ctrl+C and the same command again: the weights are those of a run that was never stopped', LONG, async () => {
+    const settings = { method: 'diloco', peers: 2, inner_steps: 4, max_steps: 40, learning_rate: 1e-3 };
+    const whole = place(textIn);
+    const { digest } = await resultOf(whole.host(settings));
+    const at = place(textIn);
+    const first = at.host(settings);
+    await first.waitFor(atRound('merge', 3));
+    first.kill('SIGINT');
+    expect((await first.exit()).code).not.toBe(0);
+    const stopped = merges(at).length;
+    expect(stopped).toBeLessThan(10);
+    expect(await resultOf(at.host(settings))).toMatchObject({ digest });
+    expect(merges(at)).toHaveLength(10);
+  });
+
+  test('a chunk that is damaged, or no vector, is refused by name and counts for nothing', LONG, async () => {
+    const at = place(textIn);
+    const host = at.host({ method: 'diloco', peers: 0, min_peers: 2, inner_steps: 4, max_steps: 12 });
+    const link = await linkOf(host);
+    const honest = at.join(link, 'honest');
+    const slot = Number((await honest.waitFor(({ event }) => event === 'connected'))['slot']);
+    const raw = await rawPeer(link, 1);
+    await raw.enterAs(honest);
+    const open = await raw.next('open');
+    const chunks = Math.ceil(869_504 / 2 ** 17);
+    // As many chunks as the weights have, of the right names and the wrong bytes.
+    const good = new Uint8Array(10);
+    const hashes = Array.from({ length: chunks }, (_, i) => nodeCrypto.sha256(Uint8Array.of(i)));
+    raw.send(raw.contribution(open, [...encodeOffer({ count: open.count, hashes })]));
+    const { hashes: asked } = await raw.next('want');
+    raw.send({ type: 'chunk', hash: asked[0]!, packed: Uint8Array.of(0, ...good) });
+    expect(await raw.next('refused')).toMatchObject({ code: 'BLOB_MISMATCH' });
+
+    // The right names of bytes that are no vector: found out when they are merged.
+    const liar = await rawPeer(link, 2);
+    await liar.enterAs(honest);
+    const second = await liar.next('open');
+    const bytes = Array.from({ length: chunks }, (_, i) => Uint8Array.of(7, i));
+    const names = bytes.map((each) => nodeCrypto.sha256(each));
+    liar.send(liar.contribution(second, [...encodeOffer({ count: second.count, hashes: names })]));
+    for (let left = chunks; left > 0; ) {
+      const { hashes: wanted } = await liar.next('want');
+      for (const hash of wanted) {
+        const found = names.findIndex((name) => toHex(name) === toHex(hash));
+        liar.send({ type: 'chunk', hash, packed: Uint8Array.of(0, ...bytes[found]!) });
+        left--;
+      }
+    }
+    expect(await liar.next('refused')).toMatchObject({ code: 'SHARE_INVALID' });
+    await expectOneDigest(at, host, [honest]);
+    for (const slots of slotsIn(at)) expect(slots).toEqual([slot]);
+  });
+
+  test('a peer that stops reading costs one deadline; when it wakes it has the weights of all', LONG, async () => {
+    const at = place(textIn);
+    const host = at.host({ method: 'diloco', peers: 0, min_peers: 3, inner_steps: 4, max_steps: 48 });
+    const link = await linkOf(host);
+    const others = [at.join(link, 'one'), at.join(link, 'two')];
+    const frozen = at.join(link, 'frozen');
+    const slot = Number((await frozen.waitFor(({ event }) => event === 'connected'))['slot']);
+    await host.waitFor(atRound('merge', 2));
+    frozen.kill('SIGSTOP');
+    await host.waitFor(atRound('merge', 6));
+    frozen.kill('SIGCONT');
+    await expectOneDigest(at, host, [...others, frozen]);
+    const missed = slotsIn(at).filter((slots) => !slots.includes(slot));
+    expect(missed.length).toBeGreaterThan(0);
+    const stalls = host.lines.filter(({ event, ms }) => event === 'merge' && Number(ms) > 1900);
+    expect(stalls.length, 'rounds that waited for it').toBeLessThanOrEqual(2);
+  });
+
+  test('a merge that is damaged on disk is named by verify', LONG, async () => {
+    const at = place(textIn);
+    await resultOf(at.host({ method: 'diloco', peers: 1, inner_steps: 2, max_steps: 4 }));
+    const chunk = toHex(merges(at)[1]!.chunks[0]!);
+    const path = join(at.out, MERGES_FOLDER, chunk);
+    const bytes = readFileSync(path);
+    bytes[100]! ^= 1;
+    writeFileSync(path, bytes);
+    const { code, stderr } = await at.run('verify', at.out).exit();
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(new RegExp(`BLOB_MISMATCH: .*${chunk}`));
+  });
+});
