@@ -110,6 +110,21 @@ const RENDER: Readonly<Record<string, Render>> = {
     ]),
     chatty: true,
   }),
+  merge: (e) => ({
+    text: join([
+      `merge ${show(e['round'])}${of(e)}`,
+      plural(e['steps'], 'step'),
+      plural(e['peers'], 'peer'),
+      wire(e),
+      eta(e),
+    ]),
+    chatty: true,
+  }),
+  trained: (e) => ({
+    text: join([`round ${show(e['round'])}`, plural(e['steps'], 'step'), `loss ${show(e['loss'])}`]),
+    chatty: true,
+  }),
+  moved: hidden,
   evaluation: (e, paint) => ({ text: join([`round ${show(e['round'])}${of(e)}`, paint('bold', metrics(e)), wire(e)]) }),
   saved: (e, paint) => ({ text: paint('dim', `saved ${show(e['path'])}`) }),
   peer: (e, paint) => {

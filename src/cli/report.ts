@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Manifest } from '../nouns.ts';
+import type { Manifest, Task } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { HostEvent } from '../peer/events.ts';
 import { mergesOf, roundsOf } from '../peer/ledger.ts';
@@ -65,6 +65,15 @@ export function hostReport(manifest: Manifest, loggingSteps: number, output: Out
   };
 }
 
+/** Of language modelling, the loss as people quote it too. */
+export const withPerplexity = (
+  metrics: Readonly<Record<string, number>>,
+  { kind }: Pick<Task, 'kind'>,
+): Readonly<Record<string, number>> =>
+  kind === 'lm' && metrics['eval/loss'] !== undefined
+    ? { ...metrics, 'eval/perplexity': Math.exp(metrics['eval/loss']) }
+    : metrics;
+
 /** The same of a run that exchanges vectors. */
 function exchanged(served: Served, seconds: number): Readonly<Record<string, unknown>> {
   const { records, ledger } = served.journal();
@@ -77,7 +86,7 @@ function exchanged(served: Served, seconds: number): Readonly<Record<string, unk
     ...Object.fromEntries(
       Object.entries(ledger.evaluated.get(0) ?? {}).map(([name, value]) => [`${name}_before`, value]),
     ),
-    ...ledger.evaluated.get(max_steps),
+    ...withPerplexity(ledger.evaluated.get(max_steps) ?? {}, task),
     rounds: ledger.round,
     steps,
     ...(tokens === undefined ? {} : { tokens, 'bytes/token': traffic.wire / tokens }),
@@ -90,7 +99,11 @@ function exchanged(served: Served, seconds: number): Readonly<Record<string, unk
 }
 
 /** The numbers of a run that is done. */
-export function result(served: Served, { max_steps }: Manifest, seconds: number): Readonly<Record<string, unknown>> {
+export function result(
+  served: Served,
+  { max_steps, task }: Manifest,
+  seconds: number,
+): Readonly<Record<string, unknown>> {
   const { records, ledger } = served.journal();
   const { exchange } = served.journal().ledger.manifest;
   if (exchange) return exchanged(served, seconds);
@@ -106,7 +119,7 @@ export function result(served: Served, { max_steps }: Manifest, seconds: number)
   const traffic = served.host.traffic();
   return {
     ...Object.fromEntries(before),
-    ...ledger.evaluated.get(max_steps),
+    ...withPerplexity(ledger.evaluated.get(max_steps) ?? {}, task),
     rounds: rounds.length,
     records: gradients,
     'bytes/gradient': bytes / gradients,

@@ -20,7 +20,7 @@ import type { RunConfig } from './config.ts';
 import { exportModel } from './export.ts';
 import type { Output } from './output.ts';
 import { draftManifest, type Prepared, tokenCacheOf } from './prepare.ts';
-import { pacer } from './report.ts';
+import { pacer, withPerplexity } from './report.ts';
 import { onInterrupt } from './signals.ts';
 import type { Io } from './verb.ts';
 
@@ -107,7 +107,7 @@ export async function finishAlone(alone: Alone, output: Output): Promise<Readonl
     if (!(await stat(path).catch(() => undefined))) await exportModel(alone, trainer, path);
     return {
       ...Object.fromEntries(Object.entries(before ?? {}).map(([name, value]) => [`${name}_before`, value])),
-      ...after,
+      ...withPerplexity(after, manifest.task),
       rounds: trainer.steps(),
       digest: toHex(await trainer.root()),
       path,

@@ -1,11 +1,17 @@
 import { describe, expect, test } from 'vitest';
+import { batchExamples } from '../../src/data/batch.ts';
+import { interpreter } from '../../src/graph/interpreter.ts';
+import { workingSet } from '../../src/graph/working-set.ts';
 import type { Model } from '../../src/model/stage.ts';
+import type { Graph } from '../../src/nouns.ts';
 import { referenceKernels } from '../../src/numeric/reference/reference.ts';
+import { createBackward } from '../../src/objective/backward.ts';
 import type { Plan } from '../../src/objective/forward.ts';
 import { backwardDemand, type Demand, forwardDemand, tangentDemand, writingDemand } from '../../src/peer/demand.ts';
 import { footprint, mastersBytes, NO_STATE, stateAlong, stateOf } from '../../src/peer/memory.ts';
+import type { Engine } from '../../src/ports.ts';
 import { withAdapter } from '../model/adapters.ts';
-import { fixture } from '../objective/models.ts';
+import { fixture, LM, windowOf } from '../objective/models.ts';
 
 const plan = (change: Partial<Plan['dims']> = {}, perturbation: Plan['perturbation'] = { kind: 'none' }): Plan => ({
   dims: { sequences: 2, tokens: 8, scored: 8, ...change },
@@ -131,9 +137,46 @@ describe('memory beside the weights', async () => {
     const whole = backwardDemand(model, [plan()], 1, () => true);
     const end = backwardDemand(model, [plan()], 1, (id) => ids.has(id));
     expect(end.activations).toBeLessThan(whole.activations);
-    expect(end.programs.size).toBeLessThan(whole.programs.size);
     expect(whole.activations).toBeGreaterThan(forwardDemand(model, [plan()], 1).activations);
     expect(backwardDemand(model, [plan()], 3, () => true).activations).toBeGreaterThan(whole.activations);
+  });
+
+  test('of a choice, logits of the labels are kept and not those of all words', () => {
+    const head = { kind: 'choice', choices: 3 } as const;
+    const [lm, choice] = [plan(), { ...plan(), head }].map((call) => backwardDemand(model, [call], 1, () => true));
+    expect(lm!.activations - choice!.activations).toBeGreaterThanOrEqual(4 * 2 * 8 * (model.vocabulary - 3));
+  });
+
+  test.each([
+    ['everything', undefined],
+    ['the last block', undefined],
+    ['embeddings of a prompt', { prompt: { tokens: 3 } }],
+    ['LoRA', { lora: { rank: 1, alpha: 1, targets: ['q_proj'] } }],
+  ] as const)('a gradient compiles the programs that are foreseen: %s', async (what, adapter) => {
+    const kernels = referenceKernels();
+    const opened = adapter && (await withAdapter('opt-tied', adapter));
+    const small = opened
+      ? { model: opened.model, weights: await opened.weights(kernels) }
+      : await fixture('opt-tied', kernels);
+    const last = small.model.blocks.at(-1)!.bindings.map(({ tensor }) => tensor);
+    const ids = small.model.tensors.filter(({ name }) => last.includes(name)).map(({ id }) => id);
+    const wanted = (id: number): boolean => what !== 'the last block' || ids.includes(id);
+    const compiled: Graph[] = [];
+    const engine: Engine = {
+      ...interpreter,
+      compile: (graph) => {
+        compiled.push(graph);
+        return interpreter.compile(graph);
+      },
+    };
+    const backward = createBackward(small.model, small.weights, engine);
+    const [batch] = batchExamples([windowOf(0, model.vocabulary), windowOf(1, model.vocabulary)], model.positions);
+    await backward.gradient([batch!], { task: LM, choices: new Int32Array(0) }, wanted);
+    const { sequences, tokens, scored } = batch!;
+    const { programs } = backwardDemand(small.model, [plan({ sequences, tokens, scored })], 1, wanted);
+    const sorted = (sizes: readonly number[]) => sizes.toSorted((a, b) => a - b);
+    const beside = 1e6; // what a program takes besides its working set
+    expect(sorted([...programs.values()])).toEqual(sorted(compiled.map((graph) => beside + workingSet(graph))));
   });
 
   test('texts keep keys and values of all their tokens, under both signs where weights are perturbed', () => {
