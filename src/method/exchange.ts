@@ -35,7 +35,10 @@ export const isTentative = ({ kind }: Pick<Exchange, 'kind'>, round: number): bo
 /** Whether peers take steps of the next round while one is merged, as many as there is time for. */
 export const isPipelined = ({ kind }: Pick<Exchange, 'kind'>): boolean => kind === 'dpu' || kind === 'acco';
 
-/** Samples that a peer reads in one batch of a step: indices into its data. @throws {Fault} DATA_INVALID where it has none */
+/**
+ * Samples that a peer reads in one batch of a step: indices into its data.
+ * @throws {Fault} DATA_INVALID where it has none
+ */
 export function samplesOf(
   { seed }: Pick<Manifest, 'seed'>,
   { data_parts, per_device_train_batch_size: size, gradient_accumulation_steps: batches }: Exchange,

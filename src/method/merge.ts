@@ -95,9 +95,9 @@ function meanOf(sums: readonly Sum[]): Float64Array {
   return sums[0]!.sum.map((_, i) => sums.reduce((x, { sum }) => x + sum[i]!, 0) / total);
 }
 
-/** As the optimizer would find it if the step had not been taken. */
-const copyOf = ({ moments, residue, powers }: MergeState): MergeState => ({
-  ...{ moments: moments.map((array) => array.slice()), residue, powers },
+/** For a step that may not be taken. */
+export const copyOf = ({ moments, residue, powers, held }: MergeState): MergeState => ({
+  ...{ moments: moments.map((array) => array.slice()), residue: residue.slice(), powers, held },
 });
 
 /** Mean gradient → a step of the run's optimizer, decay included. @param q weights as they are. */

@@ -10,7 +10,7 @@ import { Fault } from '../faults.ts';
 import { applyGradient, gradientOf, type Trainee, trainee } from '../method/backprop.ts';
 import { mix } from '../method/diloco.ts';
 import { fragmentsOf, innerRate, isDropped, isTentative, mergeRate, samplesOf, stepOf } from '../method/exchange.ts';
-import { chunksOf, type MergeState, mergeShares, mergeState, valuesOf } from '../method/merge.ts';
+import { chunksOf, copyOf, type MergeState, mergeShares, mergeState, valuesOf } from '../method/merge.ts';
 import type { Learner } from '../method/onebyte.ts';
 import type { Model } from '../model/stage.ts';
 import { elementsOf, pagesOf } from '../model/weights.ts';
@@ -34,8 +34,9 @@ interface Fragment {
   readonly flat: Flat;
   /** As the journal says; undefined while the weights themselves are that. */
   merged?: Int32Array;
-  /** Of whoever merges. */
+  /** Of whoever merges; and as it is when the merge that was made last is in the journal, which it may never be. */
   state?: MergeState;
+  tried?: MergeState | undefined;
 }
 
 /** @param held examples to evaluate on. @param turn of everything that uses the learner. */
@@ -111,7 +112,10 @@ export function exchangeReplica(
   }
 
   /** Adds the merge of the present round to the weights. */
-  async function take({ flat, merged }: Fragment, chunks: readonly Uint8Array[]): Promise<void> {
+  async function take(fragment: Fragment, chunks: readonly Uint8Array[]): Promise<void> {
+    const { flat, merged, tried } = fragment;
+    if (tried) fragment.state = tried;
+    fragment.tried = undefined;
     const tentative = isTentative(exchange, rounds);
     if (tentative && merged === undefined) return; // who takes no steps has no use for an estimate
     const next = tentative ? merged!.slice() : (merged ?? (await readFlat(weights, flat)));
@@ -159,10 +163,10 @@ export function exchangeReplica(
       turn(async () => {
         const fragment = fragmentOf(rounds);
         const { flat } = fragment;
-        fragment.state ??= mergeState(exchange, flat.length);
+        fragment.tried = fragment.state ? copyOf(fragment.state) : mergeState(exchange, flat.length);
         const q = fragment.merged ?? (await readFlat(weights, flat));
         const rate = mergeRate(manifest, exchange, rounds);
-        return mergeShares(exchange, flat, q, shares, fragment.state, { round: rounds, rate });
+        return mergeShares(exchange, flat, q, shares, fragment.tried, { round: rounds, rate });
       }),
 
     memory: () =>

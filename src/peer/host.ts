@@ -307,7 +307,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     if (round === state.ledger.round && !isSigned(key, message))
       return { type: 'violated', channel, code: 'SIGNATURE_WRONG', detail: `the contribution to round ${round}` };
     const event = { type, channel, round, from, codes, signature } as const;
-    if (exchanging === undefined) return event;
+    if (exchanging === undefined || round !== state.ledger.round) return event;
     try {
       const offer = exchanging.offerOf(round, codes);
       if (offer.hashes.length === 0) return event;

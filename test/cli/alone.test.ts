@@ -26,7 +26,10 @@ describe('keys', () => {
     [{ momentum: 0.5 }, '--momentum: is for optim sgd, not adamw'],
     [{ optim: 'sgd', adam_beta1: 0.5 }, '--adam_beta1: is for optim adamw, not sgd'],
     [{ method: 'hybrid', last_blocks: 2 }, '--last_blocks: has no meaning beside backprop_blocks'],
-    [{ method: 'onebyte', weight_decay: 0.1 }, '--weight_decay: is for methods with gradients, such as backprop, not onebyte'],
+    [
+      { method: 'onebyte', weight_decay: 0.1 },
+      '--weight_decay: is for methods with gradients, such as backprop, not onebyte',
+    ],
   ])('%j is refused', (flags, message) => {
     expect(() => config({ method: 'backprop', ...flags })).toThrow(`CONFIG_INVALID: ${message}`);
   });
