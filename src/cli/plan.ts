@@ -16,6 +16,7 @@ import { checkOffload, openBase } from '../peer/node/open-replica.ts';
 import { isAlone, settingsOf } from './alone.ts';
 import type { Argv } from './args.ts';
 import { type RunConfig, viewFrom } from './config.ts';
+import { isExchange } from './exchange.ts';
 import { formatBytes, formatSeconds } from './format.ts';
 import { runFile } from './keys.ts';
 import { ofGradient, ofRounds } from './outlook.ts';
@@ -107,6 +108,11 @@ export const adviceFor = (tight: Tight): readonly string[] =>
 
 export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Record<string, unknown>>> {
   const config = await configOf('plan', argv, env);
+  if (isExchange(config))
+    throw new Fault(
+      'CONFIG_INVALID',
+      `plan: does not foresee method ${config.method} yet; plan backprop, whose steps a peer takes, and add 8 bytes a weight`,
+    );
   const alone = isAlone(config);
   const { model: base, data: files } = await cachedFiles(config, output, env);
   const bytes = { train: await read(files.train.path), eval: files.eval && (await read(files.eval.path)) };

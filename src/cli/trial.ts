@@ -14,6 +14,7 @@ import { type Judged, soloRun } from '../peer/node/solo.ts';
 import { openTrainer } from '../peer/node/trainer.ts';
 import { isAlone, settingsOf } from './alone.ts';
 import type { RunConfig } from './config.ts';
+import { isExchange } from './exchange.ts';
 import { calibrated, draftManifest } from './prepare.ts';
 import { NOBODY } from './train-alone.ts';
 import type { Io } from './verb.ts';
@@ -97,6 +98,11 @@ async function orBroken(run: () => Promise<Curve>, rounds: number, points: () =>
 
 /** @throws {Fault} as `train` does, before it begins; a run that diverges ends as a curve that says so */
 export async function trial(config: RunConfig, threads: number, io: Io, isStopped: () => boolean): Promise<Curve> {
+  if (isExchange(config))
+    throw new Fault(
+      'CONFIG_INVALID',
+      `method ${config.method}: is of several peers, one replica cannot try it; use train`,
+    );
   if (isAlone(config)) return trialAlone(config, threads, io, isStopped);
   const prepared = await draftManifest(config, NOBODY, io.output, io.env);
   const machine = { threads, offloadFolder: config.offload_folder };
