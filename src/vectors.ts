@@ -11,6 +11,9 @@ export type FirstOrder =
   | { readonly kind: 'adamw'; readonly beta1: number; readonly beta2: number; readonly epsilon: number }
   | { readonly kind: 'sgd'; readonly momentum: number };
 
+/** Aggregations that a few shares cannot pull where they like. */
+export type Robust = 'median' | 'trimmed_mean' | 'geometric_median' | 'krum' | 'multi_krum' | 'mda';
+
 /** A step along a gradient. */
 export interface Descent {
   readonly optim: FirstOrder;
@@ -49,6 +52,8 @@ export interface Exchange extends Descent {
   readonly mixing: number;
   /** The data is cut into so many parts, and a peer reads one of them; 1: everybody reads all. */
   readonly data_parts: number;
+  /** How shares are made one, where peers may lie: `byzantine` of them at most. Absent: their mean (`src/aggregate`). */
+  readonly aggregation?: { readonly by: Robust; readonly byzantine: number };
   /** Part of the shares that their peers keep to themselves: a study of lost messages. */
   readonly dropped: number;
 }

@@ -17,7 +17,7 @@ export const isExchange = ({ method }: Pick<RunFile, 'method'>): boolean => reci
 /** Of what happens between two exchanges. */
 const OUTER: readonly Key[] = ['outer_learning_rate', 'outer_momentum'];
 const STREAMING: readonly Key[] = ['fragments', 'overlap_steps', 'mixing'];
-const ANY: readonly Key[] = ['exchange_format', 'data_parts', 'dropped_shares'];
+const ANY: readonly Key[] = ['exchange_format', 'data_parts', 'dropped_shares', 'aggregation', 'byzantine'];
 
 /** @param refuse throws. What the values of two keys say against each other. */
 export function agreeExchange(
@@ -40,6 +40,8 @@ export function agreeExchange(
     forbid(['inner_steps'], 'has no meaning for method ddp, which merges every step; leave it out');
   if (run.method !== 'diloco' && run.method !== 'ddp')
     forbid(['dropped_shares'], `has no meaning for method ${run.method}; leave it out`);
+  if (run.aggregation === 'mean')
+    forbid(['byzantine'], 'is for an aggregation that bears with lies, not mean; leave it out');
   if (run.overlap_steps === 0) forbid(['mixing'], 'is for steps that go on meanwhile; give overlap_steps too');
   const { inner_steps: steps = DEFAULT_STEPS, fragments, overlap_steps } = run;
   if (steps % fragments !== 0)
@@ -78,6 +80,7 @@ function exchangeOf(run: RunFile): Exchange {
     mixing: run.overlap_steps === 0 ? 0 : run.mixing,
     data_parts: run.data_parts,
     dropped: run.dropped_shares,
+    ...(run.aggregation === 'mean' ? {} : { aggregation: { by: run.aggregation, byzantine: run.byzantine } }),
   };
 }
 

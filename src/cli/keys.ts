@@ -7,9 +7,10 @@
 import { z } from 'zod';
 import { RECIPES } from '../method/recipes.ts';
 import { MAX_RANK } from '../numeric/noise.ts';
+import { type ExchangeKeys, exchangeKeySchemas } from './exchange-keys.ts';
 
 /** A run file with its defaults filled in. Keys without a value of their own are derived in `config.ts`. */
-export interface RunFile {
+export interface RunFile extends ExchangeKeys {
   readonly model: string;
   readonly revision: string;
   readonly hub_token: string | undefined;
@@ -45,15 +46,6 @@ export interface RunFile {
   readonly optim: 'adamw' | 'sgd';
   readonly weight_decay: number;
   readonly max_grad_norm: number;
-  readonly inner_steps: number | undefined;
-  readonly outer_learning_rate: number;
-  readonly outer_momentum: number;
-  readonly exchange_format: 'f32' | 'f16' | 'int8' | 'e3m0';
-  readonly fragments: number;
-  readonly overlap_steps: number;
-  readonly mixing: number;
-  readonly data_parts: number;
-  readonly dropped_shares: number;
   readonly backprop_blocks: number;
   readonly zo_learning_rate: number | undefined;
   readonly adapter: 'none' | 'lora' | 'prefix' | 'prompt';
@@ -113,7 +105,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
     ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
     ...(['inner_steps', 'outer_learning_rate', 'outer_momentum', 'exchange_format', 'fragments'] as const),
-    ...(['overlap_steps', 'mixing', 'data_parts', 'dropped_shares'] as const),
+    ...(['overlap_steps', 'mixing', 'data_parts', 'dropped_shares', 'aggregation', 'byzantine'] as const),
     ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
@@ -247,25 +239,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .min(0)
     .default(1)
     .describe('Methods with gradients: clips the norm of a gradient; 0: no limit.'),
-  inner_steps: count(1)
-    .max(65_536)
-    .optional()
-    .describe(
-      'diloco: steps of a peer between two merges of a weight, by default 500. dpu, acco: batches of a merge at most.',
-    ),
-  outer_learning_rate: z.number().gt(0).max(10).default(0.7).describe('diloco: rate of the outer step.'),
-  outer_momentum: z.number().min(0).lt(1).default(0.9).describe("diloco: Nesterov's momentum of the outer step."),
-  exchange_format: z
-    .enum(['f32', 'f16', 'int8', 'e3m0'])
-    .default('f32')
-    .describe(
-      'Of what peers exchange: a value on the wire: 4, 2, 1 or half a byte, then made smaller by a compressor.',
-    ),
-  fragments: count(1).max(1000).default(1).describe('diloco: groups of blocks that are merged in turn (streaming).'),
-  overlap_steps: count(0).default(0).describe('diloco: steps that a peer goes on with while a merge is on its way.'),
-  mixing: z.number().min(0).max(1).default(0.5).describe('diloco: what a peer keeps of its own after such steps.'),
-  data_parts: count(1).default(1).describe('Peers that exchange: cut the data in so many parts, and give a peer one.'),
-  dropped_shares: z.number().min(0).lt(1).default(0).describe('diloco: part of the shares that are lost, as a study.'),
+  ...exchangeKeySchemas,
   backprop_blocks: count(1).default(1).describe('hybrid: blocks at the end that are trained by backpropagation.'),
   zo_learning_rate: z
     .number()

@@ -100,6 +100,12 @@ const exchange: z.ZodType<Exchange> = z.strictObject({
   format: z.enum(['f32', 'f16', 'int8', 'e3m0']),
   ...{ fragments: count.max(1000), overlap: u32, mixing: nonNegative.max(1) },
   ...{ data_parts: count, dropped: belowOne },
+  aggregation: z
+    .strictObject({
+      by: z.enum(['median', 'trimmed_mean', 'geometric_median', 'krum', 'multi_krum', 'mda']),
+      byzantine: count.max(1024),
+    })
+    .exactOptional(),
 });
 
 const keys: z.ZodType<Manifest> = z.strictObject({

@@ -7,6 +7,11 @@
  *
  * @module
  */
+import { geometricMedian } from '../aggregate/geometric-median.ts';
+import { krum, multiKrum } from '../aggregate/krum.ts';
+import { mda } from '../aggregate/mda.ts';
+import { median } from '../aggregate/median.ts';
+import { trimmedMean } from '../aggregate/trimmed-mean.ts';
 import type { Flat } from '../apply/flat.ts';
 import { decodeFloats, encodeFloats } from '../compress/formats.ts';
 import { Fault } from '../faults.ts';
@@ -72,6 +77,8 @@ interface Sum {
 function sumOf(exchange: Exchange, shares: readonly Given[], n: number): Sum & { readonly refused: readonly number[] } {
   const sum = new Float64Array(n);
   const refused: number[] = [];
+  /** Of a robust aggregation, which must see all of them at once. */
+  const all: Float32Array[] = [];
   let total = 0;
   for (const { slot, count, chunks } of [...shares].sort((a, b) => a.slot - b.slot)) {
     // Of outer gradients the mean is plain, as in the paper; of gradients it is over batches, so that who is faster counts
@@ -79,14 +86,39 @@ function sumOf(exchange: Exchange, shares: readonly Given[], n: number): Sum & {
     const weight = exchange.kind === 'diloco' ? 1 : count;
     try {
       const values = valuesOf(exchange.format, chunks, n);
-      for (let i = 0; i < n; i++) sum[i]! += weight * values[i]!;
       total += weight;
+      if (exchange.aggregation) all.push(values);
+      else for (let i = 0; i < n; i++) sum[i]! += weight * values[i]!;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       refused.push(slot);
     }
   }
-  return { sum, weight: total, refused };
+  if (!exchange.aggregation || all.length === 0) return { sum, weight: total, refused };
+  // Whoever says that it is faster is not believed: every share counts for one.
+  return { sum: robust(exchange.aggregation, all), weight: 1, refused };
+}
+
+/** Of fewer shares than 2 f + 1, as many may lie as leave a majority. */
+function robust(
+  { by, byzantine }: NonNullable<Exchange['aggregation']>,
+  shares: readonly Float32Array[],
+): Float64Array {
+  const f = Math.min(byzantine, Math.floor((shares.length - 1) / 2));
+  switch (by) {
+    case 'median':
+      return median(shares);
+    case 'trimmed_mean':
+      return trimmedMean(shares, f);
+    case 'geometric_median':
+      return geometricMedian(shares, { start: median(shares) });
+    case 'krum':
+      return krum(shares, f);
+    case 'multi_krum':
+      return multiKrum(shares, f);
+    case 'mda':
+      return mda(shares, f);
+  }
 }
 
 /** The mean of all shares together. */

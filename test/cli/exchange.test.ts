@@ -14,6 +14,7 @@ describe('keys', () => {
     [{ method: 'acco', outer_momentum: 0 }, '--outer_momentum: is for method diloco'],
     [{ method: 'ddp', fragments: 2 }, '--fragments: is for method diloco'],
     [{ method: 'acco', dropped_shares: 0.5 }, '--dropped_shares: has no meaning for method acco'],
+    [{ byzantine: 2 }, '--byzantine: is for an aggregation that bears with lies, not mean'],
     [{ mixing: 0.5 }, '--mixing: is for steps that go on meanwhile; give overlap_steps too'],
     [{ inner_steps: 10, fragments: 3 }, '--fragments: 3 does not divide inner_steps, 10'],
     [{ inner_steps: 10, fragments: 2, overlap_steps: 5 }, '--overlap_steps: is not below the 5 steps'],

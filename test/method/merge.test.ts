@@ -490,3 +490,51 @@ describe('ACCO on f(w) = |w|²/2, whose gradient is w', () => {
     expect(go(acco, 1)).toEqual(go(ddp, 1));
   });
 });
+
+describe('shares of which some lie', () => {
+  const flat = vector(3);
+  const honest = [
+    [1, 2, 3],
+    [1.5, 2.5, 2.5],
+    [0.5, 1.5, 3.5],
+    [1, 2, 3],
+  ];
+  const lies = [[1e30, -1e30, 1e30]];
+  const run = (aggregation?: Exchange['aggregation']) =>
+    exchange({ outer_learning_rate: 1, outer_momentum: 0, ...(aggregation ? { aggregation } : {}) });
+  const merged = (own: Exchange, values: readonly (readonly number[])[]) =>
+    changeOf(
+      own,
+      flat,
+      values.map((each, slot) => given(slot, each)),
+      mergeState(own, 3),
+    );
+
+  test('the mean goes where one of them says', () => {
+    expect(Math.abs(merged(run(), [...honest, ...lies])[0]!)).toBeGreaterThan(1e29);
+  });
+
+  test.each(['median', 'trimmed_mean', 'geometric_median', 'krum', 'multi_krum', 'mda'] as const)(
+    '%s stays among the honest ones',
+    (by) => {
+      const change = merged(run({ by, byzantine: 1 }), [...honest, ...lies]);
+      for (const [i, x] of change.entries()) {
+        const column = honest.map((values) => values[i]!);
+        expect(-x).toBeGreaterThanOrEqual(Math.min(...column));
+        expect(-x).toBeLessThanOrEqual(Math.max(...column));
+      }
+    },
+  );
+
+  test('where few came, as many may lie as leave a majority; a single share is what counts', () => {
+    const own = run({ by: 'trimmed_mean', byzantine: 2 });
+    expect(merged(own, [[1, 2, 3]])).toEqual([-1, -2, -3]);
+    expect(merged(own, [...honest.slice(0, 2), ...lies])).toEqual([-1.5, -2, -3]);
+  });
+
+  test('a share of many steps counts for no more than another', () => {
+    const own = exchange({ kind: 'ddp', aggregation: { by: 'median', byzantine: 1 } });
+    const shares = [given(0, [1, 1, 1], 64), given(1, [2, 2, 2]), given(2, [3, 3, 3])];
+    expect(changeOf(own, flat, shares, mergeState(own, 3), { rate: 1 })).toEqual([-2, -2, -2]);
+  });
+});
