@@ -46,7 +46,7 @@ const LIKE_RECIPE = { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'c
 const diloco = (inner_steps, more = {}) => ({ method: 'diloco', inner_steps, ...more });
 const ARMS = {
   // What a step costs on the wire shows in a few of them; 'all in one' says where they lead.
-  ddp: { method: 'ddp', max_steps: Math.min(steps, 100), eval_steps: 100 },
+  ddp: { method: 'ddp', max_steps: Math.min(steps, 100), warmup_steps: 10, eval_steps: 100 },
   // The same steps as ddp takes, by one process that computes the batches of all.
   'all in one': { method: 'backprop', peers: 1, per_device_train_batch_size: 4 * peers, ...LIKE_RECIPE },
   one: { method: 'backprop', peers: 1, ...LIKE_RECIPE },
@@ -57,6 +57,7 @@ const ARMS = {
   h1: diloco(1, { outer_learning_rate: 1, outer_momentum: 0 }),
   h20: diloco(20),
   h100: diloco(100),
+  'h100 averaging': diloco(100, { outer_learning_rate: 1, outer_momentum: 0 }),
   h500: diloco(500),
   'h500 f16': diloco(500, { exchange_format: 'f16' }),
   'h500 int8': diloco(500, { exchange_format: 'int8' }),

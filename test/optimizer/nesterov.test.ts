@@ -37,7 +37,8 @@ test('without momentum it is the plain step', () => {
     fc.property(numbers, fc.double({ min: 0, max: 2, noNaN: true }), (gradients, rate) => {
       const g = Float64Array.from(gradients);
       nesterov(g, new Float64Array(g.length), 0, rate);
-      expect([...g]).toEqual(gradients.map((x) => -rate * x));
+      // Which zero it is, nobody asks.
+      for (const [i, x] of gradients.entries()) expect(g[i]! + rate * x).toBe(0);
     }),
   );
 });
