@@ -36,11 +36,19 @@ describe.each(FORMATS)('%s', (format) => {
     );
   });
 
-  test('what was decoded is encoded to the same bytes', () => {
+  test('what was decoded stays what it is', () => {
     fc.assert(
       fc.property(values, (x) => {
         const y = roundTrip(format, x);
-        expect(roundTrip(format, y)).toEqual(y);
+        const again = roundTrip(format, y);
+        for (let first = 0; first < y.length; first += 256) {
+          const block = y.subarray(first, first + 256);
+          const peak = block.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+          // A largest value that f16 has rounded up to a power of two has another scale, whose smallest step is twice as wide.
+          const slack = format === 'f16' ? peak * 2 ** -24 : 0;
+          for (const [i, value] of block.entries())
+            expect(Math.abs(again[first + i]! - value)).toBeLessThanOrEqual(slack);
+        }
       }),
     );
   });
