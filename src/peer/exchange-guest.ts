@@ -12,6 +12,7 @@ import type { Clock, Compressor, Crypto } from '../ports.ts';
 import { encodeOffer } from '../wire/chunks.ts';
 import type { ParticipantEvent } from './events.ts';
 import { type Haul, memoryChunks, openHaul } from './haul.ts';
+import type { Letter } from './inbox.ts';
 import type { Exchanger, MemoryKeeper, Merged } from './replica.ts';
 
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
@@ -40,6 +41,12 @@ export interface ExchangeGuest {
   hear(message: ChunkMessage): void;
   /** It has ended. */
   disconnect(): void;
+  /**
+   * Whether a round is over for who takes steps meanwhile: its merge is here and not only the news of it, for which it is
+   * sent; or it was opened again.
+   * @param next message that waits. @param merge if it is in the journal.
+   */
+  isOver(next: Letter | undefined, round: number, merge: Merge | undefined): boolean;
   /** A merge with its chunks, from the host. @throws {Fault} HOST_UNREACHABLE */
   bring(merge: Merge): Promise<Merged>;
   /** Takes the steps of a round. @returns the octets to be contributed; undefined when something else came up. */
@@ -81,6 +88,8 @@ export function exchangeGuest({
   let taken = { round: -1, steps: 0, losses: 0, norm: 0 };
   let offered: { readonly round: number; readonly codes: Int8Array; readonly hashes: readonly string[] } | undefined;
   let sentAt = 0;
+  /** The merge that is being fetched, on the present connection. */
+  let underway: { readonly round: number; readonly here: Promise<void> } | undefined;
   let remembered = false;
   let keptAt = clock.now();
   /** When steps were taken lately, milliseconds. */
@@ -102,8 +111,16 @@ export function exchangeGuest({
     emit({ event: 'moved', round, what, ms: to - from, hidden_ms });
   }
 
+  function fetchMerge(merge: Merge): Promise<void> {
+    const began = clock.now();
+    const here = haul!.collect(merge.chunks).then(() => moved(merge.round, 'merge', began));
+    underway = { round: merge.round, here };
+    return here;
+  }
+
   return {
     connect(send, fail) {
+      underway = undefined;
       haul = openHaul({ store, compressor, crypto, send });
       blame = fail;
     },
@@ -116,13 +133,22 @@ export function exchangeGuest({
     },
     disconnect: () => haul?.end(new Fault('HOST_UNREACHABLE', 'the connection to the host was lost')),
 
+    isOver(next, round, merge) {
+      if (next?.type === 'open' && next.round === round) return true;
+      if (merge === undefined) return false;
+      if (merge.chunks.every((hash) => store.has(toHex(hash)))) return true;
+      // Whoever waits for it in `bring` hears of what goes wrong.
+      if (underway?.round !== merge.round) fetchMerge(merge).catch(() => undefined);
+      return false;
+    },
+
     async bring(merge) {
-      const began = clock.now();
-      await haul!.collect(merge.chunks);
+      if (underway?.round !== merge.round) fetchMerge(merge).catch(() => undefined);
+      await underway!.here;
+      underway = undefined;
       const hashes = merge.chunks.map(toHex);
       const chunks = await Promise.all(hashes.map(async (hash) => (await store.get(hash))!));
       for (const hash of hashes) await store.drop(hash);
-      moved(merge.round, 'merge', began);
       return { merge, chunks };
     },
 

@@ -76,6 +76,11 @@ export class Follower {
     return isHere && digests.has(manifest.max_steps);
   }
 
+  /** The merge of a round, once it is in the journal. */
+  mergeAt(round: number): Merge | undefined {
+    return this.#merges[round];
+  }
+
   /** 0 without a replica. */
   get appliedRounds(): number {
     return this.#replica?.round() ?? 0;

@@ -298,16 +298,14 @@ export function startParticipant(options: ParticipantOptions): Participant {
   ): Promise<boolean> {
     const self = follower!;
     const assigned = { slot: slot!, round, count, deadlineMs };
-    const interrupted = async (): Promise<boolean> => {
-      await absorb(inbox);
-      return self.ledger.round > round || inbox.peek() !== undefined || inbox.ended;
-    };
-    const around = { interrupted, stopping: () => stopping };
-    const codes = await guest.measure(assigned, around);
+    const interrupted = (): Promise<boolean> => heard(() => self.ledger.round > round || inbox.peek() !== undefined);
+    const heard = (holds: () => boolean): Promise<boolean> => absorb(inbox).then(() => inbox.ended || holds());
+    const codes = await guest.measure(assigned, { interrupted, stopping: () => stopping });
     if (codes === undefined) return false;
     contribute(send, round, from, codes);
     records += decodeOffer(codes).count;
-    await guest.goOn(assigned, around);
+    const over = (): Promise<boolean> => heard(() => guest.isOver(inbox.peek(), round, self.mergeAt(round)));
+    await guest.goOn(assigned, { interrupted: over, stopping: () => stopping });
     return true;
   }
 
