@@ -47,15 +47,20 @@ const ZEROTH: readonly Key[] = ['direction', 'rank', 'direction_per', 'eps'];
 
 const ADAM: readonly Key[] = ['adam_beta1', 'adam_beta2', 'adam_epsilon'];
 
+/** @param refuse throws. @returns what refuses each of some keys that are given. */
+export const forbidding =
+  (given: (key: Key) => boolean, refuse: (key: Key, detail: string) => never) =>
+  (keys: readonly Key[], detail: string): void => {
+    for (const key of keys) if (given(key)) refuse(key, detail);
+  };
+
 /** @param refuse throws. What the values of two keys say against each other. */
 export function agreeAlone(
   run: RunFile,
   given: (key: Key) => boolean,
   refuse: (key: Key, detail: string) => never,
 ): void {
-  const forbid = (keys: readonly Key[], detail: string): void => {
-    for (const key of keys) if (given(key)) refuse(key, detail);
-  };
+  const forbid = forbidding(given, refuse);
   const { method, optim } = run;
   if (!hasGradients(run)) {
     forbid([...FIRST_ORDER, ...HYBRID], `is for methods with gradients, such as backprop, not ${method}; leave it out`);

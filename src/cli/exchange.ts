@@ -6,7 +6,7 @@
 import { mergesPerStep } from '../method/exchange.ts';
 import { recipeOf } from '../method/recipes.ts';
 import type { Exchange, Manifest } from '../nouns.ts';
-import { settingsOf } from './alone.ts';
+import { forbidding, settingsOf } from './alone.ts';
 import type { RunFile } from './keys.ts';
 
 type Key = keyof RunFile;
@@ -25,9 +25,7 @@ export function agreeExchange(
   given: (key: Key) => boolean,
   refuse: (key: Key, detail: string) => never,
 ): void {
-  const forbid = (keys: readonly Key[], detail: string): void => {
-    for (const key of keys) if (given(key)) refuse(key, detail);
-  };
+  const forbid = forbidding(given, refuse);
   if (!isExchange(run)) {
     forbid(
       ['inner_steps', ...OUTER, ...STREAMING, ...ANY],

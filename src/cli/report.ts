@@ -89,7 +89,7 @@ function exchanged(served: Served, seconds: number): Readonly<Record<string, unk
     ...withPerplexity(ledger.evaluated.get(max_steps) ?? {}, task),
     rounds: ledger.round,
     steps,
-    ...(tokens === undefined ? {} : { tokens, 'bytes/token': traffic.wire / tokens }),
+    ...(tokens === undefined ? {} : { tokens, 'bytes/token': Number((traffic.wire / tokens).toPrecision(6)) }),
     'bytes/payload': traffic.payload,
     'bytes/wire': traffic.wire,
     'journal/bytes': served.journalBytes(),

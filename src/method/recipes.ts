@@ -8,6 +8,9 @@ import type { Recipe } from './recipe.ts';
 /** MeZO's: one dense, bell-shaped direction for each batch, and a rate that stays. */
 const MEZO = { direction: 'binomial', direction_per: 'batch', lr_scheduler_type: 'constant' };
 
+/** What is usual for AdamW where a language model begins from nothing (ACCO, DiLoCo). */
+const FROM_NOTHING = { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' };
+
 export const RECIPES: readonly Recipe[] = [
   {
     name: 'onebyte',
@@ -43,28 +46,28 @@ export const RECIPES: readonly Recipe[] = [
       'DiLoCo: peers train along gradients by themselves, and exchange how far they came every few hundred steps.',
     page: 'diloco.md',
     algebra: 'exchange',
-    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+    keys: FROM_NOTHING,
   },
   {
     name: 'ddp',
     summary: 'Synchronous data parallel: a gradient of every peer in every step, what DiLoCo is measured against.',
     page: 'diloco.md',
     algebra: 'exchange',
-    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+    keys: FROM_NOTHING,
   },
   {
     name: 'dpu',
     summary: 'Delayed parameter update: as ddp, but peers go on meanwhile, with weights that are one step old.',
     page: 'acco.md',
     algebra: 'exchange',
-    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+    keys: FROM_NOTHING,
   },
   {
     name: 'acco',
     summary: 'ACCO: as ddp, but peers go on meanwhile, with an estimate of the weights that are on their way.',
     page: 'acco.md',
     algebra: 'exchange',
-    keys: { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'cosine' },
+    keys: FROM_NOTHING,
   },
   {
     name: 'zo-sgd',
