@@ -13,7 +13,7 @@ import { toHex } from '../numeric/bytes.ts';
 import { lossesOf, verdict } from './guard.ts';
 import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
 import { updateRate } from './pace.ts';
-import { askReplica, mostOf, open, recordsOf, settle, tellDone } from './rounds.ts';
+import { askReplica, hasAll, mostOf, open, recordsOf, settle, tellDone } from './rounds.ts';
 import type { Attempt, Claim, Effect, Event, Kept, Member, Rules, Share, State } from './state.ts';
 import {
   append,
@@ -70,6 +70,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
       strikes: 0,
       seen: now,
       since: 0,
+      confirmed: -1,
       told: false,
       claims: [],
     }),
@@ -144,7 +145,7 @@ const HANDLERS: Handlers = {
     if (known === undefined) append(draft, { type: 'admit', slot, key, name });
     const fresh = { slot, key: hex, name, rate: undefined, worked: -1, records: 0, strikes: 0, told: false };
     const since = draft.ledger.round;
-    put(draft, { ...(known ?? fresh), status: 'joining', channel, seen: draft.now, since, claims: [] });
+    put(draft, { ...(known ?? fresh), status: 'joining', channel, seen: draft.now, since, confirmed: -1, claims: [] });
     send(draft, channel, { type: 'admitted', slot, head: since });
   },
 
@@ -189,6 +190,10 @@ const HANDLERS: Handlers = {
     if (member !== undefined) strike(draft, member, code, detail);
   },
 
+  fetching(draft, { channel }) {
+    heard(draft, channel);
+  },
+
   left(draft, { channel }) {
     leave(draft, channel);
   },
@@ -216,8 +221,7 @@ const HANDLERS: Handlers = {
     append(draft, { type: 'digest', round, root });
     if (round < draft.ledger.manifest.max_steps) return;
     draft.phase = 'done';
-    for (const member of draft.members.values())
-      if (member.status === 'ready' || member.status === 'late') tellDone(draft, member);
+    for (const member of draft.members.values()) if (hasAll(draft, member)) tellDone(draft, member);
   },
 
   merged(draft, { merge }) {
@@ -275,12 +279,14 @@ function confirm(draft: Turn, member: Member): void {
   }
   const claims = member.claims.filter(({ round }) => !draft.own.has(round));
   const ready = due.some((claimed) => claimed.ready);
-  put(draft, { ...member, claims, status: ready ? 'ready' : member.status });
-  if (!ready) return;
+  const confirmed = Math.max(member.confirmed, ...due.map(({ round }) => round));
+  const next: Member = { ...member, claims, confirmed, status: ready ? 'ready' : member.status };
+  put(draft, next);
   if (draft.phase === 'done') {
-    tellDone(draft, draft.members.get(member.slot)!);
+    if (!next.told && hasAll(draft, next)) tellDone(draft, next);
     return;
   }
+  if (!ready) return;
   const share = draft.attempt?.shares.get(member.slot);
   // It lost its connection while measuring, not its place.
   if (share !== undefined && share.codes === undefined) open(draft, member.channel, share);

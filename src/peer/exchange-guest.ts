@@ -39,8 +39,8 @@ export interface ExchangeGuest {
   /** A connection begins. @param fail is told why it is of no use any more. */
   connect(send: (message: ChunkMessage) => void, fail: (fault: Fault) => void): void;
   hear(message: ChunkMessage): void;
-  /** It has ended. */
-  disconnect(): void;
+  /** It has ended: what is waited for on it will not come. */
+  disconnect(fault: Fault): void;
   /**
    * Whether a round is over for who takes steps meanwhile: its merge is here and not only the news of it, for which it is
    * sent; or it was opened again.
@@ -131,7 +131,7 @@ export function exchangeGuest({
         blame(new Fault('DOWNLOAD_FAILED', error.detail));
       });
     },
-    disconnect: () => haul?.end(new Fault('HOST_UNREACHABLE', 'the connection to the host was lost')),
+    disconnect: (fault) => haul?.end(fault),
 
     isOver(next, round, merge) {
       if (next?.type === 'open' && next.round === round) return true;

@@ -280,8 +280,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
           done();
           return door.isOpen(visitor.channel) ? heard(visitor, message) : undefined;
         }),
-      chunk: ({ channel }, message) =>
-        void exchanging?.hear(channel, message).catch((error) => post(() => blamed(channel, error))),
+      chunk({ channel }, message) {
+        exchanging?.hear(channel, message).catch((error) => post(() => blamed(channel, error)));
+        if (message.type === 'want') post(() => ({ type: 'fetching', channel }));
+      },
       violated: ({ channel }, { code, detail }) => post(() => ({ type: 'violated', channel, code, detail })),
       left({ channel }) {
         exchanging?.left(channel);

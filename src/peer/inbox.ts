@@ -20,14 +20,19 @@ export type Letter = Exclude<HostMessage, ChunkMessage>;
 export class Inbox implements ChannelEvents {
   readonly #messages: Letter[] = [];
   readonly #onChunk: (message: ChunkMessage) => void;
+  readonly #onEnd: (fault: Fault) => void;
   #end: Fault | undefined;
   #wakened: (() => void) | undefined;
   /** Octets of all messages so far. */
   received = 0;
 
-  /** @param onChunk hears what the exchange of chunks is about, at once. */
-  constructor(onChunk: (message: ChunkMessage) => void = () => undefined) {
+  /**
+   * @param onChunk hears what the exchange of chunks is about, at once.
+   * @param onEnd hears why nothing more will come, when it is so: whoever waits for chunks does not read messages.
+   */
+  constructor(onChunk: (message: ChunkMessage) => void, onEnd: (fault: Fault) => void) {
     this.#onChunk = onChunk;
+    this.#onEnd = onEnd;
   }
 
   frame(bytes: Uint8Array): void {
@@ -40,22 +45,24 @@ export class Inbox implements ChannelEvents {
         this.#onChunk(message);
         return;
       }
-      if (message.type !== 'refused') this.#messages.push(message);
-      else if (message.code !== 'CONTRIBUTION_STALE') this.#end = new Refusal(known(message.code), message.detail);
+      if (message.type !== 'refused') {
+        this.#messages.push(message);
+        this.#wakened?.();
+      } else if (message.code !== 'CONTRIBUTION_STALE') this.fail(new Refusal(known(message.code), message.detail));
     } catch (error) {
-      this.#end = error as Fault;
+      this.fail(error as Fault);
     }
-    this.#wakened?.();
   }
 
   closed(reason: string): void {
-    this.#end ??= new Fault('HOST_UNREACHABLE', `the connection to the host was lost (${reason || 'no reason given'})`);
-    this.#wakened?.();
+    this.fail(new Fault('HOST_UNREACHABLE', `the connection to the host was lost (${reason || 'no reason given'})`));
   }
 
   /** The connection is of no use any more. */
   fail(fault: Fault): void {
-    this.#end ??= fault;
+    if (this.#end !== undefined) return;
+    this.#end = fault;
+    this.#onEnd(fault);
     this.#wakened?.();
   }
 

@@ -125,7 +125,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
 
   /** Until the end, or until something breaks. */
   async function session(): Promise<'done' | 'stopped'> {
-    const inbox = new Inbox(guest.hear);
+    const inbox = new Inbox(guest.hear, guest.disconnect);
     interrupt = () => inbox.interrupt();
     let sent = 0;
     const channel = await transport.dial(options.address, inbox);
@@ -139,7 +139,6 @@ export function startParticipant(options: ParticipantOptions): Participant {
       await handshake(channel, inbox, send);
       return await follow(inbox, send);
     } finally {
-      guest.disconnect();
       channel.close(stopping ? 'the peer leaves' : '');
       const { received, sent: out } = channel.traffic();
       traffic = addTraffic(traffic, { payload: inbox.received + sent, wire: received + out });
@@ -190,7 +189,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
         progress = true;
         drifts = 0;
         const steps = options.checksumSteps;
-        due = Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
+        due = isFinal() || Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
         // Whoever missed a round asks for work again: the host gives none to a peer that fell silent.
         if (owed !== undefined) {
           await report(send, 'ready');
@@ -198,7 +197,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
         }
         owed = undefined;
       }
-      if (due && self.ledger.round === self.ledger.manifest.max_steps) {
+      if (due && isFinal()) {
         await report(send, 'checksum');
         due = false;
       }
@@ -214,6 +213,8 @@ export function startParticipant(options: ParticipantOptions): Participant {
       due = false;
     }
   }
+
+  const isFinal = (): boolean => follower!.ledger.round === follower!.ledger.manifest.max_steps;
 
   /** Records and receipts that have come in. Anything else is left for `follow`. */
   async function absorb(inbox: Inbox): Promise<void> {

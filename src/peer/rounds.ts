@@ -15,7 +15,7 @@ import { append, finish, followers, put, refuse, request, send, type Turn } from
 
 /** After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection. */
 const LINGER_MS = 5000;
-/** And for one that is here and still reads the journal, or opens the model: it says nothing meanwhile. */
+/** And for one that is here and still reads the journal, or opens the model, or waits for a chunk: it says nothing meanwhile. */
 const JOINING_MS = 30_000;
 
 /** Everything that follows from the state alone: commit, open, stop. Runs after every event. */
@@ -47,6 +47,15 @@ export function settle(draft: Turn): void {
   if (draft.ledger.round < draft.ledger.manifest.max_steps) openRound(draft);
 }
 
+/**
+ * Whether a connected peer needs nothing more of the host. What it has heard of the journal makes the weights of a run
+ * that exchanges bytes; of one that exchanges vectors it makes them with the last merge, which only the host can bring.
+ */
+export function hasAll({ ledger: { manifest } }: Turn, { status, confirmed }: Member): boolean {
+  if (manifest.exchange && confirmed < manifest.max_steps) return false;
+  return status === 'ready' || status === 'late';
+}
+
 export function tellDone(draft: Turn, member: Member): void {
   send(draft, member.channel!, { type: 'done', round: draft.ledger.round });
   put(draft, { ...member, told: true });
@@ -55,7 +64,7 @@ export function tellDone(draft: Turn, member: Member): void {
 /** Finishes when everybody knows, but for those who have been away too long. */
 function linger(draft: Turn): void {
   const awaited = [...draft.members.values()]
-    .filter(({ status, told }) => !told && (status === 'gone' || status === 'joining'))
+    .filter((member) => !member.told && member.status !== 'evicted' && !hasAll(draft, member))
     .map(({ seen, channel }) => seen + (channel === undefined ? LINGER_MS : JOINING_MS))
     .filter((end) => end > draft.now);
   if (draft.stopping || awaited.length === 0) finish(draft, 'done', '');

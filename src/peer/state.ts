@@ -36,6 +36,8 @@ export type Event =
     }
   /** The peer broke the protocol in a way that only its key can have done. */
   | { readonly type: 'violated'; readonly channel: number; readonly code: FaultCode; readonly detail: string }
+  /** It is fetching chunks: slow, not gone. */
+  | { readonly type: 'fetching'; readonly channel: number }
   | { readonly type: 'left'; readonly channel: number }
   /** The host's own replica stands at `round` rounds. */
   | { readonly type: 'applied'; readonly round: number; readonly checksum: Hex }
@@ -113,6 +115,8 @@ export interface Member {
   readonly seen: number;
   /** Rounds committed when it connected: nothing older is sent to it. */
   readonly since: number;
+  /** Rounds after which its checksum was last found to be the host's; −1: never. */
+  readonly confirmed: number;
   /** It has everything, and was told that the run is done. */
   readonly told: boolean;
   /** Its checksums that the host's replica could not confirm yet. */

@@ -101,6 +101,9 @@ function bench(
     merged: (...shares: readonly (readonly [number, number])[]) =>
       self.send({ type: 'merged', merge: mergeOf(state.ledger.round, shares) }),
     applied: () => self.send({ type: 'applied', round: state.ledger.round, checksum: RIGHT }),
+    /** Types of the messages that the events given last sent to a channel. */
+    to: (channel: number): string[] =>
+      self.of('send').flatMap((effect) => (effect.channel === channel ? [effect.message.type] : [])),
     /** Slots whose shares were to be merged by the events given last. */
     merging: () => self.of('merge').map(({ segments }) => segments.map(({ slot }) => slot)),
   };
@@ -478,10 +481,54 @@ describe('while shares are merged', () => {
     expect(b.of('evaluate')).toHaveLength(1);
     expect(b.of('root')).toHaveLength(1);
     b.send({ type: 'evaluated', round: 1, metrics: { 'eval/loss': 1 } });
+    b.applied();
     b.send({ type: 'rooted', round: 1, root: new Uint8Array(32) });
-    expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
+    expect(b.of('finish')).toEqual([]);
     expect(isInOrder(b.journal)).toBe(true);
   });
+
+  test('the host stays until everybody has the last merge, which nobody else can bring', () => {
+    const b = ended();
+    b.send({ type: 'checksum', channel: 0, round: 1, checksum: RIGHT });
+    expect(b.to(0)).toEqual(['done']);
+    expect(b.of('finish')).toEqual([]);
+    for (let i = 0; i < 10; i++) {
+      b.now += 20_000; // a chunk takes its time
+      b.send({ type: 'fetching', channel: 1 }, { type: 'tick' });
+      expect(b.of('finish')).toEqual([]);
+    }
+    b.send({ type: 'checksum', channel: 1, round: 1, checksum: RIGHT });
+    expect(b.to(1)).toEqual(['done']);
+    expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
+  });
+
+  test('one that had it before the digest was made is told with the digest', () => {
+    const b = ended(0, 1);
+    expect([b.to(0), b.to(1)]).toEqual([['done'], ['done']]);
+    expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
+  });
+
+  test('a peer that has fallen silent is not waited for without end', () => {
+    const b = ended(0);
+    expect(b.of('finish')).toEqual([]);
+    const [{ at } = { at: 0 }] = b.of('wake').slice(-1);
+    b.now = at;
+    b.send({ type: 'tick' });
+    expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
+  });
+
+  /** The run is done; these channels had the last merge before. */
+  function ended(...whole: readonly number[]) {
+    const b = merging(manifestOf({}, { max_steps: 1 }));
+    b.merged([0, 16], [1, 16]);
+    b.applied();
+    b.send(...whole.map((channel): Event => ({ type: 'checksum', channel, round: 1, checksum: RIGHT })));
+    b.send(
+      { type: 'evaluated', round: 1, metrics: { 'eval/loss': 1 } },
+      { type: 'rooted', round: 1, root: new Uint8Array(32) },
+    );
+    return b;
+  }
 });
 
 describe('a host that comes back', () => {

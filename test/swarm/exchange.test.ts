@@ -28,11 +28,11 @@ const LONG = { timeout: 300_000 };
 const merges = (at: Place) => mergesOf(journalEntries(at.out));
 const slotsIn = (at: Place): number[][] => merges(at).map(({ shares }) => shares.map(({ slot }) => slot));
 
-/** The same link through a narrow line: a share of quill takes some seconds. */
-async function narrow(link: string, megabits = 8) {
+/** The same link through a line that is narrow one way: a share of quill, or a merge, takes some seconds. */
+async function narrow(link: string, way: 'up' | 'down' = 'up') {
   const { hostname, port } = new URL(link);
-  const rate = { bitsPerSecond: megabits * 1e6, latencyMs: 5 };
-  const line = await openLink({ target: { host: hostname, port: Number(port) }, up: rate });
+  const rate = { bitsPerSecond: 8e6, latencyMs: 5 };
+  const line = await openLink({ target: { host: hostname, port: Number(port) }, [way]: rate });
   onTestFinished(() => line.close());
   return { line, link: link.replace(`${hostname}:${port}`, line.address) };
 }
@@ -107,6 +107,27 @@ describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the
       await expectOneDigest(at, host, [quick, narrowed]);
       expect(slotsIn(at)[0]).toContain(first);
       expect(line.counters().connections).toBeGreaterThan(1);
+    },
+  );
+
+  test(
+    'a line that is cut while a merge is on its way: the peer dials again, and the host stays until it has the last',
+    LONG,
+    async () => {
+      const at = place(textIn);
+      const host = at.host({ method: 'diloco', peers: 0, min_peers: 2, inner_steps: 4, max_steps: 8 });
+      const link = await linkOf(host);
+      const { line, link: slow } = await narrow(link, 'down');
+      const peers = [at.join(link, 'quick'), at.join(slow, 'narrow')];
+      await host.waitFor(atRound('merge', 1));
+      const before = line.counters().down.bytes;
+      await eventually('a part of the merge has arrived', () => line.counters().down.bytes > before + 500_000);
+      line.cut();
+      await peers[1]!.waitFor(({ event }) => event === 'disconnected');
+      await host.waitFor(({ event, phase }) => event === 'phase' && phase === 'done');
+      const done = line.counters().down.bytes;
+      await expectOneDigest(at, host, peers);
+      expect(line.counters().down.bytes, 'after the run was done').toBeGreaterThan(done + 500_000);
     },
   );
 
