@@ -12,7 +12,7 @@ export type FirstOrder =
   | { readonly kind: 'sgd'; readonly momentum: number };
 
 /** Aggregations that a few shares cannot pull where they like. */
-export type Robust = 'median' | 'trimmed_mean' | 'geometric_median' | 'krum' | 'multi_krum' | 'mda';
+export type Robust = 'median' | 'trimmed_mean' | 'geometric_median' | 'krum' | 'multi_krum' | 'mda' | 'nna';
 
 /** A step along a gradient. */
 export interface Descent {
@@ -31,12 +31,14 @@ export interface Descent {
  * inner step. What a peer sends of a round is its **share**; what they come to is a **merge**: a change of the weights.
  *
  * `diloco`: a share is how far the peer's inner steps took its weights; the merge is an outer step along their mean
- * (docs/papers/diloco.md). The others exchange gradients, and the merge is a step of the optimizer. `ddp`: everybody waits
- * for it. `dpu`: peers go on with the weights from before it, one step late. `acco`: the same, but every second merge is
- * tentative, an estimate of the weights to go on with, which the next one takes back (docs/papers/acco.md).
+ * (docs/papers/diloco.md). `monna`: a share is that too, but each peer hears all of them and mixes those nearest to its
+ * own; the merge is what the run publishes (docs/papers/monna.md). The others exchange gradients, and the merge is a step
+ * of the optimizer. `ddp`: everybody waits for it. `dpu`: peers go on with the weights from before it, one step late.
+ * `acco`: the same, but every second merge is tentative, an estimate of the weights to go on with, which the next one takes
+ * back (docs/papers/acco.md).
  */
 export interface Exchange extends Descent {
-  readonly kind: 'diloco' | 'ddp' | 'dpu' | 'acco';
+  readonly kind: 'diloco' | 'monna' | 'ddp' | 'dpu' | 'acco';
   /** Inner steps of a peer in a round: H. Of gradients: at most so many batches, of ddp 1. */
   readonly steps: number;
   /** Outer Nesterov step of `diloco`. */
@@ -79,5 +81,5 @@ export interface Merge {
 /** Chunks by hash, both ways. Whoever lacks some asks, a few at a time, and gets nothing that it did not ask for. */
 export type ChunkMessage =
   | { readonly type: 'want'; readonly hashes: readonly Uint8Array[] }
-  /** `packed`: `wire/chunks.ts`. */
+  /** `packed`: `wire/chunks.ts`; empty: it is not here any more. */
   | { readonly type: 'chunk'; readonly hash: Uint8Array; readonly packed: Uint8Array };

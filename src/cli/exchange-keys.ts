@@ -27,7 +27,7 @@ export const exchangeKeySchemas: { readonly [K in keyof ExchangeKeys]: z.ZodType
     .max(65_536)
     .optional()
     .describe(
-      'diloco: steps of a peer between two merges of a weight, by default 500. dpu, acco: batches of a merge at most.',
+      'Steps of a peer between two merges of a weight: diloco 500, monna 1 by default. dpu, acco: batches of a merge at most.',
     ),
   outer_learning_rate: z.number().gt(0).max(10).default(0.7).describe('diloco: rate of the outer step.'),
   outer_momentum: z.number().min(0).lt(1).default(0.9).describe("diloco: Nesterov's momentum of the outer step."),
@@ -43,7 +43,7 @@ export const exchangeKeySchemas: { readonly [K in keyof ExchangeKeys]: z.ZodType
   data_parts: count(1).default(1).describe('Peers that exchange: cut the data in so many parts, and give a peer one.'),
   dropped_shares: z.number().min(0).lt(1).default(0).describe('diloco: part of the shares that are lost, as a study.'),
   aggregation: z
-    .enum(['mean', 'median', 'trimmed_mean', 'geometric_median', 'krum', 'multi_krum', 'mda'])
+    .enum(['mean', 'median', 'trimmed_mean', 'geometric_median', 'krum', 'multi_krum', 'mda', 'nna'])
     .default('mean')
     .describe('How the shares of peers are made one. All but the mean bear with a few that lie.'),
   byzantine: count(1).max(1024).default(1).describe('aggregation: peers that may lie at most.'),

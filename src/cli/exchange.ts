@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mergesPerStep } from '../method/exchange.ts';
+import { isLocal, mergesPerStep } from '../method/exchange.ts';
 import { recipeOf } from '../method/recipes.ts';
 import type { Exchange, Manifest } from '../nouns.ts';
 import { forbidding, settingsOf } from './alone.ts';
@@ -38,10 +38,17 @@ export function agreeExchange(
     forbid(['inner_steps'], 'has no meaning for method ddp, which merges every step; leave it out');
   if (run.method !== 'diloco' && run.method !== 'ddp')
     forbid(['dropped_shares'], `has no meaning for method ${run.method}; leave it out`);
+  if (run.method === 'monna') {
+    forbid(['weight_decay'], 'has no meaning for method monna; leave it out');
+    if (run.optim !== 'sgd') refuse('optim', 'of method monna is sgd, whose momentum it has; leave it out');
+    if (run.aggregation !== 'nna')
+      refuse('aggregation', 'of method monna is nna, nearest-neighbour averaging; leave it out');
+  }
   if (run.aggregation === 'mean')
     forbid(['byzantine'], 'is for an aggregation that bears with lies, not mean; leave it out');
   if (run.overlap_steps === 0) forbid(['mixing'], 'is for steps that go on meanwhile; give overlap_steps too');
-  const { inner_steps: steps = DEFAULT_STEPS, fragments, overlap_steps } = run;
+  const { fragments, overlap_steps } = run;
+  const steps = fragments * stepsOf(run);
   if (steps % fragments !== 0)
     refuse('fragments', `${fragments} does not divide inner_steps, ${steps}: each fragment is merged once in so many`);
   if (overlap_steps >= steps / fragments)
@@ -56,11 +63,15 @@ const MOST_BATCHES = 4096;
 
 /** Inner steps of a round; batches at most, where peers go on all the time. */
 const stepsOf = ({ method, inner_steps, fragments }: RunFile): number =>
-  ({ diloco: (inner_steps ?? DEFAULT_STEPS) / fragments, ddp: 1 })[method] ?? inner_steps ?? MOST_BATCHES;
+  ({ diloco: (inner_steps ?? DEFAULT_STEPS) / fragments, monna: inner_steps ?? 1, ddp: 1 })[method] ??
+  inner_steps ??
+  MOST_BATCHES;
 
 /** Rounds that a number of steps takes. */
-const roundsOf = (run: RunFile, steps: number): number =>
-  run.method === 'diloco' ? steps / stepsOf(run) : steps * mergesPerStep({ kind: kindOf(run) });
+function roundsOf(run: RunFile, steps: number): number {
+  const kind = kindOf(run);
+  return isLocal({ kind }) ? steps / stepsOf(run) : steps * mergesPerStep({ kind });
+}
 
 const kindOf = ({ method }: RunFile): Exchange['kind'] => method as Exchange['kind']; // `isExchange` has seen to it
 

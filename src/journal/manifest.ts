@@ -91,7 +91,7 @@ const optim: z.ZodType<FirstOrder> = z.discriminatedUnion('kind', [
 ]);
 
 const exchange: z.ZodType<Exchange> = z.strictObject({
-  kind: z.enum(['diloco', 'ddp', 'dpu', 'acco']),
+  kind: z.enum(['diloco', 'monna', 'ddp', 'dpu', 'acco']),
   optim,
   ...{ weight_decay: nonNegative.max(1), max_grad_norm: nonNegative },
   ...{ per_device_train_batch_size: count, gradient_accumulation_steps: count },
@@ -102,7 +102,7 @@ const exchange: z.ZodType<Exchange> = z.strictObject({
   ...{ data_parts: count, dropped: belowOne },
   aggregation: z
     .strictObject({
-      by: z.enum(['median', 'trimmed_mean', 'geometric_median', 'krum', 'multi_krum', 'mda']),
+      by: z.enum(['median', 'trimmed_mean', 'geometric_median', 'krum', 'multi_krum', 'mda', 'nna']),
       byzantine: count.max(1024),
     })
     .exactOptional(),

@@ -14,10 +14,20 @@ import { learningRate } from '../optimizer/schedule.ts';
 /** Steps of the whole run are counted from 0; round r has those from r · steps on. */
 export const stepOf = ({ steps }: Pick<Exchange, 'steps'>, round: number, step: number): number => round * steps + step;
 
-/** The rate of an inner step: the schedule is theirs, warm-up included. */
-export function innerRate(manifest: Manifest, { steps }: Exchange, t: number): number {
-  return learningRate({ ...manifest, max_steps: manifest.max_steps * steps }, t);
+/**
+ * The rate of an inner step: the schedule is theirs, warm-up included. MoNNA's momentum is damped, that of `optimizer/sgd`
+ * is not: (1 - β) goes into the rate.
+ */
+export function innerRate(manifest: Manifest, { kind, optim, steps }: Exchange, t: number): number {
+  const rate = learningRate({ ...manifest, max_steps: manifest.max_steps * steps }, t);
+  return kind === 'monna' && optim.kind === 'sgd' ? rate * (1 - optim.momentum) : rate;
 }
+
+/** Whether peers take steps of their own, and a share is how far they came; else it is a gradient. */
+export const isLocal = ({ kind }: Pick<Exchange, 'kind'>): boolean => kind === 'diloco' || kind === 'monna';
+
+/** Whether each peer hears the shares of all others, and has weights of its own after a merge too. */
+export const isMixed = ({ kind }: Pick<Exchange, 'kind'>): boolean => kind === 'monna';
 
 /** Merges for one step of the optimizer: of `acco` one to guess and one to know. */
 export const mergesPerStep = ({ kind }: Pick<Exchange, 'kind'>): number => (kind === 'acco' ? 2 : 1);

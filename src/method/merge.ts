@@ -11,6 +11,7 @@ import { geometricMedian } from '../aggregate/geometric-median.ts';
 import { krum, multiKrum } from '../aggregate/krum.ts';
 import { mda } from '../aggregate/mda.ts';
 import { median } from '../aggregate/median.ts';
+import { nna } from '../aggregate/nna.ts';
 import { trimmedMean } from '../aggregate/trimmed-mean.ts';
 import type { Flat } from '../apply/flat.ts';
 import { decodeFloats, encodeFloats } from '../compress/formats.ts';
@@ -22,7 +23,8 @@ import { clipFactor, globalNorm, scale } from '../optimizer/clip.ts';
 import { nesterov } from '../optimizer/nesterov.ts';
 import { sgd } from '../optimizer/sgd.ts';
 import { chunkLengths } from '../wire/chunks.ts';
-import { isTentative } from './exchange.ts';
+import { isLocal, isTentative } from './exchange.ts';
+import { mix } from './monna.ts';
 
 /** A share with its chunks. */
 export interface Given {
@@ -44,7 +46,7 @@ export interface MergeState {
 }
 
 export function mergeState({ kind, optim, format }: Exchange, n: number): MergeState {
-  const arrays = kind !== 'diloco' && optim.kind === 'adamw' ? 2 : 1;
+  const arrays = { diloco: 1, monna: 0 }[kind as string] ?? (optim.kind === 'adamw' ? 2 : 1);
   return {
     moments: Array.from({ length: arrays }, () => new Float32Array(n)),
     residue: new Float32Array(format === 'f32' ? 0 : n),
@@ -83,7 +85,7 @@ function sumOf(exchange: Exchange, shares: readonly Given[], n: number): Sum & {
   for (const { slot, count, chunks } of [...shares].sort((a, b) => a.slot - b.slot)) {
     // Of outer gradients the mean is plain, as in the paper; of gradients it is over batches, so that who is faster counts
     // for as much as it did.
-    const weight = exchange.kind === 'diloco' ? 1 : count;
+    const weight = isLocal(exchange) ? 1 : count;
     try {
       const values = valuesOf(exchange.format, chunks, n);
       total += weight;
@@ -100,11 +102,13 @@ function sumOf(exchange: Exchange, shares: readonly Given[], n: number): Sum & {
 }
 
 /** Of fewer shares than 2 f + 1, as many may lie as leave a majority. */
+const bearable = (f: number, shares: number): number => Math.min(f, Math.floor((shares - 1) / 2));
+
 function robust(
   { by, byzantine }: NonNullable<Exchange['aggregation']>,
   shares: readonly Float32Array[],
 ): Float64Array {
-  const f = Math.min(byzantine, Math.floor((shares.length - 1) / 2));
+  const f = bearable(byzantine, shares.length);
   switch (by) {
     case 'median':
       return median(shares);
@@ -118,7 +122,30 @@ function robust(
       return multiKrum(shares, f);
     case 'mda':
       return mda(shares, f);
+    // Nobody's own share is the pivot here: the median stands for it, which a minority cannot move far.
+    case 'nna':
+      return nna(median(shares), shares, f);
   }
+}
+
+/**
+ * What a peer of MoNNA goes on from: the mean of the shares nearest to its own, which is among them.
+ * @param own (n,) @param others chunks of the shares that arrived; one that is no vector counts as not arrived. @returns (n,)
+ */
+export function mixShares(
+  { aggregation, format }: Exchange,
+  own: Float32Array,
+  others: readonly (readonly Uint8Array[])[],
+): Float64Array {
+  const arrived = others.flatMap((chunks) => {
+    try {
+      return [valuesOf(format, chunks, own.length)];
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      return [];
+    }
+  });
+  return mix(own, arrived, bearable(aggregation?.byzantine ?? 0, 1 + arrived.length));
 }
 
 /** The mean of all shares together. */
@@ -187,6 +214,7 @@ export function mergeShares(
   state.held = undefined;
   if (exchange.kind === 'diloco')
     nesterov(change, state.moments[0]!, exchange.outer_momentum, exchange.outer_learning_rate);
+  else if (exchange.kind === 'monna') scale(change, -1);
   else descend(exchange, flat, q, change, state, rate);
   const { residue } = state;
   for (let i = 0; i < residue.length; i++) change[i]! += residue[i]!;

@@ -49,6 +49,13 @@ export const RECIPES: readonly Recipe[] = [
     keys: FROM_NOTHING,
   },
   {
+    name: 'monna',
+    summary: 'MoNNA: peers that may lie hear each other, and each mixes the weights that are nearest to its own.',
+    page: 'monna.md',
+    algebra: 'exchange',
+    keys: { optim: 'sgd', momentum: 0.99, aggregation: 'nna', lr_scheduler_type: 'constant' },
+  },
+  {
     name: 'ddp',
     summary: 'Synchronous data parallel: a gradient of every peer in every step, what DiLoCo is measured against.',
     page: 'diloco.md',

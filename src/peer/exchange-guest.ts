@@ -5,11 +5,11 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import { isPipelined } from '../method/exchange.ts';
+import { isLocal, isMixed, isPipelined } from '../method/exchange.ts';
 import type { ChunkMessage, Exchange, Merge } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Clock, Compressor, Crypto } from '../ports.ts';
-import { encodeOffer } from '../wire/chunks.ts';
+import { decodeOffer, encodeOffer } from '../wire/chunks.ts';
 import type { ParticipantEvent } from './events.ts';
 import { type Haul, memoryChunks, openHaul } from './haul.ts';
 import type { Letter } from './inbox.ts';
@@ -85,7 +85,7 @@ export function exchangeGuest({
   let haul: Haul | undefined;
   let blame: (fault: Fault) => void = () => undefined;
   /** Steps taken of a round; survive a connection, and a round that is opened again. */
-  let taken = { round: -1, steps: 0, losses: 0, norm: 0 };
+  let taken = { round: -1, slot: -1, steps: 0, losses: 0, norm: 0 };
   let offered: { readonly round: number; readonly codes: Int8Array; readonly hashes: readonly string[] } | undefined;
   let sentAt = 0;
   /** The merge that is being fetched, on the present connection. */
@@ -96,11 +96,11 @@ export function exchangeGuest({
   const busy: { readonly from: number; readonly to: number }[] = [];
 
   async function step(slot: number, round: number): Promise<void> {
-    if (taken.round !== round) taken = { round, steps: 0, losses: 0, norm: 0 };
+    if (taken.round !== round) taken = { round, slot, steps: 0, losses: 0, norm: 0 };
     const from = clock.now();
     const { loss, grad_norm } = await exchanger().train(slot, round, taken.steps, 1);
     busy.push({ from, to: clock.now() });
-    taken = { round, steps: taken.steps + 1, losses: taken.losses + loss, norm: grad_norm };
+    taken = { round, slot, steps: taken.steps + 1, losses: taken.losses + loss, norm: grad_norm };
   }
 
   /** What went over the line since `from`, and how much of that time steps were taken. */
@@ -116,6 +116,34 @@ export function exchangeGuest({
     const here = haul!.collect(merge.chunks).then(() => moved(merge.round, 'merge', began));
     underway = { round: merge.round, here };
     return here;
+  }
+
+  /** Chunks that are here, and then are not. */
+  async function takeAll(hashes: readonly Uint8Array[]): Promise<Uint8Array[]> {
+    const names = hashes.map(toHex);
+    const chunks = await Promise.all(names.map(async (name) => (await store.get(name))!));
+    // The host may still be fetching our own, and somebody else's may be the same.
+    for (const name of names) if (!offered?.hashes.includes(name)) await store.drop(name);
+    return chunks;
+  }
+
+  /** What the others gave to a merge. Whoever is slow finds that some of it is gone, and does without. */
+  async function othersOf({ shares }: Merge): Promise<Uint8Array[][]> {
+    const found: Uint8Array[][] = [];
+    // One after the other: a liar's may be a copy of another's, and is as many chunks.
+    for (const { slot, digest } of shares) {
+      if (slot === taken.slot) continue;
+      try {
+        await haul!.collect([digest]);
+        const [signed] = await takeAll([digest]);
+        const { hashes } = decodeOffer(new Int8Array(signed!.buffer, signed!.byteOffset, signed!.length));
+        await haul!.collect(hashes);
+        found.push(await takeAll(hashes));
+      } catch (error) {
+        if (!(error instanceof Fault && error.code === 'FILE_MISSING')) throw error;
+      }
+    }
+    return found;
   }
 
   return {
@@ -146,10 +174,9 @@ export function exchangeGuest({
       if (underway?.round !== merge.round) fetchMerge(merge).catch(() => undefined);
       await underway!.here;
       underway = undefined;
-      const hashes = merge.chunks.map(toHex);
-      const chunks = await Promise.all(hashes.map(async (hash) => (await store.get(hash))!));
-      for (const hash of hashes) await store.drop(hash);
-      return { merge, chunks };
+      const chunks = await takeAll(merge.chunks);
+      const hears = isMixed(exchange()!) && taken.round === merge.round;
+      return hears ? { merge, chunks, others: await othersOf(merge) } : { merge, chunks };
     },
 
     async measure({ slot, round, count, deadlineMs }, { interrupted, stopping }) {
@@ -191,7 +218,7 @@ export function exchangeGuest({
     },
     async keep(run, round, now) {
       // Of gradients nothing stays with the peer.
-      if (memory === undefined || exchange()?.kind !== 'diloco' || taken.round >= round) return;
+      if (memory === undefined || !isLocal(exchange()!) || taken.round >= round) return;
       if (!now && clock.now() - keptAt < KEEP_MS) return;
       keptAt = clock.now();
       await memory.write(run, await exchanger().memory());

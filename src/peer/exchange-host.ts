@@ -5,7 +5,8 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import type { ChunkMessage, Merge, Segment } from '../nouns.ts';
+import { isMixed } from '../method/exchange.ts';
+import type { ChunkMessage, Exchange, Merge, Segment } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { ChunkStore, Compressor, Crypto } from '../ports.ts';
 import { decodeOffer, type Offer } from '../wire/chunks.ts';
@@ -39,13 +40,16 @@ export interface ExchangeHost {
   ): Promise<{ readonly merge?: Merge; readonly refused: readonly number[] }>;
   /** With its chunks, which must be here. @throws {Fault} FILE_MISSING */
   merged(merge: Merge): Promise<Merged>;
-  /** Forgets the chunks of shares. */
+  /** Forgets the chunks of shares that no peer may fetch. */
   forget(): Promise<void>;
+  /** Nobody fetches any more. */
+  close(): Promise<void>;
 }
 
 /** @param sizes chunks of a vector of each fragment. */
 export function exchangeHost(
   { offers, merges, compressor }: ExchangePorts,
+  exchange: Exchange,
   exchanger: Exchanger,
   sizes: readonly number[],
   crypto: Crypto,
@@ -54,8 +58,10 @@ export function exchangeHost(
   const hauls = new Map<number, Haul>();
   /** Chunks that are not needed when their round is over. */
   const offered = new Set<string>();
+  /** Chunks of the shares that the last merge was made of, where peers hear each other: they fetch them when it is made. */
+  let heard: ReadonlySet<string> = new Set();
   const store: ChunkStore = {
-    get: (hash) => merges.get(hash),
+    get: async (hash) => (heard.has(hash) ? offers.get(hash) : merges.get(hash)),
     has: (hash) => offers.has(hash),
     put: (hash, bytes) => offers.put(hash, bytes),
     drop: (hash) => offers.drop(hash),
@@ -116,6 +122,7 @@ export function exchangeHost(
       for (const [i, chunk] of chunks.entries()) await merges.put(toHex(hashes[i]!), chunk);
       await merges.sync();
       const used = segments.filter(({ slot }) => !refused.includes(slot));
+      if (isMixed(exchange)) await letHear(used);
       const own = used.map(({ slot, from, codes }) => ({
         ...{ slot, from, count: decodeOffer(codes).count, digest: digests.get(slot)! },
       }));
@@ -125,10 +132,26 @@ export function exchangeHost(
       return { merge, chunks: await Promise.all(merge.chunks.map((hash) => found(merges, hash))) };
     },
     async forget() {
-      for (const hash of offered) await offers.drop(hash);
+      for (const hash of offered) if (!heard.has(hash)) await offers.drop(hash);
       offered.clear();
     },
+    async close() {
+      for (const hash of heard) await offers.drop(hash);
+      heard = new Set();
+    },
   };
+
+  /** From now on peers may have these shares, and none before. What a peer signed is a chunk too: it names the others. */
+  async function letHear(used: readonly Segment[]): Promise<void> {
+    for (const hash of heard) offered.add(hash);
+    const names = used.flatMap(({ codes }) => decodeOffer(codes).hashes.map(toHex));
+    for (const { codes } of used) {
+      const name = toHex(crypto.sha256(octets(codes)));
+      await offers.put(name, octets(codes));
+      names.push(name);
+    }
+    heard = new Set(names);
+  }
 }
 
 /** Hashes of the chunks of contributions that are kept. @throws {Fault} FRAME_INVALID */

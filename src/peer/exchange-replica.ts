@@ -9,8 +9,17 @@ import { addFlat, differenceOf, type Flat, flatOf, readFlat, writeFlat } from '.
 import { Fault } from '../faults.ts';
 import { applyGradient, gradientOf, type Trainee, trainee } from '../method/backprop.ts';
 import { mix } from '../method/diloco.ts';
-import { fragmentsOf, innerRate, isDropped, isTentative, mergeRate, samplesOf, stepOf } from '../method/exchange.ts';
-import { chunksOf, copyOf, type MergeState, mergeShares, mergeState, valuesOf } from '../method/merge.ts';
+import {
+  fragmentsOf,
+  innerRate,
+  isDropped,
+  isLocal,
+  isTentative,
+  mergeRate,
+  samplesOf,
+  stepOf,
+} from '../method/exchange.ts';
+import { chunksOf, copyOf, type MergeState, mergeShares, mergeState, mixShares, valuesOf } from '../method/merge.ts';
 import type { Learner } from '../method/onebyte.ts';
 import type { Model } from '../model/stage.ts';
 import { elementsOf, pagesOf } from '../model/weights.ts';
@@ -22,7 +31,7 @@ import type { Crypto } from '../ports.ts';
 import { chunkLengths } from '../wire/chunks.ts';
 import { evaluate } from './evaluate.ts';
 import type { InTurn } from './local-replica.ts';
-import type { Exchanger, Replica } from './replica.ts';
+import type { Exchanger, Merged, Replica } from './replica.ts';
 import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
 
 export interface ExchangeReplica extends Replica {
@@ -61,7 +70,7 @@ export function exchangeReplica(
   }));
   const of: Trainee = trainee(learner, backward, exchange, (id) => view.has(id));
   /** Whether peers take steps of their own, or hand in gradients; whether their weights part from those of the journal. */
-  const descends = exchange.kind === 'diloco';
+  const descends = isLocal(exchange);
   const departs = descends || exchange.kind === 'acco';
   let rounds = 0;
   let stepped = false;
@@ -111,20 +120,34 @@ export function exchangeReplica(
     return { loss: found.loss, norm: globalNorm(found.tensors.values()) };
   }
 
+  /** The peer's own weights of the next round, where it has heard the others. */
+  async function mixed({ flat, merged }: Fragment, others: readonly (readonly Uint8Array[])[]): Promise<Int32Array> {
+    const change = mixShares(exchange, differenceOf(flat, merged!, await readFlat(weights, flat)), others);
+    const own = merged!.slice();
+    addFlat(
+      flat,
+      own,
+      Float32Array.from(change, (x) => -x),
+    );
+    return own;
+  }
+
   /** Adds the merge of the present round to the weights. */
-  async function take(fragment: Fragment, chunks: readonly Uint8Array[]): Promise<void> {
+  async function take(fragment: Fragment, { chunks, others }: Merged): Promise<void> {
     const { flat, merged, tried } = fragment;
     if (tried) fragment.state = tried;
     fragment.tried = undefined;
     const tentative = isTentative(exchange, rounds);
     if (tentative && merged === undefined) return; // who takes no steps has no use for an estimate
+    const own = merged && others && (await mixed(fragment, others));
     const next = tentative ? merged!.slice() : (merged ?? (await readFlat(weights, flat)));
     addFlat(flat, next, valuesOf(exchange.format, chunks, flat.length));
     if (merged === undefined || !descends) await writeFlat(weights, flat, next);
+    else if (own) await writeFlat(weights, flat, own);
     else if (!keeps.has(rounds)) {
-      const own = await readFlat(weights, flat);
-      mix(own, next, exchange.mixing);
-      await writeFlat(weights, flat, own);
+      const local = await readFlat(weights, flat);
+      mix(local, next, exchange.mixing);
+      await writeFlat(weights, flat, local);
     }
   }
 
@@ -201,10 +224,10 @@ export function exchangeReplica(
 
     merge: (merges) =>
       turn(async () => {
-        for (const { merge, chunks } of merges) {
-          if (merge.round !== rounds)
-            throw new Fault('JOURNAL_ORDER', `round ${merge.round} cannot follow ${rounds} rounds`);
-          await take(fragmentOf(rounds), chunks);
+        for (const each of merges) {
+          if (each.merge.round !== rounds)
+            throw new Fault('JOURNAL_ORDER', `round ${each.merge.round} cannot follow ${rounds} rounds`);
+          await take(fragmentOf(rounds), each);
           keeps.delete(rounds);
           rounds++;
         }

@@ -1,6 +1,7 @@
 /**
  * Chunks over one channel, both ways. Whoever lacks some asks for a few at a time and asks on as they come: the receiver
- * sets the pace, so nothing piles up, and a chunk that nobody asked for is an offence.
+ * sets the pace, so nothing piles up, and a chunk that nobody asked for is an offence. What is asked for may be gone by
+ * then, as its round is: the answer says so.
  *
  * @module
  */
@@ -21,11 +22,13 @@ export interface HaulOptions {
   readonly packed?: Map<string, Uint8Array>;
 }
 
+/** In place of a packed chunk, which has a byte at least. */
+const GONE = new Uint8Array(0);
 /** Chunks that are kept packed: those of a merge of some millions of weights, a few megabytes. */
 const MOST_PACKED = 64;
 
 export interface Haul {
-  /** Resolves when all of these are in the store. @throws {Fault} what `end` was given */
+  /** Resolves when all of these are in the store. @throws {Fault} what `end` was given; FILE_MISSING where one is gone */
   collect(hashes: readonly Uint8Array[]): Promise<void>;
   /** A message of the other side. @throws {Fault} MESSAGE_UNEXPECTED, SHARE_INVALID, BLOB_MISMATCH */
   hear(message: ChunkMessage): Promise<void>;
@@ -63,12 +66,22 @@ export function openHaul({ store, compressor, crypto, send, packed = new Map() }
     }
   }
 
+  function lost(hash: string): void {
+    for (const waiter of waiters) {
+      if (!waiter.left.has(hash)) continue;
+      waiters.delete(waiter);
+      waiter.reject(new Fault('FILE_MISSING', `chunk ${hash.slice(0, 16)}… is not with the other side any more`));
+    }
+  }
+
   async function give(hash: Uint8Array): Promise<void> {
     const name = toHex(hash);
     const known = packed.get(name);
     const bytes = known ? undefined : await store.get(name);
-    if (known === undefined && bytes === undefined)
-      throw new Fault('MESSAGE_UNEXPECTED', `chunk ${name.slice(0, 16)}… is not here`);
+    if (known === undefined && bytes === undefined) {
+      send({ type: 'chunk', hash, packed: GONE });
+      return;
+    }
     const made = known ?? pack(bytes!, compressor);
     packed.set(name, made);
     if (packed.size > MOST_PACKED) packed.delete(packed.keys().next().value!);
@@ -77,6 +90,12 @@ export function openHaul({ store, compressor, crypto, send, packed = new Map() }
 
   async function take(hash: string, body: Uint8Array): Promise<void> {
     if (!underway.has(hash)) throw new Fault('MESSAGE_UNEXPECTED', `nobody asked for chunk ${hash.slice(0, 16)}…`);
+    if (body.length === 0) {
+      underway.delete(hash);
+      ask();
+      lost(hash);
+      return;
+    }
     const bytes = unpack(body, compressor);
     if (toHex(crypto.sha256(bytes)) !== hash)
       throw new Fault('BLOB_MISMATCH', `chunk ${hash.slice(0, 16)}… came damaged`);

@@ -15,7 +15,7 @@ import { begin, type Stepped, step } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import type { HostEvent } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
-import { mergesOf, roundsOf } from './ledger.ts';
+import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
 import { encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
@@ -86,6 +86,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     wake?.cancel();
     door.close();
     await transport.close();
+    await exchanging?.close();
     settle();
   }
   const fail = (error: unknown): Promise<void> => close(() => reject(error));
@@ -95,10 +96,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const { minPeers, evalSteps, saveSteps, guarded = false } = options;
   const rules: Rules = { minPeers, evalSteps, guarded, ...(saveSteps === undefined ? {} : { saveSteps }) };
   const sends = (channel: number, message: ChunkMessage): void => door.send(channel, message);
+  const { exchange } = ledgerOf(entries).manifest;
   const exchanging: ExchangeHost | undefined =
     options.exchange &&
+    exchange &&
     replica.exchange &&
-    exchangeHost(options.exchange, replica.exchange, await replica.exchange.sizes(), crypto, sends);
+    exchangeHost(options.exchange, exchange, replica.exchange, await replica.exchange.sizes(), crypto, sends);
   const kept = readKept(await pending.read()).filter(
     (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
   );
@@ -297,7 +300,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
   /** What the exchange of chunks with a peer came to grief over: its offence, or the end of its channel. */
   function blamed(channel: number, error: unknown): Event | undefined {
     if (!(error instanceof Fault)) throw error;
-    if (error.code === 'HOST_UNREACHABLE' || !door.isOpen(channel)) return undefined;
+    // Of a share that is gone, its round is as well.
+    if (['HOST_UNREACHABLE', 'FILE_MISSING'].includes(error.code) || !door.isOpen(channel)) return undefined;
     return { type: 'violated', channel, code: error.code, detail: error.detail };
   }
 

@@ -47,6 +47,8 @@ export interface Replica {
 export interface Merged {
   readonly merge: Merge;
   readonly chunks: readonly Uint8Array[];
+  /** Of `monna`: chunks of the shares of others, for a peer that has one of its own; absent where it has none. */
+  readonly others?: readonly (readonly Uint8Array[])[];
 }
 
 /** What the steps of a peer were, as they were before they were taken. */

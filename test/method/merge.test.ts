@@ -2,8 +2,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { addFlat, type Flat, flatOf } from '../../src/apply/flat.ts';
-import { mergeRate } from '../../src/method/exchange.ts';
-import { chunksOf, type Given, type MergeState, mergeShares, mergeState, valuesOf } from '../../src/method/merge.ts';
+import { innerRate, mergeRate } from '../../src/method/exchange.ts';
+import {
+  chunksOf,
+  type Given,
+  type MergeState,
+  mergeShares,
+  mergeState,
+  mixShares,
+  valuesOf,
+} from '../../src/method/merge.ts';
+import { addToMomentum, halfStep } from '../../src/method/monna.ts';
 import { CHUNK_WEIGHTS, type Exchange, type FirstOrder, type Format } from '../../src/nouns.ts';
 import { adamw, nextPowers, noPowers } from '../../src/optimizer/adamw.ts';
 import { clipFactor, globalNorm } from '../../src/optimizer/clip.ts';
@@ -536,5 +545,44 @@ describe('shares of which some lie', () => {
     const own = exchange({ kind: 'ddp', aggregation: { by: 'median', byzantine: 1 } });
     const shares = [given(0, [1, 1, 1], 64), given(1, [2, 2, 2]), given(2, [3, 3, 3])];
     expect(changeOf(own, flat, shares, mergeState(own, 3), { rate: 1 })).toEqual([-2, -2, -2]);
+  });
+});
+
+describe('MoNNA', () => {
+  const run = exchange({ kind: 'monna', aggregation: { by: 'nna', byzantine: 1 } });
+  const chunked = (...values: number[]) => chunksOf('f32', Float32Array.from(values));
+
+  test('a peer goes on from the mean of what lies nearest to its own share, which is among it', () => {
+    const others = [chunked(4, 0), chunked(100, 0)];
+    expect([...mixShares(run, Float32Array.of(1, 0), others)]).toEqual([2.5, 0]);
+    expect([...mixShares(run, Float32Array.of(90, 0), others)]).toEqual([95, 0]);
+  });
+
+  test('a share that is no vector counts as not arrived; of two, neither can be told to lie', () => {
+    const others = [chunked(4), [Uint8Array.of(1)], [Uint8Array.of(0, 0, 0xc0, 0x7f)]];
+    expect([...mixShares(run, Float32Array.of(1), others)]).toEqual([2.5]);
+    expect([...mixShares(run, Float32Array.of(1), [])]).toEqual([1]);
+  });
+
+  test('what is published is the mean of what lies nearest to the median, whatever one of them says', () => {
+    const shares = [given(0, [1]), given(1, [2]), given(2, [1e30])];
+    expect(changeOf(run, vector(1), shares, mergeState(run, 1))[0]).toBeCloseTo(-(1 + 2 + 2) / 3, 6);
+  });
+
+  test('its momentum is damped: steps are those of the paper', () => {
+    const keys = { max_steps: 10, learning_rate: 0.75, warmup_steps: 0, lr_scheduler_type: 'constant' };
+    const beta = 0.9;
+    const theta = Float64Array.of(1, -2);
+    const own: Record<'theta' | 'm', Float64Array> = { theta: Float64Array.from(theta), m: new Float64Array(2) };
+    const ours = { theta: Float64Array.from(theta), m: new Float64Array(2) };
+    for (let t = 0; t < 5; t++) {
+      const g = Float64Array.of(Math.sin(t), 1 / (t + 1));
+      addToMomentum(own.m, g, beta);
+      own.theta = halfStep(own.theta, own.m, 0.75);
+      const rate = innerRate(keys as never, exchange({ kind: 'monna', optim: { kind: 'sgd', momentum: beta } }), t);
+      sgd(g, ours.m, beta, rate);
+      ours.theta.forEach((w, i) => void (ours.theta[i] = w + g[i]!));
+    }
+    expect([...ours.theta]).toEqual([...own.theta].map((w) => expect.closeTo(w, 12)));
   });
 });

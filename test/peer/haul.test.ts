@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Fault, type FaultCode } from '../../src/faults.ts';
-import type { ChunkMessage } from '../../src/nouns.ts';
+import type { ChunkMessage, Exchange } from '../../src/nouns.ts';
 import { fromHex, toHex } from '../../src/numeric/bytes.ts';
 import { exchangeHost } from '../../src/peer/exchange-host.ts';
 import { type Haul, type HaulOptions, memoryChunks, openHaul } from '../../src/peer/haul.ts';
@@ -214,7 +214,6 @@ describe('offences, by code', () => {
     ['other bytes', packed(other), 'BLOB_MISMATCH'],
     ['a byte too many', packed(Uint8Array.of(...wanted, 0)), 'BLOB_MISMATCH'],
     ['no packing', Uint8Array.of(9, 9, 9), 'SHARE_INVALID'],
-    ['nothing', new Uint8Array(0), 'SHARE_INVALID'],
   ] as const)('a damaged chunk: %s; it is not stored, and the whole one is still waited for', async (_, body, code) => {
     const { near, store, collected } = await waiting();
     const hash = hashOf(wanted);
@@ -224,13 +223,16 @@ describe('offences, by code', () => {
     await collected;
     expect(await store.get(toHex(hash))).toEqual(wanted);
   });
+});
 
-  test('to ask for a chunk that is not here; those before it are given', async () => {
-    const l = line(await storeOf([wanted]), await storeOf());
-    const message: ChunkMessage = { type: 'want', hashes: [hashOf(wanted), hashOf(other)] };
-    await expect(l.near.hear(message)).rejects.toThrow(coded('MESSAGE_UNEXPECTED'));
-    expect(l.crossed()).toEqual([toHex(hashOf(wanted))]);
-  });
+test('a chunk that is gone is said to be so: whoever waits for it is told, and the others come', async () => {
+  const all = chunks(9);
+  const l = line(await storeOf(), await storeOf(all.filter((_, i) => i !== 5)));
+  const most = l.near.collect(all.slice(0, 5).map(hashOf));
+  const gone = expect(l.near.collect(all.slice(4, 7).map(hashOf))).rejects.toThrow(coded('FILE_MISSING'));
+  const rest = l.near.collect(all.slice(6).map(hashOf));
+  await l.run();
+  await Promise.all([most, gone, rest]);
 });
 
 describe('the end of a channel', () => {
@@ -281,11 +283,14 @@ test('chunks in memory are copies, and dropped ones are gone', async () => {
 
 describe('a host that collects offers', () => {
   const SIZE = 3;
-  async function hosting() {
+  async function hosting(kind: Exchange['kind'] = 'diloco', refused: readonly number[] = []) {
     const offers = memoryChunks();
     const wants: ChunkMessage[] = [];
     const ports = { offers, merges: memoryChunks(), compressor: nodeCompressor };
-    const host = exchangeHost(ports, {} as Exchanger, [SIZE], fakeCrypto, (_, message) => wants.push(message));
+    const exchanger = { reduce: async () => ({ chunks: [chunk(99)], refused }) } as unknown as Exchanger;
+    const host = exchangeHost(ports, { kind } as Exchange, exchanger, [SIZE], fakeCrypto, (_, message) =>
+      wants.push(message),
+    );
     const all = chunks(SIZE);
     const give = (bytes: Uint8Array): Promise<void> =>
       host.hear(0, { type: 'chunk', hash: hashOf(bytes), packed: pack(bytes, nodeCompressor) });
@@ -327,6 +332,49 @@ describe('a host that collects offers', () => {
     await collected;
     await host.forget();
     expect(all.filter((bytes) => offers.has(toHex(hashOf(bytes))))).toEqual([]);
+  });
+
+  describe('where peers hear each other', () => {
+    /** Whether the host gives each of these chunks away. */
+    async function given({ host, wants }: Awaited<ReturnType<typeof hosting>>, hashes: readonly Uint8Array[]) {
+      const before = wants.length;
+      await host.hear(1, { type: 'want', hashes });
+      return wants.slice(before).map((message) => message.type === 'chunk' && message.packed.length > 0);
+    }
+    async function merged(kind: Exchange['kind'], refused: readonly number[] = []) {
+      const hosted = await hosting(kind, refused);
+      const { host, all, give, codes } = hosted;
+      const collected = host.collect(0, host.offerOf(0, codes));
+      for (const bytes of all) await give(bytes);
+      await collected;
+      const names = [fakeCrypto.sha256(new Uint8Array(codes)), ...all.map(hashOf)];
+      expect(await given(hosted, names), 'before the round is closed').toEqual(names.map(() => false));
+      await host.merge(0, [{ slot: 4, from: 0, codes }]);
+      await host.forget();
+      return { hosted, names };
+    }
+
+    test('they fetch what a merge was made of, by what the journal says of each share, until the next', async () => {
+      const { hosted, names } = await merged('monna');
+      expect(await given(hosted, names)).toEqual(names.map(() => true));
+      await hosted.host.merge(1, []);
+      await hosted.host.forget();
+      expect(names.filter((name) => hosted.offers.has(toHex(name)))).toEqual([]);
+    });
+
+    test('nothing of it stays when the host closes', async () => {
+      const { hosted, names } = await merged('monna');
+      await hosted.host.close();
+      expect(names.filter((name) => hosted.offers.has(toHex(name)))).toEqual([]);
+    });
+
+    test.each([
+      ['a share that is no vector', 'monna', [4]],
+      ['where the merge is all that is of use', 'diloco', []],
+    ] as const)('nobody is given %s', async (_, kind, refused) => {
+      const { hosted, names } = await merged(kind, refused);
+      expect(await given(hosted, names)).toEqual(names.map(() => false));
+    });
   });
 
   test('a peer that goes leaves nobody waiting', async () => {

@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 // @ts-expect-error: plain JavaScript, which the benches run as it is
 import { openLink } from '../../bench/link.mjs';
+import { encodeFloats } from '../../src/compress/formats.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
 import { mergesOf } from '../../src/peer/ledger.ts';
+import { nodeCompressor } from '../../src/peer/node/compressor.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
 import { MERGES_FOLDER, OFFERS_FOLDER } from '../../src/peer/node/run-folder.ts';
-import { encodeOffer } from '../../src/wire/chunks.ts';
+import { chunkLengths, encodeOffer, pack } from '../../src/wire/chunks.ts';
 import { eventually } from './processes.ts';
 import { rawPeer } from './raw-peer.ts';
 import {
@@ -47,6 +49,7 @@ describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the
     ['ddp', { max_steps: 6 }],
     ['dpu', { max_steps: 6 }],
     ['acco', { max_steps: 4 }],
+    ['monna', { max_steps: 6, learning_rate: 1e-2 }],
   ])('%s: three peers, one late with nothing but the link: one digest, and replay has it', LONG, async (name, more) => {
     const at = place(textIn);
     const host = at.host({ method: name.split(',')[0]!, peers: 2, ...more });
@@ -182,6 +185,39 @@ describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the
     expect(await liar.next('refused')).toMatchObject({ code: 'SHARE_INVALID' });
     await expectOneDigest(at, host, [honest]);
     for (const slots of slotsIn(at)) expect(slots).toEqual([slot]);
+  });
+
+  test('a peer whose weights are lies is not mixed by those that mix what is near to their own', LONG, async () => {
+    const at = place(textIn);
+    const flags = { method: 'monna', peers: 0, min_peers: 3, max_steps: 8, learning_rate: 1e-2 };
+    const host = at.host({ ...flags, momentum: 0.5, per_device_train_batch_size: 8 });
+    const link = await linkOf(host);
+    const peers = ['one', 'two', 'three'].map((name) => at.join(link, name));
+    await host.waitFor(atRound('merge', 1));
+    const liar = await rawPeer(link, 1);
+    await liar.enterAs(peers[0]!);
+    // As if its steps had taken every weight to -1 and farther.
+    const chunks = chunkLengths(869_504).map((length) => encodeFloats('f32', new Float32Array(length).fill(1)));
+    const names = chunks.map((chunk) => nodeCrypto.sha256(chunk));
+    const lies = async (): Promise<void> => {
+      for (;;) {
+        const message = await liar.next(['open', 'want', 'done']);
+        if (message.type === 'done') return;
+        if (message.type === 'open')
+          liar.send(liar.contribution(message, [...encodeOffer({ count: message.count, hashes: names })]));
+        else
+          for (const hash of message.hashes) {
+            const found = names.findIndex((name) => toHex(name) === toHex(hash));
+            liar.send({ type: 'chunk', hash, packed: pack(chunks[found]!, nodeCompressor) });
+          }
+      }
+    };
+    const lying = lies().catch(() => undefined); // the host is gone at some time
+    await expectOneDigest(at, host, peers);
+    await lying;
+    expect(slotsIn(at).flat(), 'it was heard').toContain(liar.slot);
+    const { done } = await host.exit();
+    expect(Number(done!['eval/loss'])).toBeLessThan(Number(done!['eval/loss_before']));
   });
 
   test('a peer that stops reading costs one deadline; when it wakes it has the weights of all', LONG, async () => {
