@@ -29,10 +29,12 @@ export const usage: string = `pretrain --data FILES --tokenizer FOLDER [flags]
 
 Trains a small language model on text, alone on this machine; output_dir/model is then a Hugging Face folder. From
 nothing it is of the LLaMA family, with the shape that the flags say; with --base it goes on from a model. An
-interrupted training goes on, to the bit, when its command is given again.
+interrupted training goes on, to the bit, when its command is given again. Without --data the model from nothing is
+written as it is, to output_dir/base: what several peers begin from with train --method diloco.
   murmur pretrain --data books.txt --tokenizer my-tokenizer --max_steps 5000
   murmur pretrain --data "books.txt,reviews.jsonl=2" --tokenizer my-tokenizer --hidden_size 256 --num_hidden_layers 8
-  murmur pretrain --data more.txt --base out/model --learning_rate 3e-4 --max_steps 500`;
+  murmur pretrain --data more.txt --base out/model --learning_rate 3e-4 --max_steps 500
+  murmur pretrain --tokenizer my-tokenizer --hidden_size 256 --output_dir fresh`;
 
 const count = (least: number, most = 1_000_000_000) => z.int().min(least).max(most);
 const MAX_TIMES = 1000;
@@ -56,7 +58,11 @@ const courseKeys = {
 };
 
 const own = z.strictObject({
-  data: z.string().min(1).describe('Text files with commas: .txt, or rows. After = how often an epoch reads one.'),
+  data: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Text files with commas: .txt, or rows. After = how often an epoch reads one.'),
   text_column: z.string().min(1).default('text').describe('Of files with rows: the column that holds a document.'),
   eval_data: z.string().min(1).optional().describe('Held-out text. Without it the end of every file is held out.'),
   eval_fraction: z
@@ -87,6 +93,12 @@ const own = z.strictObject({
 });
 export const flags: z.ZodObject = own;
 type Given = z.infer<typeof own>;
+
+/** Keys that a model from nothing has without any data. */
+const SHAPE: ReadonlySet<string> = new Set([
+  ...['tokenizer', 'hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'output_dir'],
+  ...['num_key_value_heads', 'max_position_embeddings', 'rope_theta', 'rms_norm_eps', 'tie_word_embeddings', 'seed'],
+]);
 
 /** A file of `--data`, and how often an epoch reads it. */
 interface Share {
@@ -167,6 +179,12 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       'CONFIG_INVALID',
       'pretrain: takes --tokenizer for a model from nothing, or --base to go on from one',
     );
+  if (given.data === undefined) {
+    const other = Object.keys(argv.flags).find((key) => !SHAPE.has(key));
+    if (other !== undefined)
+      throw new Fault('CONFIG_INVALID', `--${other}: has no meaning without --data, which to train on; give both`);
+    return { path: await freshBase(given, tokenizer!, folder) };
+  }
   const shares = sharesOf(given.data);
   // What is read before anything is written: a path that is wrong leaves nothing behind.
   const parts: (Share & { readonly blob: BlobRef })[] = [];

@@ -8,6 +8,8 @@ import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
 import { Fault } from '../faults.ts';
 import { toHex } from '../numeric/bytes.ts';
+import type { HostEvent } from '../peer/events.ts';
+import type { Ledger } from '../peer/ledger.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
 import { newSecret, readSecret, writeSecret } from '../peer/node/identity.ts';
 import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
@@ -17,6 +19,7 @@ import { randomCode } from '../peer/node/system.ts';
 import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
 import { loadConfig, type RunConfig } from './config.ts';
+import { writeCurve } from './curve.ts';
 import { runFile } from './keys.ts';
 import { calibrated, checkSameRun, draftManifest, tokenCacheOf } from './prepare.ts';
 import { hostReport, result } from './report.ts';
@@ -79,6 +82,15 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
 
   // Up to here nothing was written: whatever is wrong with the settings, the model or the data has shown by now.
   const report = hostReport(manifest, config.logging_steps, output);
+  let drawn: Promise<void> = Promise.resolve();
+  let ledger: () => Ledger | undefined = () => undefined;
+  const hear = (event: HostEvent): void => {
+    report.hear(event);
+    const now = event.event === 'evaluation' ? ledger() : undefined;
+    if (now === undefined) return;
+    drawn = drawn.then(() => writeCurve(folder, now));
+    drawn.catch(() => undefined); // awaited at the end
+  };
   const served = await beginIn(folder, async () => {
     if (!known) await writeSecret(key, secret);
     const paths = await keepAdapter(folder, manifest, found);
@@ -99,12 +111,13 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       guarded: config.guard,
       maxEvalSamples: config.max_eval_samples,
       tokenCache: tokenCacheOf(env),
-      onEvent: (event) => report.hear(event),
+      onEvent: hear,
     });
   });
   const local: LocalPeer[] = [];
   try {
     report.follow(served);
+    ledger = () => served.journal().ledger;
     if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
     const [here, ...elsewhere] = served.links;
     for (const link of elsewhere.length > 0 ? elsewhere : [here]) output.event({ event: 'link', link });
@@ -112,6 +125,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
     const outcome = await served.host.finished.finally(released);
     await endLocalPeers(local, { done: outcome.reason === 'done' });
+    await drawn;
     if (outcome.reason !== 'done')
       throw new Fault(
         'INTERRUPTED',

@@ -62,6 +62,18 @@ describe('--data of pretrain', () => {
   });
 });
 
+test('pretrain without data writes a model from nothing, the same each time, which others begin from', async () => {
+  const folder = scratchFolder();
+  const shape = ['--tokenizer', 'assets/quill', '--hidden_size', '32', '--num_hidden_layers', '1'];
+  const make = (name: string, ...more: string[]) =>
+    murmur('pretrain', ...shape, '--output_dir', join(folder, name), ...more);
+  for (const name of ['a', 'b']) expect((await make(name)).code).toBe(0);
+  const [a, b] = await Promise.all(['a', 'b'].map((name) => readFile(join(folder, name, 'base/model.safetensors'))));
+  expect(a!.equals(b!)).toBe(true);
+  expect(await make('c', '--max_steps', '5')).toMatchObject({ code: 2, err: expect.stringContaining('--max_steps') });
+  expect(existsSync(join(folder, 'c'))).toBe(false);
+});
+
 test('pretrain needs a tokenizer or a base, and not both', async () => {
   expect((await murmur('pretrain', '--data', 'a.txt')).err).toContain('takes --tokenizer');
   expect((await murmur('pretrain', '--data', 'a.txt', '--tokenizer', 't', '--base', 'b')).err).toContain(
