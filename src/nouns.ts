@@ -10,7 +10,7 @@
 export type * from './programs.ts';
 export type * from './vectors.ts';
 
-import type { ChunkMessage, Exchange, Merge } from './vectors.ts';
+import type { ChunkMessage, Exchange, Merge, MergeAnswer, MergeOrder } from './vectors.ts';
 
 /** Lower-case hexadecimal text. */
 export type Hex = string;
@@ -284,6 +284,8 @@ export const MAX_RECORD_BYTES: number = 1 << 20;
 
 /** Weights of a chunk: half a megabyte in f32, so that what must be said at once never waits long behind one. */
 export const CHUNK_WEIGHTS: number = 1 << 17;
+/** Shares that a merge is made of, at most: as many as a host takes at a time, and more. */
+export const MAX_SHARES = 1024;
 /** Chunks of a vector at most: the count and their hashes are a contribution. 2^28 weights and a little less. */
 export const MAX_CHUNKS: number = MAX_RECORDS_PER_ROUND / 32 - 1;
 
@@ -310,7 +312,8 @@ export type PeerMessage =
       readonly signature: Uint8Array;
     }
   | { readonly type: 'checksum'; readonly round: number; readonly checksum: Uint8Array }
-  | ChunkMessage;
+  | ChunkMessage
+  | MergeAnswer;
 
 /** From the host to a peer. */
 export type HostMessage =
@@ -337,7 +340,8 @@ export type HostMessage =
     }
   | { readonly type: 'refused'; readonly code: string; readonly detail: string }
   | { readonly type: 'done'; readonly round: number }
-  | ChunkMessage;
+  | ChunkMessage
+  | MergeOrder;
 
 // ------------------------------------------------------------------------------------------------------------ data
 

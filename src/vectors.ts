@@ -83,3 +83,35 @@ export type ChunkMessage =
   | { readonly type: 'want'; readonly hashes: readonly Uint8Array[] }
   /** `packed`: `wire/chunks.ts`; empty: it is not here any more. */
   | { readonly type: 'chunk'; readonly hash: Uint8Array; readonly packed: Uint8Array };
+
+/**
+ * A peer makes parts of a merge, each a chunk: `shares` are those that it is made of, in that order, and of each part the
+ * hashes are of their chunks. It says what they add up to, is told the norm of the whole, and says what the parts come to.
+ * An attempt that somebody's death ended is followed by another of the same round.
+ */
+export type MergeOrder =
+  | {
+      readonly type: 'sum';
+      readonly round: number;
+      readonly attempt: number;
+      readonly shares: readonly { readonly slot: number; readonly count: number }[];
+      readonly parts: readonly { readonly part: number; readonly hashes: readonly Uint8Array[] }[];
+    }
+  | { readonly type: 'settle'; readonly round: number; readonly attempt: number; readonly norm: number };
+
+export type MergeAnswer =
+  /** Σ of the squares of the mean, by part; slots whose shares are no vectors. */
+  | {
+      readonly type: 'summed';
+      readonly round: number;
+      readonly attempt: number;
+      readonly squares: readonly number[];
+      readonly refused: readonly number[];
+    }
+  /** The change, a chunk a part. */
+  | {
+      readonly type: 'settled';
+      readonly round: number;
+      readonly attempt: number;
+      readonly hashes: readonly Uint8Array[];
+    };

@@ -37,6 +37,16 @@ export function flatOf(tensors: readonly Fixed[]): Flat {
   return { spans, length: at };
 }
 
+/** Elements `from` … `from + length - 1` of it, as a vector of its own. */
+export function partOf({ spans }: Flat, from: number, length: number): Flat {
+  const inside = spans.flatMap(({ at, count, ...rest }) => {
+    const first = Math.max(at, from);
+    const end = Math.min(at + count, from + length);
+    return first < end ? [{ ...rest, at: first - from, count: end - first }] : [];
+  });
+  return { spans: inside, length };
+}
+
 /** @returns (length,) q of all tensors: a copy. */
 export async function readFlat(weights: Weights, { spans, length }: Flat): Promise<Int32Array> {
   const all = new Int32Array(length);

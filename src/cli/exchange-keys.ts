@@ -18,6 +18,7 @@ export interface ExchangeKeys {
   readonly dropped_shares: number;
   readonly aggregation: 'mean' | Robust;
   readonly byzantine: number;
+  readonly shard_optimizer: boolean;
 }
 
 const count = (least: number) => z.int().min(least).max(1_000_000_000);
@@ -47,4 +48,8 @@ export const exchangeKeySchemas: { readonly [K in keyof ExchangeKeys]: z.ZodType
     .default('mean')
     .describe('How the shares of peers are made one. All but the mean bear with a few that lie.'),
   byzantine: count(1).max(1024).default(1).describe('aggregation: peers that may lie at most.'),
+  shard_optimizer: z
+    .boolean()
+    .default(false)
+    .describe('Peers make the merges, some parts each, and keep what the optimizer keeps of these; not the host.'),
 };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isLocal, mergesPerStep } from '../method/exchange.ts';
+import { isLocal, isSeparable, mergesPerStep } from '../method/exchange.ts';
 import { recipeOf } from '../method/recipes.ts';
 import type { Exchange, Manifest } from '../nouns.ts';
 import { forbidding, settingsOf } from './alone.ts';
@@ -17,7 +17,14 @@ export const isExchange = ({ method }: Pick<RunFile, 'method'>): boolean => reci
 /** Of what happens between two exchanges. */
 const OUTER: readonly Key[] = ['outer_learning_rate', 'outer_momentum'];
 const STREAMING: readonly Key[] = ['fragments', 'overlap_steps', 'mixing'];
-const ANY: readonly Key[] = ['exchange_format', 'data_parts', 'dropped_shares', 'aggregation', 'byzantine'];
+const ANY: readonly Key[] = [
+  'exchange_format',
+  'data_parts',
+  'dropped_shares',
+  'aggregation',
+  'byzantine',
+  'shard_optimizer',
+];
 
 /** @param refuse throws. What the values of two keys say against each other. */
 export function agreeExchange(
@@ -38,6 +45,11 @@ export function agreeExchange(
     forbid(['inner_steps'], 'has no meaning for method ddp, which merges every step; leave it out');
   if (run.method !== 'diloco' && run.method !== 'ddp')
     forbid(['dropped_shares'], `has no meaning for method ${run.method}; leave it out`);
+  if (run.shard_optimizer && !isSeparable(exchangeOf(run)))
+    refuse(
+      'shard_optimizer',
+      `cannot be with aggregation ${run.aggregation}, which must see whole shares; leave it out`,
+    );
   if (run.method === 'monna') {
     forbid(['weight_decay'], 'has no meaning for method monna; leave it out');
     if (run.optim !== 'sgd') refuse('optim', 'of method monna is sgd, whose momentum it has; leave it out');

@@ -8,6 +8,7 @@ import {
   type Header,
   MAX_CHUNKS,
   MAX_RECORDS_PER_ROUND,
+  MAX_SHARES,
   type Merge,
   type Round,
   type Segment,
@@ -39,8 +40,6 @@ const segment: Codec<Segment> = struct<Segment>({ slot: u32, from: u32, codes: c
 
 const round: Codec<Round> = struct<Round>({ header, segments: list(segment, MAX_RECORDS_PER_ROUND) });
 
-/** Peers of one merge: as many as a host takes at a time, and more. */
-const MAX_SHARES = 1024;
 const share: Codec<Share> = struct<Share>({ slot: u32, from: u32, count: u32, digest: fixed(32) });
 const merge: Codec<Merge> = struct<Merge>({
   round: u32,

@@ -29,6 +29,13 @@ export const isLocal = ({ kind }: Pick<Exchange, 'kind'>): boolean => kind === '
 /** Whether each peer hears the shares of all others, and has weights of its own after a merge too. */
 export const isMixed = ({ kind }: Pick<Exchange, 'kind'>): boolean => kind === 'monna';
 
+/**
+ * Whether a merge at one weight follows from what shares say of it, and from the norm of the whole: then parts of it can be
+ * made in several places. What looks at distances between shares needs all of them.
+ */
+export const isSeparable = ({ aggregation }: Pick<Exchange, 'aggregation'>): boolean =>
+  aggregation === undefined || aggregation.by === 'median' || aggregation.by === 'trimmed_mean';
+
 /** Merges for one step of the optimizer: of `acco` one to guess and one to know. */
 export const mergesPerStep = ({ kind }: Pick<Exchange, 'kind'>): number => (kind === 'acco' ? 2 : 1);
 

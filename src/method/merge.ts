@@ -19,7 +19,7 @@ import { Fault } from '../faults.ts';
 import { CHUNK_WEIGHTS, type Exchange } from '../nouns.ts';
 import { powerOfTwo } from '../numeric/fixed.ts';
 import { adamw, nextPowers, noPowers, type Powers } from '../optimizer/adamw.ts';
-import { clipFactor, globalNorm, scale } from '../optimizer/clip.ts';
+import { clipFactor, scale } from '../optimizer/clip.ts';
 import { nesterov } from '../optimizer/nesterov.ts';
 import { sgd } from '../optimizer/sgd.ts';
 import { chunkLengths } from '../wire/chunks.ts';
@@ -166,10 +166,10 @@ function descend(
   q: Int32Array,
   g: Float64Array,
   state: MergeState,
-  rate: number,
+  { rate, norm }: Settling,
 ): void {
   const { optim, weight_decay, max_grad_norm } = exchange;
-  scale(g, clipFactor(globalNorm([g]), max_grad_norm));
+  scale(g, clipFactor(norm, max_grad_norm));
   const [m, v] = state.moments;
   if (optim.kind === 'adamw') {
     state.powers = nextPowers(state.powers, optim);
@@ -182,40 +182,59 @@ function descend(
   }
 }
 
-/** What shares came to. */
-export interface Reduced {
-  /** The change, as chunks in the run's format; none where every share was refused. */
-  readonly chunks: readonly Uint8Array[];
+/** Shares added up: what there is to do before the norm of the whole is known. */
+export interface Summed {
+  /** (n,) of these shares, and of those that a tentative merge held. */
+  readonly mean: Float64Array;
+  readonly own: Sum;
+  /** Slots whose shares are no vectors: they are not in it. */
   readonly refused: readonly number[];
 }
 
+/** @param n weights. @returns a mean of length 0 where every share was refused. */
+export function sumShares(
+  exchange: Exchange,
+  n: number,
+  shares: readonly Given[],
+  { held }: MergeState,
+  round: number,
+): Summed {
+  const { refused, ...own } = sumOf(exchange, shares, n);
+  const mean = () => meanOf(held && !isTentative(exchange, round) ? [held, own] : [own]);
+  return { mean: own.weight === 0 ? new Float64Array(0) : mean(), own, refused };
+}
+
+export interface Settling {
+  readonly round: number;
+  /** Of the step, where peers exchange gradients. */
+  readonly rate: number;
+  /** Of the mean over all weights of the merge, of which these may be a part. */
+  readonly norm: number;
+}
+
 /**
- * @param q (n,) weights before it. @param rate of the step, where peers exchange gradients.
- * @throws {Fault} DIVERGED where the change is not finite
+ * @param q (n,) weights before the merge. @param summed used up.
+ * @returns the change, as chunks in the run's format. @throws {Fault} DIVERGED where it is not finite
  */
-export function mergeShares(
+export function settleShares(
   exchange: Exchange,
   flat: Flat,
   q: Int32Array,
-  shares: readonly Given[],
+  { mean: change, own }: Summed,
   state: MergeState,
-  { round, rate }: { readonly round: number; readonly rate: number },
-): Reduced {
-  const { refused, ...own } = sumOf(exchange, shares, flat.length);
-  if (own.weight === 0) return { chunks: [], refused };
+  settling: Settling,
+): Uint8Array[] {
   const { format } = exchange;
-  if (isTentative(exchange, round)) {
+  if (isTentative(exchange, settling.round)) {
     state.held = own;
-    const change = meanOf([own]);
-    descend(exchange, flat, q, change, copyOf(state), rate);
-    return { chunks: chunksOf(format, finite(change)), refused };
+    descend(exchange, flat, q, change, copyOf(state), settling);
+    return chunksOf(format, finite(change));
   }
-  const change = meanOf(state.held ? [state.held, own] : [own]);
   state.held = undefined;
   if (exchange.kind === 'diloco')
     nesterov(change, state.moments[0]!, exchange.outer_momentum, exchange.outer_learning_rate);
   else if (exchange.kind === 'monna') scale(change, -1);
-  else descend(exchange, flat, q, change, state, rate);
+  else descend(exchange, flat, q, change, state, settling);
   const { residue } = state;
   for (let i = 0; i < residue.length; i++) change[i]! += residue[i]!;
   const whole = finite(change);
@@ -224,7 +243,7 @@ export function mergeShares(
     const sent = valuesOf(format, chunks, whole.length);
     for (let i = 0; i < residue.length; i++) residue[i] = whole[i]! - sent[i]!;
   }
-  return { chunks, refused };
+  return chunks;
 }
 
 /** @throws {Fault} DIVERGED */

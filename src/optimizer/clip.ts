@@ -16,7 +16,7 @@ export function globalNorm(gradients: Iterable<Floats>): number {
 }
 
 /** Σ x², as four sums of every fourth element each: one would wait for itself at every addition. */
-function squares(x: Floats): number {
+export function squares(x: Floats): number {
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = x.length - (x.length % 4);
   for (let i = 0; i < whole; i += 4) {

@@ -6,7 +6,7 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import type { ChunkMessage, HostMessage, PeerMessage } from '../nouns.ts';
+import type { ChunkMessage, HostMessage, MergeAnswer, PeerMessage } from '../nouns.ts';
 import { printable, toUtf8 } from '../numeric/text.ts';
 import type { Channel, ChannelEvents, Clock, Crypto } from '../ports.ts';
 import { MAX_DETAIL_BYTES } from '../wire/limits.ts';
@@ -45,13 +45,15 @@ export interface Visitor {
 }
 
 export type Work = Extract<PeerMessage, { readonly type: 'ready' | 'checksum' | 'contribution' }>;
+const isWork = (message: ChunkMessage | MergeAnswer | Work): message is Work =>
+  message.type === 'ready' || message.type === 'checksum' || message.type === 'contribution';
 
 /** What the door tells the host. `done` is called when a message has had its turn. */
 export interface DoorEvents {
   proved(visitor: Visitor): void;
   message(visitor: Visitor, message: Work, done: () => void): void;
-  /** Of the exchange of chunks, which waits for no turn. */
-  chunk(visitor: Visitor, message: ChunkMessage): void;
+  /** Of the exchange of vectors, which waits for no turn. */
+  exchange(visitor: Visitor, message: ChunkMessage | MergeAnswer): void;
   /** It broke the protocol after its proof, so its key answers for it. The connection is closed already. */
   violated(visitor: Visitor, fault: Fault): void;
   left(visitor: Visitor): void;
@@ -166,8 +168,8 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
     }
     if (stage !== 'proved' || message.type === 'hello' || message.type === 'prove')
       throw new Fault('MESSAGE_UNEXPECTED', `${message.type} does not belong here`);
-    if (message.type === 'want' || message.type === 'chunk') {
-      events.chunk(visitor, message);
+    if (!isWork(message)) {
+      events.exchange(visitor, message);
       return;
     }
     if (++link.queued > MAX_QUEUED) throw new Fault('MESSAGE_UNEXPECTED', `more than ${MAX_QUEUED} messages at once`);

@@ -5,7 +5,8 @@
  * @module
  */
 import type { FaultCode } from '../faults.ts';
-import type { Hex } from '../nouns.ts';
+import type { Entry, Hex } from '../nouns.ts';
+import { toHex } from '../numeric/bytes.ts';
 import type { MemberView, Phase } from './state.ts';
 
 export type HostEvent =
@@ -73,3 +74,26 @@ export type ParticipantEvent =
   | { readonly event: 'rebuild'; readonly round: number }
   /** `retryMs`: it tries again after that. */
   | { readonly event: 'disconnected'; readonly code: FaultCode; readonly detail: string; readonly retryMs: number };
+
+/** What a host tells of an entry of its journal. @param times of the round that it ends. */
+export function eventOf(entry: Entry, times: { readonly ms: number; readonly disk_ms: number }): HostEvent | undefined {
+  switch (entry.type) {
+    case 'evaluation':
+      return { event: 'evaluation', round: entry.round, metrics: entry.metrics };
+    case 'digest':
+      return { event: 'digest', round: entry.round, root: toHex(entry.root) };
+    case 'merge': {
+      const { round, shares } = entry.merge;
+      const steps = shares.reduce((sum, { count }) => sum + count, 0);
+      return { event: 'merge', round: round + 1, steps, peers: shares.length, ms: times.ms };
+    }
+    case 'round': {
+      const { header, segments } = entry.round;
+      const { round, usable, gain, scale } = header;
+      const records = segments.reduce((sum, { codes }) => sum + codes.length, 0);
+      return { event: 'round', round: round + 1, records, usable, peers: segments.length, gain, scale, ...times };
+    }
+    default:
+      return undefined;
+  }
+}

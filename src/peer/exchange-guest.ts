@@ -6,13 +6,13 @@
  */
 import { Fault } from '../faults.ts';
 import { isLocal, isMixed, isPipelined } from '../method/exchange.ts';
-import type { ChunkMessage, Exchange, Merge } from '../nouns.ts';
+import type { ChunkMessage, Exchange, Merge, MergeAnswer, MergeOrder } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Clock, Compressor, Crypto } from '../ports.ts';
 import { decodeOffer, encodeOffer } from '../wire/chunks.ts';
 import type { ParticipantEvent } from './events.ts';
 import { type Haul, memoryChunks, openHaul } from './haul.ts';
-import type { Letter } from './inbox.ts';
+import type { Letter, Parcel } from './inbox.ts';
 import type { Exchanger, MemoryKeeper, Merged } from './replica.ts';
 
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
@@ -37,8 +37,8 @@ export interface Surroundings {
 
 export interface ExchangeGuest {
   /** A connection begins. @param fail is told why it is of no use any more. */
-  connect(send: (message: ChunkMessage) => void, fail: (fault: Fault) => void): void;
-  hear(message: ChunkMessage): void;
+  connect(send: (message: ChunkMessage | MergeAnswer) => void, fail: (fault: Fault) => void): void;
+  hear(message: Parcel): void;
   /** It has ended: what is waited for on it will not come. */
   disconnect(fault: Fault): void;
   /**
@@ -83,7 +83,11 @@ export function exchangeGuest({
 }: ExchangeGuestOptions): ExchangeGuest {
   const store = memoryChunks();
   let haul: Haul | undefined;
+  let answer: (message: MergeAnswer) => void = () => undefined;
   let blame: (fault: Fault) => void = () => undefined;
+  /** Chunks of parts of a merge that were made here last: they are given away, and may be in the journal. */
+  let made: readonly string[] = [];
+  let makes = false;
   /** Steps taken of a round; survive a connection, and a round that is opened again. */
   let taken = { round: -1, slot: -1, steps: 0, losses: 0, norm: 0 };
   let offered: { readonly round: number; readonly codes: Int8Array; readonly hashes: readonly string[] } | undefined;
@@ -146,15 +150,49 @@ export function exchangeGuest({
     return found;
   }
 
+  /** Makes parts of a merge. What goes wrong with the order itself is of an attempt that is over. */
+  async function carryOut(order: MergeOrder): Promise<void> {
+    const { round, attempt } = order;
+    try {
+      if (order.type === 'settle') {
+        const chunks = await exchanger().settle(order.norm);
+        const hashes = chunks.map((chunk) => crypto.sha256(chunk));
+        for (const [i, chunk] of chunks.entries()) await store.put(toHex(hashes[i]!), chunk);
+        made = hashes.map(toHex);
+        makes = true;
+        answer({ type: 'settled', round, attempt, hashes });
+        return;
+      }
+      for (const name of made) await store.drop(name);
+      made = [];
+      const { shares, parts } = order;
+      await haul!.collect(parts.flatMap(({ hashes }) => hashes));
+      const given = shares.map(async (share, i) => ({
+        ...share,
+        chunks: await Promise.all(parts.map(async ({ hashes }) => (await store.get(toHex(hashes[i]!)))!)),
+      }));
+      const { squares, refused } = await exchanger().sum(
+        await Promise.all(given),
+        parts.map(({ part }) => part),
+      );
+      await takeAll(parts.flatMap(({ hashes }) => hashes));
+      answer({ type: 'summed', round, attempt, squares, refused });
+    } catch (error) {
+      if (!(error instanceof Fault && ['FILE_MISSING', 'HOST_UNREACHABLE'].includes(error.code))) throw error;
+    }
+  }
+
   return {
     connect(send, fail) {
       underway = undefined;
       haul = openHaul({ store, compressor, crypto, send });
+      answer = send;
       blame = fail;
     },
     hear(message) {
       // Of a chunk that is wrong the host is to blame: another connection may bring the right one.
-      haul?.hear(message).catch((error) => {
+      const done = message.type === 'want' || message.type === 'chunk' ? haul?.hear(message) : carryOut(message);
+      done?.catch((error) => {
         if (!(error instanceof Fault)) throw error;
         blame(new Fault('DOWNLOAD_FAILED', error.detail));
       });
@@ -217,8 +255,9 @@ export function exchangeGuest({
       if (kept) await exchanger().recall(kept);
     },
     async keep(run, round, now) {
-      // Of gradients nothing stays with the peer.
-      if (memory === undefined || !isLocal(exchange()!) || taken.round >= round) return;
+      // Of gradients nothing stays with the peer but what it keeps of the parts that it makes.
+      const own = exchange();
+      if (memory === undefined || own === undefined || !(isLocal(own) ? taken.round < round : makes)) return;
       if (!now && clock.now() - keptAt < KEEP_MS) return;
       keptAt = clock.now();
       await memory.write(run, await exchanger().memory());

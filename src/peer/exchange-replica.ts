@@ -5,7 +5,7 @@
  * @module
  */
 import { checksum, root } from '../apply/digest.ts';
-import { addFlat, differenceOf, type Flat, flatOf, readFlat, writeFlat } from '../apply/flat.ts';
+import { addFlat, differenceOf, type Flat, flatOf, partOf, readFlat, writeFlat } from '../apply/flat.ts';
 import { Fault } from '../faults.ts';
 import { applyGradient, gradientOf, type Trainee, trainee } from '../method/backprop.ts';
 import { mix } from '../method/diloco.ts';
@@ -14,19 +14,30 @@ import {
   innerRate,
   isDropped,
   isLocal,
+  isSeparable,
   isTentative,
   mergeRate,
   samplesOf,
   stepOf,
 } from '../method/exchange.ts';
-import { chunksOf, copyOf, type MergeState, mergeShares, mergeState, mixShares, valuesOf } from '../method/merge.ts';
+import {
+  chunksOf,
+  copyOf,
+  type MergeState,
+  mergeState,
+  mixShares,
+  type Summed,
+  settleShares,
+  sumShares,
+  valuesOf,
+} from '../method/merge.ts';
 import type { Learner } from '../method/onebyte.ts';
 import type { Model } from '../model/stage.ts';
 import { elementsOf, pagesOf } from '../model/weights.ts';
-import type { Example, Exchange } from '../nouns.ts';
+import { CHUNK_WEIGHTS, type Example, type Exchange } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
 import type { Backward } from '../objective/backward.ts';
-import { globalNorm } from '../optimizer/clip.ts';
+import { globalNorm, squares } from '../optimizer/clip.ts';
 import type { Crypto } from '../ports.ts';
 import { chunkLengths } from '../wire/chunks.ts';
 import { evaluate } from './evaluate.ts';
@@ -41,11 +52,33 @@ export interface ExchangeReplica extends Replica {
 /** A fragment of the weights: where its tensors lie, and what is kept of it. */
 interface Fragment {
   readonly flat: Flat;
+  readonly parts: readonly Part[];
   /** As the journal says; undefined while the weights themselves are that. */
   merged?: Int32Array;
-  /** Of whoever merges; and as it is when the merge that was made last is in the journal, which it may never be. */
-  state?: MergeState;
-  tried?: MergeState | undefined;
+}
+
+/** What of a fragment is merged together: a chunk where that is possible. */
+interface Part {
+  readonly from: number;
+  readonly flat: Flat;
+  /** Values of its chunks, and the first of them among those of the fragment. */
+  readonly chunks: readonly number[];
+  readonly first: number;
+  /** Of whoever merges it. */
+  state?: MergeState | undefined;
+  summed?: Summed | undefined;
+  /** What it came to, and the state that follows if just that is in the journal, which it may never be. */
+  tried?: { readonly state: MergeState; readonly chunks: readonly Uint8Array[] } | undefined;
+}
+
+/** @param separable whether chunks are merged apart. */
+function partsOf(flat: Flat, separable: boolean): Part[] {
+  const lengths = chunkLengths(flat.length);
+  if (!separable) return [{ from: 0, flat, chunks: lengths, first: 0 }];
+  return lengths.map((length, i) => {
+    const from = i * CHUNK_WEIGHTS;
+    return { from, flat: partOf(flat, from, length), chunks: [length], first: i };
+  });
 }
 
 /** @param held examples to evaluate on. @param turn of everything that uses the learner. */
@@ -65,9 +98,12 @@ export function exchangeReplica(
     .map((page) => page.filter(({ id }) => view.has(id)))
     .filter(({ length }) => length > 0)
     .map((page) => ({ ids: page.map(({ id }) => id), elements: elementsOf(page) }));
-  const fragments: readonly Fragment[] = fragmentsOf(pages, exchange.fragments).map((ids) => ({
-    flat: flatOf(ids.map((id) => specs.get(id)!)),
-  }));
+  const fragments: readonly Fragment[] = fragmentsOf(pages, exchange.fragments).map((ids) => {
+    const flat = flatOf(ids.map((id) => specs.get(id)!));
+    return { flat, parts: partsOf(flat, isSeparable(exchange)) };
+  });
+  /** Parts that were summed last. */
+  let summing: readonly Part[] = [];
   const of: Trainee = trainee(learner, backward, exchange, (id) => view.has(id));
   /** Whether peers take steps of their own, or hand in gradients; whether their weights part from those of the journal. */
   const descends = isLocal(exchange);
@@ -132,11 +168,18 @@ export function exchangeReplica(
     return own;
   }
 
+  /** A merge is in the journal: where it is the one that was made here, so is the state that it left. */
+  function adopt(part: Part, merge: readonly Uint8Array[]): void {
+    const { tried, first } = part;
+    part.summed = undefined;
+    part.tried = undefined;
+    if (tried?.chunks.every((chunk, i) => equalBytes(chunk, merge[first + i]!))) part.state = tried.state;
+  }
+
   /** Adds the merge of the present round to the weights. */
   async function take(fragment: Fragment, { chunks, others }: Merged): Promise<void> {
-    const { flat, merged, tried } = fragment;
-    if (tried) fragment.state = tried;
-    fragment.tried = undefined;
+    const { flat, merged, parts } = fragment;
+    for (const part of parts) adopt(part, chunks);
     const tentative = isTentative(exchange, rounds);
     if (tentative && merged === undefined) return; // who takes no steps has no use for an estimate
     const own = merged && others && (await mixed(fragment, others));
@@ -182,14 +225,47 @@ export function exchangeReplica(
         return chunksOf(exchange.format, differenceOf(flat, merged!, await readFlat(weights, flat)));
       }),
 
-    reduce: (shares) =>
+    sum: (shares, parts) =>
+      turn(async () => {
+        const all = fragmentOf(rounds).parts;
+        for (const [index, part] of all.entries()) {
+          part.summed = undefined;
+          // What somebody else makes now is not remembered here: what is kept would be of long ago when it comes back.
+          if (!parts.includes(index)) part.state = undefined;
+        }
+        const squared: number[] = [];
+        const refused = new Set<number>();
+        let first = 0;
+        summing = parts.map((index) => all[index]!);
+        for (const part of summing) {
+          const own = shares.map((share) => ({
+            ...share,
+            chunks: share.chunks.slice(first, first + part.chunks.length),
+          }));
+          first += part.chunks.length;
+          part.state ??= mergeState(exchange, part.flat.length);
+          part.summed = sumShares(exchange, part.flat.length, own, part.state, rounds);
+          for (const slot of part.summed.refused) refused.add(slot);
+          squared.push(squares(part.summed.mean));
+        }
+        return { squares: squared, refused: [...refused] };
+      }),
+
+    settle: (norm) =>
       turn(async () => {
         const fragment = fragmentOf(rounds);
-        const { flat } = fragment;
-        fragment.tried = fragment.state ? copyOf(fragment.state) : mergeState(exchange, flat.length);
-        const q = fragment.merged ?? (await readFlat(weights, flat));
-        const rate = mergeRate(manifest, exchange, rounds);
-        return mergeShares(exchange, flat, q, shares, fragment.tried, { round: rounds, rate });
+        const q = fragment.merged ?? (await readFlat(weights, fragment.flat));
+        const settling = { round: rounds, rate: mergeRate(manifest, exchange, rounds), norm };
+        return summing.flatMap((part) => {
+          const { flat, from, summed } = part;
+          if (summed === undefined) return []; // of a round that is over
+          const state = copyOf(part.state!);
+          const own = q.subarray(from, from + flat.length);
+          const chunks = settleShares(exchange, flat, own, summed, state, settling);
+          part.summed = undefined;
+          part.tried = { state, chunks };
+          return chunks;
+        });
       }),
 
     memory: () =>
@@ -201,7 +277,7 @@ export function exchangeReplica(
           round: rounds,
           ...(stepped ? { inner: { moments, powers: of.powers } } : {}),
           ...(parted ? { own } : {}),
-          outer: fragments.map(({ state }) => state),
+          outer: fragments.map(({ parts }) => parts.map(({ state }) => state)),
         };
       }),
 
@@ -214,13 +290,14 @@ export function exchangeReplica(
           stepped = true;
         }
         if (round !== rounds) return;
-        for (const [i, state] of outer.entries()) if (state) fragments[i]!.state = state;
+        for (const [i, states] of outer.entries())
+          for (const [j, state] of states.entries()) fragments[i]!.parts[j]!.state = state;
         if (own === undefined) return;
         await depart();
         for (const [i, q] of own.entries()) await writeFlat(weights, fragments[i]!.flat, q);
       }),
 
-    sizes: async () => fragments.map(({ flat }) => chunkLengths(flat.length).length),
+    sizes: async () => fragments.map(({ parts }) => parts.map(({ chunks }) => chunks)),
 
     merge: (merges) =>
       turn(async () => {

@@ -6,14 +6,14 @@
  */
 import { Fault } from '../faults.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { ChunkMessage, Entry, Hex, Merge, Round } from '../nouns.ts';
+import type { Entry, Hex, Merge, Round, Segment } from '../nouns.ts';
 import { fromHex, toHex } from '../numeric/bytes.ts';
 import type { Clock, Crypto, Store, Transport } from '../ports.ts';
 import { encodeHostMessage } from '../wire/messages.ts';
 import { contributionMessage, receiptMessage } from '../wire/signed.ts';
 import { begin, type Stepped, step } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
-import type { HostEvent } from './events.ts';
+import { eventOf, type HostEvent } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
 import { encodeKept, readKept } from './pending.ts';
@@ -95,13 +95,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   const { minPeers, evalSteps, saveSteps, guarded = false } = options;
   const rules: Rules = { minPeers, evalSteps, guarded, ...(saveSteps === undefined ? {} : { saveSteps }) };
-  const sends = (channel: number, message: ChunkMessage): void => door.send(channel, message);
   const { exchange } = ledgerOf(entries).manifest;
   const exchanging: ExchangeHost | undefined =
     options.exchange &&
     exchange &&
     replica.exchange &&
-    exchangeHost(options.exchange, exchange, replica.exchange, await replica.exchange.sizes(), crypto, sends);
+    exchangeHost({
+      ...{ ports: options.exchange, exchange, exchanger: replica.exchange, sizes: await replica.exchange.sizes() },
+      ...{ crypto, clock, send: (channel, message) => door.send(channel, message) },
+      onFailed: (slot, { code, detail }) => emit({ event: 'refused', slot, code, detail }),
+    });
   const kept = readKept(await pending.read()).filter(
     (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
   );
@@ -184,7 +187,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
     merge({ round, segments }) {
       compute(async () => {
-        const { merge, refused } = await exchanging!.merge(round, segments);
+        const { merge, refused } = await exchanging!.merge(round, segments, makersOf(segments));
         for (const slot of refused)
           post(() => {
             const channel = state.members.get(slot)?.channel;
@@ -255,6 +258,14 @@ export async function startHost(options: HostOptions): Promise<Host> {
     await reportChecksum();
   }
 
+  /** Channels of those that a merge is made by, where peers make them: those whose shares it is made of. */
+  function makersOf(segments: readonly Segment[]): Map<number, number> {
+    const channels = segments.map(({ slot }) => [slot, state.members.get(slot)?.channel] as const);
+    return new Map(
+      channels.filter((entry): entry is [number, number] => entry[1] !== undefined && options.exchange!.sharded),
+    );
+  }
+
   /** Catches up with the journal, and goes on with the momentum of the host before. */
   async function resumeExchange(merges: readonly Merge[]): Promise<void> {
     await mergeAndReport(merges);
@@ -283,7 +294,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
           done();
           return door.isOpen(visitor.channel) ? heard(visitor, message) : undefined;
         }),
-      chunk({ channel }, message) {
+      exchange({ channel }, message) {
         exchanging?.hear(channel, message).catch((error) => post(() => blamed(channel, error)));
         if (message.type === 'want') post(() => ({ type: 'fetching', channel }));
       },
@@ -351,20 +362,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
   }
 
   function tellEntry(entry: Entry): void {
-    if (entry.type === 'evaluation') emit({ event: 'evaluation', round: entry.round, metrics: entry.metrics });
-    if (entry.type === 'digest') emit({ event: 'digest', round: entry.round, root: toHex(entry.root) });
-    if (entry.type === 'merge') {
-      const { round, shares } = entry.merge;
-      const records = shares.reduce((sum, { count }) => sum + count, 0);
-      emit({ event: 'merge', round: round + 1, steps: records, peers: shares.length, ms: clock.now() - openedAt });
-    }
-    if (entry.type !== 'round') return;
-    const { header, segments } = entry.round;
-    const records = segments.reduce((sum, { codes }) => sum + codes.length, 0);
-    const { usable, gain, scale } = header;
-    const times = { ms: clock.now() - openedAt, disk_ms: diskMs };
-    diskMs = 0;
-    emit({ event: 'round', round: header.round + 1, records, usable, peers: segments.length, gain, scale, ...times });
+    const event = eventOf(entry, { ms: clock.now() - openedAt, disk_ms: diskMs });
+    if (event !== undefined) emit(event);
+    if (entry.type === 'round') diskMs = 0;
   }
 
   const address = await transport.listen(door.accept);

@@ -4,7 +4,7 @@
  * @module
  */
 import { FAULTS, Fault, type FaultCode } from '../faults.ts';
-import type { ChunkMessage, HostMessage } from '../nouns.ts';
+import type { ChunkMessage, HostMessage, MergeOrder } from '../nouns.ts';
 import type { ChannelEvents } from '../ports.ts';
 import { decodeHostMessage } from '../wire/messages.ts';
 
@@ -14,12 +14,17 @@ export class Refusal extends Fault {}
 /** Of a code that this version does not know. */
 const known = (code: string): FaultCode => (Object.hasOwn(FAULTS, code) ? (code as FaultCode) : 'INTERNAL');
 
-/** What is kept for whoever reads: chunks wait for nobody. */
-export type Letter = Exclude<HostMessage, ChunkMessage>;
+/** Of the exchange of vectors. */
+export type Parcel = ChunkMessage | MergeOrder;
+/** What is kept for whoever reads: parcels wait for nobody. */
+export type Letter = Exclude<HostMessage, Parcel>;
+
+const PARCELS: ReadonlySet<string> = new Set(['want', 'chunk', 'sum', 'settle'] satisfies Parcel['type'][]);
+const isParcel = (message: HostMessage): message is Parcel => PARCELS.has(message.type);
 
 export class Inbox implements ChannelEvents {
   readonly #messages: Letter[] = [];
-  readonly #onChunk: (message: ChunkMessage) => void;
+  readonly #onParcel: (message: Parcel) => void;
   readonly #onEnd: (fault: Fault) => void;
   #end: Fault | undefined;
   #wakened: (() => void) | undefined;
@@ -27,11 +32,11 @@ export class Inbox implements ChannelEvents {
   received = 0;
 
   /**
-   * @param onChunk hears what the exchange of chunks is about, at once.
+   * @param onParcel hears what the exchange of vectors is about, at once.
    * @param onEnd hears why nothing more will come, when it is so: whoever waits for chunks does not read messages.
    */
-  constructor(onChunk: (message: ChunkMessage) => void, onEnd: (fault: Fault) => void) {
-    this.#onChunk = onChunk;
+  constructor(onParcel: (message: Parcel) => void, onEnd: (fault: Fault) => void) {
+    this.#onParcel = onParcel;
     this.#onEnd = onEnd;
   }
 
@@ -41,11 +46,8 @@ export class Inbox implements ChannelEvents {
     try {
       const message = decodeHostMessage(bytes);
       // A late contribution costs nothing but itself; every other refusal is the last word.
-      if (message.type === 'want' || message.type === 'chunk') {
-        this.#onChunk(message);
-        return;
-      }
-      if (message.type !== 'refused') {
+      if (isParcel(message)) this.#onParcel(message);
+      else if (message.type !== 'refused') {
         this.#messages.push(message);
         this.#wakened?.();
       } else if (message.code !== 'CONTRIBUTION_STALE') this.fail(new Refusal(known(message.code), message.detail));

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Given, MergeState, Reduced } from '../method/merge.ts';
+import type { Given, MergeState } from '../method/merge.ts';
 import type { ByteSource } from '../model/source.ts';
 import type { Header, Merge, Round } from '../nouns.ts';
 import type { Powers } from '../optimizer/adamw.ts';
@@ -67,14 +67,24 @@ export interface ExchangeMemory {
   readonly inner?: { readonly moments: readonly Float32Array[]; readonly powers: Powers };
   /** Weights that have parted from the journal's, fragment by fragment. */
   readonly own?: readonly Int32Array[];
-  /** Of whoever merges, fragment by fragment; undefined for those that were not merged yet. */
-  readonly outer: readonly (MergeState | undefined)[];
+  /** Of whoever merges, by fragment and part; undefined for those that were not merged here. */
+  readonly outer: readonly (readonly (MergeState | undefined)[])[];
 }
 
 /** Where what a peer remembers of a run lies between two processes. */
 export interface MemoryKeeper {
   read(run: Uint8Array): Promise<ExchangeMemory | undefined>;
   write(run: Uint8Array, memory: ExchangeMemory): Promise<void>;
+}
+
+/** By fragment, part and chunk. */
+export type Sizes = readonly (readonly (readonly number[])[])[];
+
+export interface Summing {
+  /** Σ of the squares of the mean, by part. */
+  readonly squares: readonly number[];
+  /** Slots whose shares are no vectors: what is kept is without them. */
+  readonly refused: readonly number[];
 }
 
 /** What a replica does in a run that exchanges vectors (`method/diloco.ts`, `method/merge.ts`). */
@@ -85,12 +95,20 @@ export interface Exchanger {
   train(slot: number, round: number, from: number, count: number): Promise<Trained>;
   /** What the steps of `round` came to, as chunks; undefined where the peer is to keep it to itself. */
   share(slot: number, round: number): Promise<readonly Uint8Array[] | undefined>;
-  /** What shares of round `round()` come to. @throws {Fault} DIVERGED */
-  reduce(shares: readonly Given[]): Promise<Reduced>;
+  /**
+   * Adds up some parts of the shares of round `round()`, and keeps what they come to until `settle`.
+   * @param shares with the chunks of these parts, part after part. @param parts of the fragment that the round merges.
+   */
+  sum(shares: readonly Given[], parts: readonly number[]): Promise<Summing>;
+  /**
+   * The change of the weights in the parts that were summed, as chunks, part after part.
+   * @param norm of the mean over all parts of the fragment. @throws {Fault} DIVERGED
+   */
+  settle(norm: number): Promise<readonly Uint8Array[]>;
   /** What resuming needs besides the journal. */
   memory(): Promise<ExchangeMemory>;
   /** Goes on from it; of an earlier round, with what does not belong to a round. */
   recall(memory: ExchangeMemory): Promise<void>;
-  /** Chunks of a vector of each fragment. */
-  sizes(): Promise<readonly number[]>;
+  /** Values of each chunk of each part of each fragment: what shares and merges consist of. */
+  sizes(): Promise<Sizes>;
 }

@@ -5,15 +5,17 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import { type HostMessage, MAX_RECORDS_PER_ROUND, type PeerMessage } from '../nouns.ts';
+import { type HostMessage, MAX_CHUNKS, MAX_RECORDS_PER_ROUND, MAX_SHARES, type PeerMessage } from '../nouns.ts';
 import {
   type Codec,
   decode,
   encode,
+  f64,
   fixed,
   list,
   rest,
   restCodes,
+  struct,
   tagged,
   unsigned,
   varint,
@@ -54,6 +56,8 @@ const peerCodec: Codec<PeerMessage> = tagged<PeerMessage>({
   checksum: [0x05, { round: u32, checksum }],
   want: [0x06, want],
   chunk: [0x07, chunk],
+  summed: [0x08, { round: u32, attempt: u32, squares: list(f64, MAX_CHUNKS), refused: list(u32, MAX_SHARES) }],
+  settled: [0x09, { round: u32, attempt: u32, hashes: list(hash, MAX_CHUNKS) }],
 });
 
 const hostCodec: Codec<HostMessage> = tagged<HostMessage>({
@@ -66,6 +70,16 @@ const hostCodec: Codec<HostMessage> = tagged<HostMessage>({
   done: [0x87, { round: u32 }],
   want: [0x88, want],
   chunk: [0x89, chunk],
+  sum: [
+    0x8a,
+    {
+      round: u32,
+      attempt: u32,
+      shares: list(struct({ slot: u32, count: u32 }), MAX_SHARES),
+      parts: list(struct({ part: u32, hashes: list(hash, MAX_SHARES) }), MAX_CHUNKS),
+    },
+  ],
+  settle: [0x8b, { round: u32, attempt: u32, norm: f64 }],
 });
 
 const refuseLonger = (frame: Uint8Array, max: number): void => {

@@ -14,10 +14,11 @@ import {
   samplesOf,
   stepOf,
 } from '../../src/method/exchange.ts';
-import { chunksOf, mergeShares, mergeState } from '../../src/method/merge.ts';
+import { chunksOf, mergeState } from '../../src/method/merge.ts';
 import type { Exchange, Manifest } from '../../src/nouns.ts';
 import { learningRate } from '../../src/optimizer/schedule.ts';
 import { sgd } from '../../src/optimizer/sgd.ts';
+import { mergeShares } from './merge-whole.ts';
 
 const EXCHANGE: Exchange = {
   kind: 'diloco',

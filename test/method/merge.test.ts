@@ -3,20 +3,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { addFlat, type Flat, flatOf } from '../../src/apply/flat.ts';
 import { innerRate, mergeRate } from '../../src/method/exchange.ts';
-import {
-  chunksOf,
-  type Given,
-  type MergeState,
-  mergeShares,
-  mergeState,
-  mixShares,
-  valuesOf,
-} from '../../src/method/merge.ts';
+import { chunksOf, type Given, type MergeState, mergeState, mixShares, valuesOf } from '../../src/method/merge.ts';
 import { addToMomentum, halfStep } from '../../src/method/monna.ts';
 import { CHUNK_WEIGHTS, type Exchange, type FirstOrder, type Format } from '../../src/nouns.ts';
 import { adamw, nextPowers, noPowers } from '../../src/optimizer/adamw.ts';
 import { clipFactor, globalNorm } from '../../src/optimizer/clip.ts';
 import { sgd } from '../../src/optimizer/sgd.ts';
+import { mergeShares } from './merge-whole.ts';
 
 const SGD: FirstOrder = { kind: 'sgd', momentum: 0 };
 const ADAMW: FirstOrder = { kind: 'adamw', beta1: 0.9, beta2: 0.95, epsilon: 1e-8 };

@@ -10,7 +10,7 @@ import type { Exchanger } from '../../src/peer/replica.ts';
 import type { ChunkStore } from '../../src/ports.ts';
 import { encodeOffer, pack } from '../../src/wire/chunks.ts';
 import { MAX_WANTED } from '../../src/wire/limits.ts';
-import { fakeCrypto, seeded } from './fake.ts';
+import { fakeClock, fakeCrypto, seeded } from './fake.ts';
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const hashOf = (bytes: Uint8Array): Uint8Array => fakeCrypto.sha256(bytes);
@@ -286,11 +286,19 @@ describe('a host that collects offers', () => {
   async function hosting(kind: Exchange['kind'] = 'diloco', refused: readonly number[] = []) {
     const offers = memoryChunks();
     const wants: ChunkMessage[] = [];
-    const ports = { offers, merges: memoryChunks(), compressor: nodeCompressor };
-    const exchanger = { reduce: async () => ({ chunks: [chunk(99)], refused }) } as unknown as Exchanger;
-    const host = exchangeHost(ports, { kind } as Exchange, exchanger, [SIZE], fakeCrypto, (_, message) =>
-      wants.push(message),
-    );
+    const exchanger = {
+      sum: async (shares: readonly { readonly slot: number }[]) => ({
+        squares: [1],
+        refused: shares.map(({ slot }) => slot).filter((slot) => refused.includes(slot)),
+      }),
+      settle: async () => chunks(2 * SIZE + 9).slice(-SIZE),
+    } as unknown as Exchanger;
+    const host = exchangeHost({
+      ports: { offers, merges: memoryChunks(), compressor: nodeCompressor, sharded: false },
+      ...{ exchange: { kind } as Exchange, exchanger, sizes: [[new Array<number>(SIZE).fill(1)]] },
+      ...{ crypto: fakeCrypto, clock: fakeClock(), onFailed: () => undefined },
+      send: (_, message) => wants.push(message as ChunkMessage),
+    });
     const all = chunks(SIZE);
     const give = (bytes: Uint8Array): Promise<void> =>
       host.hear(0, { type: 'chunk', hash: hashOf(bytes), packed: pack(bytes, nodeCompressor) });
@@ -341,6 +349,15 @@ describe('a host that collects offers', () => {
       await host.hear(1, { type: 'want', hashes });
       return wants.slice(before).map((message) => message.type === 'chunk' && message.packed.length > 0);
     }
+    /** Another merge, of a share of other chunks. */
+    async function next({ host, give }: Awaited<ReturnType<typeof hosting>>) {
+      const others = chunks(2 * SIZE).slice(SIZE);
+      const codes = encodeOffer({ count: 1, hashes: others.map(hashOf) });
+      const collected = host.collect(0, host.offerOf(1, codes));
+      for (const bytes of others) await give(bytes);
+      await collected;
+      await host.merge(1, [{ slot: 4, from: 0, codes }], new Map());
+    }
     async function merged(kind: Exchange['kind'], refused: readonly number[] = []) {
       const hosted = await hosting(kind, refused);
       const { host, all, give, codes } = hosted;
@@ -349,7 +366,7 @@ describe('a host that collects offers', () => {
       await collected;
       const names = [fakeCrypto.sha256(new Uint8Array(codes)), ...all.map(hashOf)];
       expect(await given(hosted, names), 'before the round is closed').toEqual(names.map(() => false));
-      await host.merge(0, [{ slot: 4, from: 0, codes }]);
+      await host.merge(0, [{ slot: 4, from: 0, codes }], new Map());
       await host.forget();
       return { hosted, names };
     }
@@ -357,7 +374,7 @@ describe('a host that collects offers', () => {
     test('they fetch what a merge was made of, by what the journal says of each share, until the next', async () => {
       const { hosted, names } = await merged('monna');
       expect(await given(hosted, names)).toEqual(names.map(() => true));
-      await hosted.host.merge(1, []);
+      await next(hosted);
       await hosted.host.forget();
       expect(names.filter((name) => hosted.offers.has(toHex(name)))).toEqual([]);
     });

@@ -187,6 +187,34 @@ describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the
     for (const slots of slotsIn(at)) expect(slots).toEqual([slot]);
   });
 
+  test.each([
+    ['diloco', { inner_steps: 4, max_steps: 12, exchange_format: 'int8' }],
+    ['ddp', { max_steps: 6 }],
+  ])('%s: merges that peers make, some parts each, are those that the host makes', LONG, async (method, more) => {
+    const digests: unknown[] = [];
+    for (const shard_optimizer of ['false', 'true']) {
+      const at = place(textIn);
+      const { digest } = await resultOf(at.host({ method, peers: 2, shard_optimizer, ...more }));
+      digests.push(digest);
+    }
+    expect(digests[1]).toBe(digests[0]);
+  });
+
+  test('a peer that is killed while peers make merges costs its parts of one, and the run goes on', LONG, async () => {
+    const at = place(textIn);
+    const host = at.host({ method: 'acco', peers: 0, min_peers: 3, shard_optimizer: 'true', max_steps: 8 });
+    const link = await linkOf(host);
+    const others = [at.join(link, 'one'), at.join(link, 'two')];
+    const victim = at.join(link, 'victim');
+    await host.waitFor(atRound('merge', 3));
+    victim.kill('SIGKILL');
+    await victim.exit();
+    const head = merges(at).length;
+    await host.waitFor(atRound('merge', head + 2));
+    const back = at.join(link, 'victim');
+    await expectOneDigest(at, host, [...others, back]);
+  });
+
   test('a peer whose weights are lies is not mixed by those that mix what is near to their own', LONG, async () => {
     const at = place(textIn);
     const flags = { method: 'monna', peers: 0, min_peers: 3, max_steps: 8, learning_rate: 1e-2 };

@@ -33,6 +33,8 @@ export interface ServeOptions
   extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'guarded' | 'secret' | 'joinCode' | 'onEvent'> {
   /** `output_dir`. */
   readonly folder: string;
+  /** In a run that exchanges vectors: whether peers make the merges. Default: not. */
+  readonly shardOptimizer?: boolean;
   /** The run to begin, or the one that the folder's journal must hold. Its byte scale is taken from the journal. */
   readonly manifest: Manifest;
   readonly paths: Paths;
@@ -101,6 +103,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
           offers: await chunkFolder(join(folder, OFFERS_FOLDER), offeredIn(readKept(await pending.read()))),
           merges: await chunkFolder(join(folder, MERGES_FOLDER)),
           compressor: nodeCompressor,
+          sharded: options.shardOptimizer ?? false,
           memory: await readMemory(memory, run),
         },
       }),
