@@ -4,11 +4,12 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 // @ts-expect-error: plain JavaScript, which the benches run as it is
 import { openLink } from '../../bench/link.mjs';
 import { encodeFloats } from '../../src/compress/formats.ts';
-import { toHex } from '../../src/numeric/bytes.ts';
+import { fromHex, toHex } from '../../src/numeric/bytes.ts';
 import { mergesOf } from '../../src/peer/ledger.ts';
 import { nodeCompressor } from '../../src/peer/node/compressor.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
-import { MERGES_FOLDER, OFFERS_FOLDER } from '../../src/peer/node/run-folder.ts';
+import { readMemory } from '../../src/peer/node/memory-file.ts';
+import { MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER } from '../../src/peer/node/run-folder.ts';
 import { chunkLengths, encodeOffer, pack } from '../../src/wire/chunks.ts';
 import { eventually } from './processes.ts';
 import { rawPeer } from './raw-peer.ts';
@@ -187,6 +188,44 @@ describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the
     for (const slots of slotsIn(at)) expect(slots).toEqual([slot]);
   });
 
+  /** Parts whose optimizer a file of what is remembered has something of. */
+  async function partsIn(path: string, run: Uint8Array): Promise<number[]> {
+    const memory = await readMemory(path, run);
+    return memory!.outer.flatMap((parts) => parts.flatMap((state, part) => (state ? [part] : [])));
+  }
+
+  test(
+    'what the optimizer keeps lies with the peers, each part with one of them, and nothing with the host',
+    LONG,
+    async () => {
+      const at = place(textIn);
+      const host = at.host({
+        method: 'ddp',
+        peers: 0,
+        min_peers: 3,
+        shard_optimizer: 'true',
+        max_steps: 4,
+        save_steps: 4,
+      });
+      const link = await linkOf(host);
+      const names = ['one', 'two', 'three'];
+      await expectOneDigest(
+        at,
+        host,
+        names.map((name) => at.join(link, name)),
+      );
+      const run = fromHex(String(host.lines.find(({ event }) => event === 'listening')!['run']));
+      const kept = await Promise.all(
+        names.map((name) => {
+          const folder = join(at.folder, `${name}-cache/murmur/memory`);
+          return partsIn(join(folder, readdirSync(folder)[0]!), run);
+        }),
+      );
+      expect(kept.flat().sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+      expect(await partsIn(join(at.out, MEMORY_FILE), run)).toEqual([]);
+    },
+  );
+
   test.each([
     ['diloco', { inner_steps: 4, max_steps: 12, exchange_format: 'int8' }],
     ['ddp', { max_steps: 6 }],
@@ -202,15 +241,14 @@ describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the
 
   test('a peer that is killed while peers make merges costs its parts of one, and the run goes on', LONG, async () => {
     const at = place(textIn);
-    const host = at.host({ method: 'acco', peers: 0, min_peers: 3, shard_optimizer: 'true', max_steps: 8 });
+    const host = at.host({ method: 'acco', peers: 0, min_peers: 3, shard_optimizer: 'true', max_steps: 3 });
     const link = await linkOf(host);
     const others = [at.join(link, 'one'), at.join(link, 'two')];
     const victim = at.join(link, 'victim');
-    await host.waitFor(atRound('merge', 3));
+    await host.waitFor(atRound('merge', 1));
     victim.kill('SIGKILL');
     await victim.exit();
-    const head = merges(at).length;
-    await host.waitFor(atRound('merge', head + 2));
+    await host.waitFor(atRound('merge', merges(at).length + 2));
     const back = at.join(link, 'victim');
     await expectOneDigest(at, host, [...others, back]);
   });
