@@ -150,9 +150,10 @@ const ARGUMENTS: Partial<Record<Call['name'], (ask: Ask, args: readonly unknown[
   restore: (ask, [round, source, ...rest]) => [round, { ...(source as object), read: ask }, ...rest],
 };
 
-/** What the answering end has opened. @param attend wraps every call. */
+/** What the answering end has opened. Only some engines can be given other threads. */
 export interface Answering {
-  readonly replica: Omit<ThreadedReplica, 'close'>;
+  readonly replica: Omit<OpenedReplica, 'close'> & Partial<Pick<ThreadedReplica, 'adjust'>>;
+  /** Wraps every call. */
   attend<T>(call: () => Promise<T>): Promise<T>;
 }
 
