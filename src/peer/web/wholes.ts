@@ -58,7 +58,10 @@ export const pieceSource = (db: Database, name: string, size: number, label: str
 });
 
 /** A file that was fetched, if it is whole. */
-export async function fileOf(db: Database, { path, sha256: hash }: Pick<BlobRef, 'path' | 'sha256'>) {
+export async function fileOf(
+  db: Database,
+  { path, sha256: hash }: Pick<BlobRef, 'path' | 'sha256'>,
+): Promise<ByteSource | undefined> {
   const size = await db.get<number>('wholes', hash);
   return size === undefined ? undefined : pieceSource(db, hash, size, path);
 }

@@ -1,0 +1,188 @@
+/**
+ * A peer's stay in a run: one participant after another, with the same key and the same weights. It leaves for every pause
+ * and comes back after it, so nobody waits for a tab that sleeps; and it goes on without a GPU that was taken away.
+ *
+ * @module
+ */
+import type { Backend } from '../../engine/web.ts';
+import { Fault } from '../../faults.ts';
+import type { Manifest } from '../../nouns.ts';
+import { toHex } from '../../numeric/bytes.ts';
+import { promisesOf } from '../../optimizer/algebra.ts';
+import type { Transport } from '../../ports.ts';
+import { addTraffic } from '../door.ts';
+import { httpFetcher } from '../http-fetcher.ts';
+import type { JoinLink } from '../link.ts';
+import { type InTurn, inTurn } from '../local-replica.ts';
+import { type Participant, type ParticipantOutcome, startParticipant } from '../participant.ts';
+import type { ExchangeMemory, Replica } from '../replica.ts';
+import { webCompressor } from './compressor.ts';
+import { webCrypto } from './crypto.ts';
+import type { Database } from './database.ts';
+import type { PauseReason, WebPeerEvent } from './events.ts';
+import { openInBrowser } from './open.ts';
+import { type Snapshots, snapshotsOf } from './snapshots.ts';
+import { webClock, webEntropy } from './system.ts';
+
+/** How long a host may stay away. */
+const PATIENCE_MS = 600_000;
+/** The host compares checksums with its own so often: cheap, and drift is found within a few rounds. */
+const CHECKSUM_STEPS = 1;
+/** Rounds after which the browser keeps the weights anew: replaying so many takes no longer than to read them. */
+const KEEP_ROUNDS = 64;
+
+export interface StayOptions {
+  readonly link: JoinLink;
+  readonly secret: Uint8Array;
+  readonly name: string;
+  readonly backend: Backend | undefined;
+  readonly threads: number;
+  readonly db: Database;
+  readonly transport: Pick<Transport, 'dial'>;
+  readonly emit: (event: WebPeerEvent) => void;
+}
+
+export interface Stay {
+  /** @throws {Fault} as `Participant.finished` */
+  readonly finished: Promise<ParticipantOutcome>;
+  pause(why: PauseReason): void;
+  resume(): void;
+  /** Sends what is measured, and leaves. */
+  leave(): void;
+}
+
+/** Weights that outlive a participant, and a lock on what changes them. */
+interface Held {
+  readonly replica: Replica;
+  readonly turn: InTurn;
+}
+
+export function beginStay(options: StayOptions): Stay {
+  const { link, secret, db, emit } = options;
+  const fetcher = httpFetcher(link.files);
+  const me = toHex(webCrypto.publicKey(secret)).slice(0, 16);
+  let participant: Participant | undefined;
+  let held: Held | undefined;
+  let snapshots: Snapshots | undefined;
+  /** Rounds of the run, as far as they are known here. */
+  let head = 0;
+  let why: PauseReason | undefined;
+  let leaving = false;
+  let wake: () => void = () => undefined;
+  let { backend } = options;
+  let before: Pick<ParticipantOutcome, 'records' | 'traffic'> = { records: 0, traffic: { payload: 0, wire: 0 } };
+
+  async function makeReplica(manifest: Manifest, run: Uint8Array): Promise<Replica> {
+    const holds = promisesOf(manifest).snapshots.holds;
+    snapshots ??= holds ? await snapshotsOf(db, me, toHex(run)) : undefined;
+    held ??= {
+      replica: await openInBrowser(manifest, { db, fetcher, backend, threads: options.threads, emit }),
+      turn: inTurn(),
+    };
+    const { replica, turn } = held;
+    const { exchange } = replica;
+    return {
+      ...replica,
+      apply: (rounds) => turn(() => replica.apply(rounds)),
+      restore: (...given) => turn(() => replica.restore(...given)),
+      ...(exchange && { exchange: { ...exchange, merge: (merges) => turn(() => exchange.merge(merges)) } }),
+      async close() {
+        if (why !== undefined && !leaving) return; // it comes back, and goes on with these
+        held = undefined;
+        await replica.close();
+      },
+    };
+  }
+
+  /** Keeps the weights in the browser if many rounds have passed since it last did. */
+  async function keep(rounds: number): Promise<void> {
+    const own = held;
+    if (own === undefined || snapshots === undefined) return;
+    if (own.replica.round() - snapshots.round() < rounds) return;
+    const into = snapshots;
+    // What cannot be kept is fetched again: no reason to stop.
+    await own.turn(() => into.keep(own.replica)).catch(() => undefined);
+  }
+
+  function hear(event: WebPeerEvent): void {
+    if (event.event === 'connected') head = event.head;
+    if (event.event === 'round') head = event.round;
+    if (event.event === 'ready' || event.event === 'applied') void keep(KEEP_ROUNDS);
+    emit(event);
+  }
+
+  const begin = (): Participant =>
+    startParticipant({
+      transport: options.transport,
+      address: link.address,
+      fetcher: {
+        ...fetcher,
+        snapshot: () => (snapshots?.before(fetcher, () => head) ?? fetcher).snapshot(),
+      },
+      joinCode: link.joinCode,
+      crypto: webCrypto,
+      compressor: webCompressor,
+      secret,
+      name: options.name,
+      clock: webClock,
+      entropy: webEntropy,
+      checksumSteps: CHECKSUM_STEPS,
+      patienceMs: PATIENCE_MS,
+      memory: {
+        read: (run) => db.get<ExchangeMemory>('memories', `${toHex(run)} ${me}`),
+        write: (run, memory) => db.put('memories', `${toHex(run)} ${me}`, memory),
+      },
+      makeReplica,
+      onEvent: hear,
+    });
+
+  const isLost = (error: unknown): boolean =>
+    error instanceof Fault && error.code === 'ENGINE_FAILED' && options.backend === undefined && backend !== 'wasm';
+
+  /** Until the next pause, or the end. */
+  async function part(): Promise<ParticipantOutcome> {
+    try {
+      participant = begin();
+      if (why !== undefined || leaving) participant.stop();
+      return await participant.finished;
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      backend = 'wasm';
+      return part();
+    }
+  }
+
+  async function run(): Promise<ParticipantOutcome> {
+    for (;;) {
+      const outcome = await part();
+      const { records, traffic } = outcome;
+      before = { records: before.records + records, traffic: addTraffic(before.traffic, traffic) };
+      if (outcome.reason === 'done' || why === undefined || leaving) return { ...outcome, ...before };
+      await keep(1);
+      emit({ event: 'paused', why });
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        if (why === undefined || leaving) resolve();
+      });
+      if (leaving) return { ...outcome, ...before };
+      emit({ event: 'resumed' });
+    }
+  }
+
+  return {
+    finished: run().finally(() => held?.replica.close()),
+    pause(reason) {
+      why ??= reason;
+      participant?.stop();
+    },
+    resume() {
+      why = undefined;
+      wake();
+    },
+    leave() {
+      leaving = true;
+      participant?.stop();
+      wake();
+    },
+  };
+}
