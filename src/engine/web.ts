@@ -93,14 +93,16 @@ export async function webEngine({ backend, threads }: WebEngineOptions, gpu?: GP
   if (gpu !== undefined) ort.env.webgpu.adapter = gpu;
   /** Why the device is of no use any more. */
   let lost: Fault | undefined;
-  let watched = false;
+  let watched: GPUDevice | undefined;
 
-  /** The runtime asks for its device when it compiles its first program. */
+  /** The runtime asks for a device when it compiles its first program, and gives it back with its last. */
   async function watch(): Promise<void> {
-    if (gpu === undefined || watched) return;
-    watched = true;
-    const { lost: ended } = (await ort.env.webgpu.device) as GPUDevice;
-    void ended.then(({ message }) => {
+    if (gpu === undefined) return;
+    const device = (await ort.env.webgpu.device) as GPUDevice;
+    if (device === watched) return;
+    watched = device;
+    void device.lost.then(({ reason, message }) => {
+      if (reason === 'destroyed') return;
       lost = new Fault('ENGINE_FAILED', `the browser took the GPU away (${message || 'no reason given'})`);
     });
   }

@@ -6,7 +6,6 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import { onTestFinished } from 'vitest';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html',
@@ -21,8 +20,9 @@ const ISOLATED = {
   'cache-control': 'no-cache',
 };
 
-const PAGE = `<!doctype html><meta charset="utf-8"><title>a peer</title>
-<script type="module">import { join } from '/browser/browser.js'; Object.assign(globalThis, { join });</script>`;
+/** A page that puts what a module exports where the test finds it. */
+const pageOf = (module: string): string => `<!doctype html><meta charset="utf-8"><title>a test</title>
+<script type="module">import * as module from '${module}'; Object.assign(globalThis, module);</script>`;
 
 export interface Origin {
   readonly url: string;
@@ -33,11 +33,13 @@ export interface Origin {
   /** Ends every connection and takes no new one. */
   cut(): void;
   mend(): void;
+  close(): Promise<void>;
 }
 
-/** @param folders path below the root → folder of files. Ends with its test. */
+/** @param folders path below the root → folder of files. @param module what its page imports. */
 export async function serveOrigin(
   folders: Readonly<Record<string, string>> = { browser: 'dist/browser' },
+  module = '/browser/browser.js',
 ): Promise<Origin> {
   let host: URL | undefined;
   let isCut = false;
@@ -65,7 +67,7 @@ export async function serveOrigin(
   const server = createServer((incoming, response) => {
     const [, first = '', ...rest] = new URL(incoming.url!, 'http://here').pathname.split('/');
     const folder = folders[first];
-    if (first === '') response.writeHead(200, { ...ISOLATED, 'content-type': 'text/html' }).end(PAGE);
+    if (first === '') response.writeHead(200, { ...ISOLATED, 'content-type': 'text/html' }).end(pageOf(module));
     else if (folder !== undefined) void file(join(folder, normalize(rest.join('/'))), response);
     else if (host === undefined) response.writeHead(404, ISOLATED).end();
     else forward(incoming, response);
@@ -93,11 +95,6 @@ export async function serveOrigin(
     isCut = true;
     for (const socket of sockets) socket.destroy();
   };
-  onTestFinished(async () => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    cut();
-    await closed;
-  });
   return {
     url,
     asked,
@@ -108,6 +105,11 @@ export async function serveOrigin(
     cut,
     mend() {
       isCut = false;
+    },
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      cut();
+      await closed;
     },
   };
 }
