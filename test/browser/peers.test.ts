@@ -1,11 +1,42 @@
 /** Tabs of a real browser and Node processes in one run. */
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectOneDigest, linkOf, place } from '../swarm/run.ts';
-import { BROWSER, launch, openTab, without } from './chromium.ts';
-import { serveOrigin } from './origin.ts';
+import type { Browser, BrowserContext } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { isAlive, type Running } from '../swarm/processes.ts';
+import {
+  atRound,
+  checksumsOf,
+  expectOneDigest,
+  linkOf,
+  type Place,
+  place,
+  type Settings,
+  textIn,
+} from '../swarm/run.ts';
+import { BROWSER, launch, openTab, type Tab, without } from './chromium.ts';
+import { type Origin, serveOrigin } from './origin.ts';
 
 const LONG = { timeout: 120_000 };
+/** Rounds of a run that is longer than its test. */
+const ENDLESS = 100_000;
+
+interface Run {
+  readonly at: Place;
+  readonly host: Running;
+  readonly node: Running;
+  readonly link: string;
+  readonly origin: Origin;
+  readonly context: BrowserContext;
+  /** A tab that joins through the origin. */
+  tab(name: string, options?: Parameters<typeof openTab>[3]): Promise<Tab>;
+}
+
+/** The same weights after every round that both told of, of at least so many. */
+function expectAlike(tab: Tab, node: Running, rounds: number): void {
+  const [here, there] = [checksumsOf(tab), checksumsOf(node)];
+  const both = [...here.keys()].filter((round) => there.has(round));
+  expect(both.length, 'rounds that both told of').toBeGreaterThanOrEqual(rounds);
+  expect(both.map((round) => here.get(round))).toEqual(both.map((round) => there.get(round)));
+}
 
 describe.skipIf(!BROWSER)(`tabs${without}`, () => {
   let browser: Browser;
@@ -14,20 +45,111 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
   });
   afterAll(() => browser.close());
 
-  test('two tabs and two Node processes finish a run with one digest', LONG, async () => {
-    const at = place();
-    const host = at.host({ peers: 0, min_peers: 4, per_device_train_batch_size: 4, max_steps: 12 });
+  /** A host, a peer of Node and a browser with nothing in it. */
+  async function begin(settings: Settings, data?: Parameters<typeof place>[0]): Promise<Run> {
+    const at = place(data);
+    const host = at.host({ peers: 0, per_device_train_batch_size: 4, ...settings });
     const link = await linkOf(host);
     const origin = await serveOrigin();
     const context = await browser.newContext();
-    const nodes = ['one', 'two'].map((name) => at.join(link, name));
-    const tabs = await Promise.all(
-      ['first', 'second'].map((name) => openTab(context, origin, origin.through(link), { name })),
-    );
-    const outcomes = await Promise.all(tabs.map((tab) => tab.outcome()));
-    const digest = await expectOneDigest(at, host, nodes);
+    onTestFinished(async () => {
+      await context.close();
+      await origin.close();
+    });
+    const tab: Run['tab'] = (name, options) => openTab(context, origin, origin.through(link), { ...options, name });
+    return { at, host, node: at.join(link, 'node'), link, origin, context, tab };
+  }
+
+  test('two tabs and two Node processes finish a run with one digest', LONG, async () => {
+    const { at, host, node, link, tab } = await begin({ min_peers: 4, max_steps: 12 });
+    const other = at.join(link, 'other');
+    const tabs = await Promise.all([tab('first'), tab('second')]);
+    const outcomes = await Promise.all(tabs.map(({ outcome }) => outcome()));
+    const digest = await expectOneDigest(at, host, [node, other]);
     expect(outcomes.map(({ root }) => root)).toEqual([digest, digest]);
-    console.log(tabs[0]!.lines.filter((l) => l.event !== 'round').slice(0, 40), outcomes);
-    await context.close();
+    expect(new Set(outcomes.map(({ slot }) => slot)).size, 'slots').toBe(2);
+    for (const { lines } of tabs)
+      expect(lines).toContainEqual({ event: 'device', backend: 'wasm', adapter: 'none', threads: 2 });
+  });
+
+  test(
+    'a tab that joins late, is closed mid-round and opened again: the same peer, and nothing fetched twice',
+    LONG,
+    async () => {
+      const { host, node, origin, tab } = await begin({ min_peers: 1, max_steps: ENDLESS, save_steps: 10 });
+      await host.waitFor(atRound('round', 40));
+      const late = await tab('late');
+      const { slot, head } = await late.waitFor(({ event }) => event === 'connected');
+      expect(head).toBeGreaterThanOrEqual(40);
+      const { round: kept } = await late.waitFor(({ event }) => event === 'kept');
+      await late.waitFor(({ event }) => event === 'measured');
+      await late.waitFor(atRound('round', Number(kept) + 20));
+      expect(origin.asked).toContain('/snapshot/latest');
+      expectAlike(late, node, 5);
+      await late.page.close();
+
+      origin.asked.length = 0;
+      const back = await tab('late');
+      expect(await back.waitFor(({ event }) => event === 'connected')).toMatchObject({ slot });
+      expect(await back.waitFor(({ event }) => event === 'catchup')).toMatchObject({ round: kept });
+      await back.waitFor(({ event }) => event === 'measured');
+      expect(origin.asked.filter((path) => !path.startsWith('/journal'))).toEqual(['']);
+      const { round } = await back.waitFor(({ event }) => event === 'ready');
+      await back.waitFor(atRound('checksum', Number(round) + 5));
+      await node.waitFor(atRound('checksum', Number(round) + 5));
+      expectAlike(back, node, 3);
+      expect(isAlive(host.pid)).toBe(true);
+    },
+  );
+
+  test('a tab that is cut off for rounds comes back to its place', LONG, async () => {
+    const { host, node, origin, tab } = await begin({ min_peers: 2, max_steps: ENDLESS });
+    const cut = await tab('cut');
+    const { slot } = await cut.waitFor(({ event }) => event === 'connected');
+    const before = Number((await cut.waitFor(atRound('round', 5)))['round']);
+    origin.cut();
+    await cut.waitFor(({ event }) => event === 'disconnected');
+    await host.waitFor(atRound('round', before + 30));
+    origin.mend();
+    await cut.waitFor(atRound('checksum', before + 30));
+    const connected = cut.lines.filter(({ event }) => event === 'connected');
+    expect(connected.map((line) => line['slot'])).toEqual([slot, slot]);
+    await node.waitFor(atRound('checksum', before + 30));
+    expectAlike(cut, node, 5);
+  });
+
+  test('a tab pauses, asked or hidden, comes back with its weights, and leaves', LONG, async () => {
+    const { host, origin, tab } = await begin({ min_peers: 2, max_steps: ENDLESS });
+    const own = await tab('own', { pauseWhenHidden: true });
+    const { slot } = await own.waitFor(({ event }) => event === 'connected');
+    await own.waitFor(({ event }) => event === 'measured');
+    await own.tell('pause');
+    await own.waitFor(({ event, why }) => event === 'paused' && why === 'asked');
+    await host.waitFor(({ event, state, ...line }) => event === 'peer' && state === 'gone' && line['slot'] === slot);
+    origin.asked.length = 0;
+    await own.tell('resume');
+    await own.waitFor(({ event }) => event === 'resumed');
+    await own.waitFor(() => own.lines.filter(({ event }) => event === 'ready').length === 2);
+    expect(origin.asked.filter((path) => !path.startsWith('/journal'))).toEqual(['']);
+    expect(own.lines.filter(({ event }) => event === 'device')).toHaveLength(1);
+
+    await own.page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { value: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await own.waitFor(({ event, why }) => event === 'paused' && why === 'hidden');
+    await own.tell('leave');
+    expect(await own.outcome()).toMatchObject({ reason: 'stopped', slot });
+  });
+
+  test('a tab takes part in a run that exchanges vectors', LONG, async () => {
+    const { at, host, node, tab } = await begin(
+      { method: 'diloco', inner_steps: 2, min_peers: 2, max_steps: 3 },
+      textIn,
+    );
+    const own = await tab('own');
+    const { root, records } = await own.outcome();
+    expect(root).toBe(await expectOneDigest(at, host, [node]));
+    expect(records).toBeGreaterThan(0);
   });
 });

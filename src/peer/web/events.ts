@@ -12,6 +12,8 @@ export type WebPeerEvent =
   | { readonly event: 'device'; readonly backend: Backend; readonly adapter: string; readonly threads: number }
   /** `done` of `total` bytes of a file of the run are in this browser. */
   | { readonly event: 'fetching'; readonly path: string; readonly done: number; readonly total: number }
+  /** The browser keeps the weights as they were after `round` rounds: a tab that comes back begins there. */
+  | { readonly event: 'kept'; readonly round: number }
   /** The peer has left for a while, and keeps its weights. */
   | { readonly event: 'paused'; readonly why: PauseReason }
   | { readonly event: 'resumed' };

@@ -28,8 +28,8 @@ import { webClock, webEntropy } from './system.ts';
 const PATIENCE_MS = 600_000;
 /** The host compares checksums with its own so often: cheap, and drift is found within a few rounds. */
 const CHECKSUM_STEPS = 1;
-/** Rounds after which the browser keeps the weights anew: replaying so many takes no longer than to read them. */
-const KEEP_ROUNDS = 64;
+/** Rounds after which the browser keeps the weights anew, while they come one by one and after catching up. */
+const KEEP_ROUNDS = { applied: 64, ready: 16 } as const;
 
 export interface StayOptions {
   readonly link: JoinLink;
@@ -70,13 +70,14 @@ export function beginStay(options: StayOptions): Stay {
   let leaving = false;
   let wake: () => void = () => undefined;
   let { backend } = options;
+  let computing: Backend | undefined;
   let before: Pick<ParticipantOutcome, 'records' | 'traffic'> = { records: 0, traffic: { payload: 0, wire: 0 } };
 
   async function makeReplica(manifest: Manifest, run: Uint8Array): Promise<Replica> {
     const holds = promisesOf(manifest).snapshots.holds;
     snapshots ??= holds ? await snapshotsOf(db, me, toHex(run)) : undefined;
     held ??= {
-      replica: await openInBrowser(manifest, { db, fetcher, backend, threads: options.threads, emit }),
+      replica: await openInBrowser(manifest, { db, fetcher, backend, threads: options.threads, emit: hear }),
       turn: inTurn(),
     };
     const { replica, turn } = held;
@@ -87,27 +88,31 @@ export function beginStay(options: StayOptions): Stay {
       restore: (...given) => turn(() => replica.restore(...given)),
       ...(exchange && { exchange: { ...exchange, merge: (merges) => turn(() => exchange.merge(merges)) } }),
       async close() {
-        if (why !== undefined && !leaving) return; // it comes back, and goes on with these
+        if (why !== undefined || leaving) return; // they are kept first
         held = undefined;
         await replica.close();
       },
     };
   }
 
-  /** Keeps the weights in the browser if many rounds have passed since it last did. */
+  /** Keeps the weights in the browser if so many rounds have passed since it last did. */
   async function keep(rounds: number): Promise<void> {
     const own = held;
-    if (own === undefined || snapshots === undefined) return;
-    if (own.replica.round() - snapshots.round() < rounds) return;
     const into = snapshots;
-    // What cannot be kept is fetched again: no reason to stop.
-    await own.turn(() => into.keep(own.replica)).catch(() => undefined);
+    if (own === undefined || into === undefined) return;
+    const work = own.turn(async () => {
+      if (own.replica.round() - into.round() < rounds) return;
+      await into.keep(own.replica);
+      emit({ event: 'kept', round: into.round() });
+    });
+    await work.catch(() => undefined); // what cannot be kept is fetched again: no reason to stop
   }
 
   function hear(event: WebPeerEvent): void {
     if (event.event === 'connected') head = event.head;
     if (event.event === 'round') head = event.round;
-    if (event.event === 'ready' || event.event === 'applied') void keep(KEEP_ROUNDS);
+    if (event.event === 'device') computing = event.backend;
+    if (event.event === 'ready' || event.event === 'applied') void keep(KEEP_ROUNDS[event.event]);
     emit(event);
   }
 
@@ -136,8 +141,9 @@ export function beginStay(options: StayOptions): Stay {
       onEvent: hear,
     });
 
+  /** A GPU that passed its test and failed later: it was taken away. */
   const isLost = (error: unknown): boolean =>
-    error instanceof Fault && error.code === 'ENGINE_FAILED' && options.backend === undefined && backend !== 'wasm';
+    error instanceof Fault && error.code === 'ENGINE_FAILED' && computing === 'webgpu';
 
   /** Until the next pause, or the end. */
   async function part(): Promise<ParticipantOutcome> {
@@ -147,7 +153,7 @@ export function beginStay(options: StayOptions): Stay {
       return await participant.finished;
     } catch (error) {
       if (!isLost(error)) throw error;
-      backend = 'wasm';
+      backend = computing = 'wasm';
       return part();
     }
   }
@@ -157,8 +163,9 @@ export function beginStay(options: StayOptions): Stay {
       const outcome = await part();
       const { records, traffic } = outcome;
       before = { records: before.records + records, traffic: addTraffic(before.traffic, traffic) };
-      if (outcome.reason === 'done' || why === undefined || leaving) return { ...outcome, ...before };
+      if (outcome.reason === 'done') return { ...outcome, ...before };
       await keep(1);
+      if (why === undefined || leaving) return { ...outcome, ...before };
       emit({ event: 'paused', why });
       await new Promise<void>((resolve) => {
         wake = resolve;
