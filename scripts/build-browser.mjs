@@ -11,6 +11,9 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** Names that change with their content, so that they may be kept for good. */
 const names = { chunkFileNames: 'assets/[name]-[hash].js', assetFileNames: 'assets/[name]-[hash][extname]' };
 
+/** How long a build took is not what it should say. */
+const checks = { bundlerTimings: false };
+
 /** What bundling Murmur for a browser takes: any other bundler must do as much. */
 export const browserConfig = {
   configFile: false,
@@ -20,7 +23,10 @@ export const browserConfig = {
   logLevel: 'warn',
   // The runtime's WebAssembly and the script of its threads are files of their own, which src/engine/web.ts names.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
-  worker: { format: 'es', rolldownOptions: { output: { ...names, entryFileNames: names.chunkFileNames } } },
+  worker: {
+    format: 'es',
+    rolldownOptions: { checks, output: { ...names, entryFileNames: names.chunkFileNames } },
+  },
 };
 
 /** @param entries name → file. @param outDir is emptied. */
@@ -37,6 +43,7 @@ export const buildBrowser = (
       assetsInlineLimit: 0,
       modulePreload: false,
       rolldownOptions: {
+        checks,
         input: entries,
         preserveEntrySignatures: 'strict',
         output: { ...names, entryFileNames: '[name].js' },

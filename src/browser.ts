@@ -7,14 +7,14 @@
  *
  * @module
  */
-import type { Backend } from './engine/web.ts';
+import type { Backend } from './engine/backend.ts';
 import { Fault } from './faults.ts';
 import { parseJoinLink } from './peer/link.ts';
 import type { ParticipantOutcome } from './peer/participant.ts';
 import type { PauseReason, WebPeerEvent } from './peer/web/events.ts';
 import type { FromPeer, ToPeer } from './peer/web/peer-worker.ts';
 
-export type { Backend } from './engine/web.ts';
+export type { Backend } from './engine/backend.ts';
 export { FAULTS, Fault, type FaultCode } from './faults.ts';
 export type JoinEvent = WebPeerEvent;
 export type JoinOutcome = ParticipantOutcome;

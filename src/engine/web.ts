@@ -14,9 +14,8 @@ import { checkArrays } from '../graph/arrays.ts';
 import { toOnnx } from '../graph/onnx.ts';
 import type { Graph } from '../nouns.ts';
 import type { Engine, TypedArray } from '../ports.ts';
+import type { Backend } from './backend.ts';
 import { checkIndices, indexingOf } from './indices.ts';
-
-export type Backend = 'webgpu' | 'wasm';
 
 export interface WebEngineOptions {
   readonly backend: Backend;

@@ -3,7 +3,8 @@
  * outside. Bundled for the page as Murmur is.
  */
 import fc from 'fast-check';
-import { type Backend, webEngine } from '../../src/engine/web.ts';
+import type { Backend } from '../../src/engine/backend.ts';
+import { webEngine } from '../../src/engine/web.ts';
 import type { DirectionKey, DirectionKind, Graph } from '../../src/nouns.ts';
 import type { DeviceKernels } from '../../src/numeric/device-kernels.ts';
 import type { Kernels, TensorNoise, Term } from '../../src/numeric/kernels.ts';

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildBrowser } from '../../scripts/build-browser.mjs';
-import type { Backend } from '../../src/engine/web.ts';
+import type { Backend } from '../../src/engine/backend.ts';
 import { Fault, type FaultCode } from '../../src/faults.ts';
 import type { Graph } from '../../src/nouns.ts';
 import { KNOWN } from '../../src/peer/known-answer.ts';

@@ -21,7 +21,9 @@ const ISOLATED = {
 };
 
 /** A page that puts what a module exports where the test finds it. */
-const pageOf = (module: string): string => `<!doctype html><meta charset="utf-8"><title>a test</title>
+const pageOf = (
+  module: string,
+): string => `<!doctype html><meta charset="utf-8"><title>a test</title><link rel="icon" href="data:,">
 <script type="module">import * as module from '${module}'; Object.assign(globalThis, module);</script>`;
 
 export interface Origin {

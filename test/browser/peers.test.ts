@@ -77,10 +77,10 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
     LONG,
     async () => {
       const { host, node, origin, tab } = await begin({ min_peers: 1, max_steps: ENDLESS, save_steps: 10 });
-      await host.waitFor(atRound('round', 40));
+      await host.waitFor(atRound('round', 80));
       const late = await tab('late');
       const { slot, head } = await late.waitFor(({ event }) => event === 'connected');
-      expect(head).toBeGreaterThanOrEqual(40);
+      expect(head).toBeGreaterThanOrEqual(80);
       const { round: kept } = await late.waitFor(({ event }) => event === 'kept');
       await late.waitFor(({ event }) => event === 'measured');
       await late.waitFor(atRound('round', Number(kept) + 20));
@@ -91,9 +91,10 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
       origin.asked.length = 0;
       const back = await tab('late');
       expect(await back.waitFor(({ event }) => event === 'connected')).toMatchObject({ slot });
-      expect(await back.waitFor(({ event }) => event === 'catchup')).toMatchObject({ round: kept });
+      // Replaying from the base would show after 64 rounds.
+      expect((await back.waitFor(({ event }) => event === 'catchup'))['round']).toBeGreaterThanOrEqual(Number(kept));
       await back.waitFor(({ event }) => event === 'measured');
-      expect(origin.asked.filter((path) => !path.startsWith('/journal'))).toEqual(['']);
+      expect(origin.asked.filter((path) => !path.startsWith('/journal'))).toEqual([]);
       const { round } = await back.waitFor(({ event }) => event === 'ready');
       await back.waitFor(atRound('checksum', Number(round) + 5));
       await node.waitFor(atRound('checksum', Number(round) + 5));
@@ -130,7 +131,7 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
     await own.tell('resume');
     await own.waitFor(({ event }) => event === 'resumed');
     await own.waitFor(() => own.lines.filter(({ event }) => event === 'ready').length === 2);
-    expect(origin.asked.filter((path) => !path.startsWith('/journal'))).toEqual(['']);
+    expect(origin.asked.filter((path) => !path.startsWith('/journal'))).toEqual([]);
     expect(own.lines.filter(({ event }) => event === 'device')).toHaveLength(1);
 
     await own.page.evaluate(() => {

@@ -81,6 +81,7 @@ export function webSocketDialler(
           received += headerOctets(data.byteLength, false) + data.byteLength;
           events.frame(new Uint8Array(data));
         };
+        ws.onerror = () => undefined; // what it has to say, its close says too
         ws.onclose = ({ code, reason }) => end(reason || `code ${code}`);
       }),
   };

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Backend } from '../../engine/web.ts';
+import type { Backend } from '../../engine/backend.ts';
 import type { ParticipantEvent } from '../events.ts';
 
 export type WebPeerEvent =

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Backend } from '../../engine/web.ts';
+import type { Backend } from '../../engine/backend.ts';
 import type { FaultCode } from '../../faults.ts';
 import type { JoinLink } from '../link.ts';
 import type { ParticipantOutcome } from '../participant.ts';

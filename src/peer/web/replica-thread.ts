@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Backend } from '../../engine/web.ts';
+import type { Backend } from '../../engine/backend.ts';
 import { Fault } from '../../faults.ts';
 import type { Manifest } from '../../nouns.ts';
 import type { Replica } from '../replica.ts';

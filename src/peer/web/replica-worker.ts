@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Backend, type WebEngine, webEngine } from '../../engine/web.ts';
+import type { Backend } from '../../engine/backend.ts';
+import { type WebEngine, webEngine } from '../../engine/web.ts';
 import { Fault } from '../../faults.ts';
 import { residentShelf } from '../../model/resident.ts';
 import { withIdleWork } from '../idle.ts';

@@ -8,7 +8,7 @@ import { Fault } from '../../faults.ts';
 import type { ByteSource } from '../../model/source.ts';
 import type { Model } from '../../model/stage.ts';
 import type { BlobRef, Manifest } from '../../nouns.ts';
-import { headOf, type Plan } from '../../objective/forward.ts';
+import { headOf, type Plan, scratchLength } from '../../objective/forward.ts';
 import { forwardDemand } from '../demand.ts';
 import type { Fetcher } from '../fetcher.ts';
 import { footprint, stateOf } from '../memory.ts';
@@ -19,8 +19,8 @@ import { plansOf } from '../plans.ts';
 const BASE = 150e6;
 /** WebAssembly addresses so much, and the runtime is one memory. */
 const RUNTIME_MOST = 2 ** 32;
-/** Batches of a call, at most: `createForward` takes no more at once. */
-const GROUP = 16;
+/** Tokens of a sample at least, where only its data says how long it is. */
+const FEW_TOKENS = 64;
 
 export interface Room {
   /** Bytes that the runtime takes for itself. */
@@ -29,9 +29,9 @@ export interface Room {
   readonly total: number;
 }
 
-/** The longest call that a run can ask for, whatever its data. */
-function longest(model: Model, { task, direction, forward_precision: precision }: Manifest): Plan {
-  const tokens = task.kind === 'lm' ? Math.min(task.window, model.positions) : model.positions;
+/** A call that every run of this kind makes. */
+function leastCall(model: Model, { task, direction, forward_precision: precision }: Manifest): Plan {
+  const tokens = Math.min(model.positions, task.kind === 'lm' ? task.window : FEW_TOKENS);
   const scored = task.kind === 'lm' ? tokens : 1;
   const perturbation =
     direction.kind === 'lowrank'
@@ -40,10 +40,13 @@ function longest(model: Model, { task, direction, forward_precision: precision }
   return { dims: { sequences: sequencesFor(tokens), tokens, scored }, head: headOf(task), perturbation };
 }
 
-/** Pure. What a replica of the run takes in a tab. */
+/** Pure. What a replica of the run takes in a tab at least: its data may ask for more. */
 export function roomOf(model: Model, manifest: Manifest): Room {
-  const plans = [longest(model, manifest), ...plansOf(manifest, model, [], [])];
-  const demand = forwardDemand(model, plans, GROUP);
+  const least = leastCall(model, manifest);
+  const demand = {
+    ...forwardDemand(model, [least], 1),
+    scratch: scratchLength(model, [least, ...plansOf(manifest, model, [], [])]),
+  };
   const { scratch, activations, runtime, peak } = footprint(model, [demand], stateOf(model, manifest), BASE, false);
   // Feeds and outputs are copied into the runtime's memory and out of it.
   const own = runtime + scratch + activations;

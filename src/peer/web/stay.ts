@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Backend } from '../../engine/web.ts';
+import type { Backend } from '../../engine/backend.ts';
 import { Fault } from '../../faults.ts';
 import type { Manifest } from '../../nouns.ts';
 import { toHex } from '../../numeric/bytes.ts';
