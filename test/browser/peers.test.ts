@@ -1,43 +1,12 @@
 /** Tabs of a real browser and Node processes in one run. */
-import type { Browser, BrowserContext } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { isAlive, type Running } from '../swarm/processes.ts';
-import {
-  atRound,
-  checksumsOf,
-  expectOneDigest,
-  linkOf,
-  type Place,
-  place,
-  type Settings,
-  textIn,
-} from '../swarm/run.ts';
-import { BROWSER, launch, openTab, type Tab, without } from './chromium.ts';
-import { type Origin, serveOrigin } from './origin.ts';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isAlive } from '../swarm/processes.ts';
+import { atRound, expectOneDigest, textIn } from '../swarm/run.ts';
+import { BROWSER, launch, without } from './chromium.ts';
+import { begin, ENDLESS, expectAlike } from './run.ts';
 
 const LONG = { timeout: 120_000 };
-/** Rounds of a run that is longer than its test. */
-const ENDLESS = 100_000;
-
-interface Run {
-  readonly at: Place;
-  readonly host: Running;
-  readonly node: Running;
-  readonly link: string;
-  readonly origin: Origin;
-  readonly context: BrowserContext;
-  /** A tab that joins through the origin. */
-  tab(name: string, options?: Parameters<typeof openTab>[3]): Promise<Tab>;
-}
-
-/** The same weights after every round that both told of, of at least so many. */
-function expectAlike(tab: Tab, node: Running, rounds: number): void {
-  const [here, there] = [checksumsOf(tab), checksumsOf(node)];
-  const both = [...here.keys()].filter((round) => there.has(round));
-  expect(both.length, 'rounds that both told of').toBeGreaterThanOrEqual(rounds);
-  expect(both.map((round) => here.get(round))).toEqual(both.map((round) => there.get(round)));
-}
-
 describe.skipIf(!BROWSER)(`tabs${without}`, () => {
   let browser: Browser;
   beforeAll(async () => {
@@ -45,23 +14,8 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
   });
   afterAll(() => browser.close());
 
-  /** A host, a peer of Node and a browser with nothing in it. */
-  async function begin(settings: Settings, data?: Parameters<typeof place>[0]): Promise<Run> {
-    const at = place(data);
-    const host = at.host({ peers: 0, per_device_train_batch_size: 4, ...settings });
-    const link = await linkOf(host);
-    const origin = await serveOrigin();
-    const context = await browser.newContext();
-    onTestFinished(async () => {
-      await context.close();
-      await origin.close();
-    });
-    const tab: Run['tab'] = (name, options) => openTab(context, origin, origin.through(link), { ...options, name });
-    return { at, host, node: at.join(link, 'node'), link, origin, context, tab };
-  }
-
   test('two tabs and two Node processes finish a run with one digest', LONG, async () => {
-    const { at, host, node, link, tab } = await begin({ min_peers: 4, max_steps: 12 });
+    const { at, host, node, link, tab } = await begin(browser, { min_peers: 4, max_steps: 12 });
     const other = at.join(link, 'other');
     const tabs = await Promise.all([tab('first'), tab('second')]);
     const outcomes = await Promise.all(tabs.map(({ outcome }) => outcome()));
@@ -76,7 +30,7 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
     'a tab that joins late, is closed mid-round and opened again: the same peer, and nothing fetched twice',
     LONG,
     async () => {
-      const { host, node, origin, tab } = await begin({ min_peers: 1, max_steps: ENDLESS, save_steps: 10 });
+      const { host, node, origin, tab } = await begin(browser, { min_peers: 1, max_steps: ENDLESS, save_steps: 10 });
       await host.waitFor(atRound('round', 80));
       const late = await tab('late');
       const { slot, head } = await late.waitFor(({ event }) => event === 'connected');
@@ -104,7 +58,7 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
   );
 
   test('a tab that is cut off for rounds comes back to its place', LONG, async () => {
-    const { host, node, origin, tab } = await begin({ min_peers: 2, max_steps: ENDLESS });
+    const { host, node, origin, tab } = await begin(browser, { min_peers: 2, max_steps: ENDLESS });
     const cut = await tab('cut');
     const { slot } = await cut.waitFor(({ event }) => event === 'connected');
     const before = Number((await cut.waitFor(atRound('round', 5)))['round']);
@@ -120,7 +74,7 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
   });
 
   test('a tab pauses, asked or hidden, comes back with its weights, and leaves', LONG, async () => {
-    const { host, origin, tab } = await begin({ min_peers: 2, max_steps: ENDLESS });
+    const { host, origin, tab } = await begin(browser, { min_peers: 2, max_steps: ENDLESS });
     const own = await tab('own', { pauseWhenHidden: true });
     const { slot } = await own.waitFor(({ event }) => event === 'connected');
     await own.waitFor(({ event }) => event === 'measured');
@@ -145,6 +99,7 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
 
   test('a tab takes part in a run that exchanges vectors', LONG, async () => {
     const { at, host, node, tab } = await begin(
+      browser,
       { method: 'diloco', inner_steps: 2, min_peers: 2, max_steps: 3 },
       textIn,
     );
