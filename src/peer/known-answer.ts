@@ -38,8 +38,7 @@ const RUN = 0xa115_3e12;
 const EPS = 1e-3;
 
 const DIRECTIONS: readonly Direction[] = [
-  { kind: 'lowrank', rank: 1, scale: 1 },
-  { kind: 'lowrank', rank: 3, scale: 1 },
+  { kind: 'lowrank', rank: 2, scale: 1 },
   { kind: 'rademacher', rank: 1, scale: 1 },
   { kind: 'binomial', rank: 1, scale: 0.5 },
 ];
@@ -55,9 +54,9 @@ export interface Answers {
 
 /** As the reference kernels and the interpreter have it: `test/peer/known-answer.test.ts`. */
 export const KNOWN: Answers = {
-  bits: '3b24dbf96bf282f3',
+  bits: 'b828e473b60815b0',
   loss: 4.03762,
-  slopes: [-0.0473, -8.534, -4.8153, 1.2053],
+  slopes: [0.2627, -4.2726, 0.5128],
 };
 
 /** Of losses in f32, and of slopes as a part of the largest: a hundred times what devices were seen to differ by. */
@@ -84,7 +83,7 @@ export async function answersOf(engine: Engine, make: MakeKernels = wasmOf): Pro
   const head = { kind: 'lm' } as const;
   const scratch = scratchLength(model, [
     { dims, head, perturbation: { kind: 'dense' } },
-    ...[1, 3].map((rank) => ({ dims, head, perturbation: { kind: 'sided', rank, precision: 'f32' } as const })),
+    { dims, head, perturbation: { kind: 'sided', rank: 2, precision: 'f32' } },
   ]);
   const shelf = await residentShelf(pagesOf(model), scratch, make);
   const ids = new Map(model.tensors.map(({ name, id }) => [name, id]));

@@ -45,7 +45,7 @@ export interface Tab {
 }
 
 /** Far beyond what anything here takes: a busy machine is no failure. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 type Options = Omit<JoinOptions, 'onEvent'>;
 

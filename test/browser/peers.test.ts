@@ -6,7 +6,7 @@ import { atRound, expectOneDigest, textIn } from '../swarm/run.ts';
 import { BROWSER, launch, without } from './chromium.ts';
 import { begin, ENDLESS, expectAlike } from './run.ts';
 
-const LONG = { timeout: 120_000 };
+const LONG = { timeout: 300_000 };
 describe.skipIf(!BROWSER)(`tabs${without}`, () => {
   let browser: Browser;
   beforeAll(async () => {

@@ -11,7 +11,7 @@ describe.skipIf(!BROWSER)(`a tab on WebGPU${without}`, () => {
   });
   afterAll(() => browser.close());
 
-  test('takes part, and goes on without its GPU when the browser takes it away', { timeout: 120_000 }, async () => {
+  test('takes part, and goes on without its GPU when the browser takes it away', { timeout: 300_000 }, async () => {
     const { node, tab } = await begin(browser, { min_peers: 2, max_steps: ENDLESS });
     const own = await tab('own', { backend: 'webgpu' });
     const found = await own.waitFor(({ event }) => event === 'device');
