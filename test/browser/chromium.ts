@@ -18,7 +18,11 @@ export const without: string = existsSync(EXECUTABLE)
     : ' (skipped: npm run build makes dist/browser)'
   : ' (skipped: apt-get install chromium brings a browser)';
 
+/** A name of this machine that no browser takes for it: pages of it are as plain http is from another machine. */
+export const PLAIN_HOST = 'plain.test';
+
 const QUIET = [
+  `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
   ...['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking'],
   ...['--disable-component-update', '--disable-sync'],
 ];

@@ -67,7 +67,7 @@ describe.skipIf(!BROWSER)(`a browser${without}`, () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'murmur-page-'));
     await buildBrowser({ device: resolve('test/browser/device-page.ts') }, folder);
-    origin = await serveOrigin({ device: folder }, '/device/device.js');
+    origin = await serveOrigin({ folders: { device: folder }, module: '/device/device.js' });
   });
   afterAll(async () => {
     await origin.close();

@@ -38,11 +38,23 @@ export interface Origin {
   close(): Promise<void>;
 }
 
-/** @param folders path below the root → folder of files. @param module what its page imports. */
-export async function serveOrigin(
-  folders: Readonly<Record<string, string>> = { browser: 'dist/browser' },
-  module = '/browser/browser.js',
-): Promise<Origin> {
+export interface Serving {
+  /** Path below the root → folder of files. */
+  readonly folders: Readonly<Record<string, string>>;
+  /** What its page imports. */
+  readonly module: string;
+  /** What this machine is called in its addresses. */
+  readonly name: string;
+}
+
+const MURMUR: Serving = {
+  folders: { browser: 'dist/browser' },
+  module: '/browser/browser.js',
+  name: '127.0.0.1',
+};
+
+export async function serveOrigin(given: Partial<Serving> = {}): Promise<Origin> {
+  const { folders, module, name } = { ...MURMUR, ...given };
   let host: URL | undefined;
   let isCut = false;
   const asked: string[] = [];
@@ -92,7 +104,7 @@ export async function serveOrigin(
     socket.on('error', () => far.destroy()).on('close', () => far.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `http://${name}:${(server.address() as AddressInfo).port}`;
   const cut = (): void => {
     isCut = true;
     for (const socket of sockets) socket.destroy();

@@ -3,7 +3,7 @@ import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isAlive } from '../swarm/processes.ts';
 import { atRound, expectOneDigest, textIn } from '../swarm/run.ts';
-import { BROWSER, launch, without } from './chromium.ts';
+import { BROWSER, launch, PLAIN_HOST, without } from './chromium.ts';
 import { begin, ENDLESS, expectAlike } from './run.ts';
 
 const LONG = { timeout: 300_000 };
@@ -97,11 +97,20 @@ describe.skipIf(!BROWSER)(`tabs${without}`, () => {
     expect(await own.outcome()).toMatchObject({ reason: 'stopped', slot });
   });
 
+  test('on plain http a tab takes part on one thread', LONG, async () => {
+    const { at, host, node, tab } = await begin(browser, { min_peers: 2, max_steps: 3 }, { name: PLAIN_HOST });
+    const own = await tab('own');
+    expect(await own.page.evaluate(() => isSecureContext)).toBe(false);
+    expect(await own.waitFor(({ event }) => event === 'device')).toMatchObject({ backend: 'wasm', threads: 1 });
+    const { root } = await own.outcome();
+    expect(root).toBe(await expectOneDigest(at, host, [node]));
+  });
+
   test('a tab takes part in a run that exchanges vectors', LONG, async () => {
     const { at, host, node, tab } = await begin(
       browser,
-      { method: 'diloco', inner_steps: 2, min_peers: 2, max_steps: 3 },
-      textIn,
+      { method: 'diloco', inner_steps: 2, min_peers: 2, max_steps: 2 },
+      { data: textIn },
     );
     const own = await tab('own');
     const { root, records } = await own.outcome();

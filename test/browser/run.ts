@@ -28,17 +28,24 @@ export function expectAlike(tab: Tab, node: Running, rounds: number): void {
   expect(both.map((round) => here.get(round))).toEqual(both.map((round) => there.get(round)));
 }
 
+export interface Setting {
+  /** Makes the data of the run. */
+  readonly data?: Parameters<typeof place>[0];
+  /** What this machine is called in the addresses of its pages. */
+  readonly name?: string;
+}
+
 /** A host, a peer of Node and a browser with nothing in it. */
-export async function begin(browser: Browser, settings: Settings, data?: Parameters<typeof place>[0]): Promise<Run> {
+export async function begin(browser: Browser, settings: Settings, { data, name }: Setting = {}): Promise<Run> {
   const at = place(data);
   const host = at.host({ peers: 0, per_device_train_batch_size: 4, ...settings });
   const link = await linkOf(host);
-  const origin = await serveOrigin();
+  const origin = await serveOrigin(name === undefined ? {} : { name });
   const context = await browser.newContext();
   onTestFinished(async () => {
     await context.close();
     await origin.close();
   });
-  const tab: Run['tab'] = (name, options) => openTab(context, origin, origin.through(link), { ...options, name });
+  const tab: Run['tab'] = (own, options) => openTab(context, origin, origin.through(link), { ...options, name: own });
   return { at, host, node: at.join(link, 'node'), link, origin, context, tab };
 }
