@@ -11,6 +11,7 @@ import { toHex } from '../../numeric/bytes.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
 import type { Transport } from '../../ports.ts';
 import { addTraffic } from '../door.ts';
+import type { Fetcher } from '../fetcher.ts';
 import { httpFetcher } from '../http-fetcher.ts';
 import type { JoinLink } from '../link.ts';
 import { type InTurn, inTurn } from '../local-replica.ts';
@@ -59,7 +60,7 @@ interface Held {
 
 export function beginStay(options: StayOptions): Stay {
   const { link, secret, db, emit } = options;
-  const fetcher = httpFetcher(link.files);
+  const host = httpFetcher(link.files);
   const me = toHex(webCrypto.publicKey(secret)).slice(0, 16);
   let participant: Participant | undefined;
   let held: Held | undefined;
@@ -68,10 +69,18 @@ export function beginStay(options: StayOptions): Stay {
   let head = 0;
   let why: PauseReason | undefined;
   let leaving = false;
+  /** The participant was told to stop, by a pause or for good. */
+  let parting = false;
   let wake: () => void = () => undefined;
   let { backend } = options;
   let computing: Backend | undefined;
   let before: Pick<ParticipantOutcome, 'records' | 'traffic'> = { records: 0, traffic: { payload: 0, wire: 0 } };
+
+  const fetcher: Fetcher = {
+    journal: host.journal,
+    blob: fetchPart,
+    snapshot: () => (snapshots?.before(host, () => head) ?? host).snapshot(),
+  };
 
   async function makeReplica(manifest: Manifest, run: Uint8Array): Promise<Replica> {
     const holds = promisesOf(manifest).snapshots.holds;
@@ -88,7 +97,7 @@ export function beginStay(options: StayOptions): Stay {
       restore: (...given) => turn(() => replica.restore(...given)),
       ...(exchange && { exchange: { ...exchange, merge: (merges) => turn(() => exchange.merge(merges)) } }),
       async close() {
-        if (why !== undefined || leaving) return; // they are kept first
+        if (parting) return; // they are kept first, and after a pause gone on with
         held = undefined;
         await replica.close();
       },
@@ -120,10 +129,7 @@ export function beginStay(options: StayOptions): Stay {
     startParticipant({
       transport: options.transport,
       address: link.address,
-      fetcher: {
-        ...fetcher,
-        snapshot: () => (snapshots?.before(fetcher, () => head) ?? fetcher).snapshot(),
-      },
+      fetcher,
       joinCode: link.joinCode,
       crypto: webCrypto,
       compressor: webCompressor,
@@ -145,11 +151,18 @@ export function beginStay(options: StayOptions): Stay {
   const isLost = (error: unknown): boolean =>
     error instanceof Fault && error.code === 'ENGINE_FAILED' && computing === 'webgpu';
 
+  /** Whoever leaves in the middle of a download need not wait for its end: what came is kept. */
+  async function fetchPart(...part: Parameters<Fetcher['blob']>): Promise<Uint8Array> {
+    if (parting) throw new Fault('INTERRUPTED', 'left while files were fetched');
+    return host.blob(...part);
+  }
+
   /** Until the next pause, or the end. */
   async function part(): Promise<ParticipantOutcome> {
     try {
       participant = begin();
-      if (why !== undefined || leaving) participant.stop();
+      parting = why !== undefined || leaving;
+      if (parting) participant.stop();
       return await participant.finished;
     } catch (error) {
       if (!isLost(error)) throw error;
@@ -165,7 +178,8 @@ export function beginStay(options: StayOptions): Stay {
       before = { records: before.records + records, traffic: addTraffic(before.traffic, traffic) };
       if (outcome.reason === 'done') return { ...outcome, ...before };
       await keep(1);
-      if (why === undefined || leaving) return { ...outcome, ...before };
+      if (leaving) return { ...outcome, ...before };
+      if (why === undefined) continue; // it went on before it had paused
       emit({ event: 'paused', why });
       await new Promise<void>((resolve) => {
         wake = resolve;
@@ -180,6 +194,7 @@ export function beginStay(options: StayOptions): Stay {
     finished: run().finally(() => held?.replica.close()),
     pause(reason) {
       why ??= reason;
+      parting = true;
       participant?.stop();
     },
     resume() {
@@ -187,7 +202,7 @@ export function beginStay(options: StayOptions): Stay {
       wake();
     },
     leave() {
-      leaving = true;
+      leaving = parting = true;
       participant?.stop();
       wake();
     },

@@ -90,6 +90,7 @@ export async function obtain(
   const { sha256: name, bytes, path } = blob;
   if ((await db.get('wholes', name)) !== undefined) return;
   let at = await lengthOf(db, name);
+  progress(at);
   for await (const piece of partsOf(fetcher, blob, at)) {
     await addPiece(db, name, at, piece);
     at += piece.length;
