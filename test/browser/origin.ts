@@ -17,14 +17,16 @@ const TYPES: Readonly<Record<string, string>> = {
 const ISOLATED = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
+  // As strict as a page can be: nothing inline, nobody else, and no code from text but WebAssembly.
+  'content-security-policy':
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self' ws:; img-src data:",
   'cache-control': 'no-cache',
 };
 
 /** A page that puts what a module exports where the test finds it. */
-const pageOf = (
-  module: string,
-): string => `<!doctype html><meta charset="utf-8"><title>a test</title><link rel="icon" href="data:,">
-<script type="module">import * as module from '${module}'; Object.assign(globalThis, module);</script>`;
+const PAGE = `<!doctype html><meta charset="utf-8"><title>a test</title><link rel="icon" href="data:,">
+<script type="module" src="/page.js"></script>`;
+const scriptOf = (module: string): string => `import * as all from '${module}';\nObject.assign(globalThis, all);\n`;
 
 export interface Origin {
   readonly url: string;
@@ -81,7 +83,9 @@ export async function serveOrigin(given: Partial<Serving> = {}): Promise<Origin>
   const server = createServer((incoming, response) => {
     const [, first = '', ...rest] = new URL(incoming.url!, 'http://here').pathname.split('/');
     const folder = folders[first];
-    if (first === '') response.writeHead(200, { ...ISOLATED, 'content-type': 'text/html' }).end(pageOf(module));
+    if (first === '') response.writeHead(200, { ...ISOLATED, 'content-type': 'text/html' }).end(PAGE);
+    else if (first === 'page.js')
+      response.writeHead(200, { ...ISOLATED, 'content-type': 'text/javascript' }).end(scriptOf(module));
     else if (folder !== undefined) void file(join(folder, normalize(rest.join('/'))), response);
     else if (host === undefined) response.writeHead(404, ISOLATED).end();
     else forward(incoming, response);
