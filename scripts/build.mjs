@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildBrowser } from './build-browser.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
@@ -33,3 +34,4 @@ run(bin('typescript', 'bin/tsc'), [
   '--tsBuildInfoFile',
   'build/tsc.tsbuildinfo',
 ]);
+await buildBrowser();

@@ -28,8 +28,8 @@ import {
 import { type Footprint, footprint, stateAlong, stateOf } from '../peer/memory.ts';
 import { batchesOf, isWritten, type StepTime, stepTime } from '../peer/node/estimate.ts';
 import { gradientTime } from '../peer/node/estimate-gradient.ts';
-import { plansOf } from '../peer/node/open-replica.ts';
 import { CHUNK } from '../peer/participant.ts';
+import { plansOf } from '../peer/plans.ts';
 import { roundBytes } from '../peer/traffic.ts';
 import type { Engine } from '../ports.ts';
 

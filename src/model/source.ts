@@ -17,3 +17,5 @@ export interface ByteSource {
 export function memorySource(name: string, bytes: Uint8Array): ByteSource {
   return { name, size: bytes.length, read: async (offset, length) => bytes.subarray(offset, offset + length) };
 }
+
+export const readAll = (source: ByteSource): Promise<Uint8Array> => source.read(0, source.size);

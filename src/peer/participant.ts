@@ -52,7 +52,7 @@ const PASSING: ReadonlySet<FaultCode> = new Set([
 ]);
 
 export interface ParticipantOptions {
-  readonly transport: Transport;
+  readonly transport: Pick<Transport, 'dial'>;
   /** As `Transport.listen` gave it to the host. */
   readonly address: string;
   readonly fetcher: Fetcher;

@@ -18,17 +18,21 @@ const TREE: readonly (readonly string[])[] = [
   ['estimator', 'optimizer', 'wire', 'journal', 'apply', 'aggregate', 'compress'],
   ['method'],
   ['peer'],
+  ['browser.ts'],
   ['cli', 'web'],
-  ['index.ts', 'testing.ts', 'browser.ts'],
+  ['index.ts', 'testing.ts'],
 ];
 
 /** Where files may use what only Node has: the same code runs in a browser otherwise. */
-const NODE = /^(engine\/node|(model|data)\/node|peer\/|cli\/)/;
+const NODE = /^(engine\/node|(model|data|peer)\/node|cli\/)/;
 /** Where clocks, timers, entropy and sockets live. */
 const WORLD = /^(peer|cli)\//;
 
 /** Each package has one door. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
+  '@noble/curves': /^peer\/web\//,
+  '@noble/hashes': /^peer\/web\//,
+  fflate: /^peer\/web\//,
   'onnxruntime-node': /^engine\/node/,
   'onnxruntime-web': /^engine\/web/,
   '@huggingface/tokenizers': /^model\//,

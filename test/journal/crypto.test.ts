@@ -2,6 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { fromHex, toHex } from '../../src/numeric/bytes.ts';
 import { crc32c } from '../../src/numeric/crc32c.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
+import { webCrypto } from '../../src/peer/web/crypto.ts';
+
+const IMPLEMENTATIONS = [
+  ['node:crypto', nodeCrypto],
+  ['JavaScript', webCrypto],
+] as const;
 
 const ascii = (text: string) => new TextEncoder().encode(text);
 
@@ -16,17 +22,17 @@ describe('CRC-32C', () => {
   });
 });
 
-describe('SHA-256', () => {
+describe.each(IMPLEMENTATIONS)('SHA-256 by %s', (_, crypto) => {
   test('FIPS 180-4 examples, in one part or several', () => {
     const abc = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
-    expect(toHex(nodeCrypto.sha256(ascii('abc')))).toBe(abc);
-    expect(toHex(nodeCrypto.sha256(ascii('a'), ascii(''), ascii('bc')))).toBe(abc);
+    expect(toHex(crypto.sha256(ascii('abc')))).toBe(abc);
+    expect(toHex(crypto.sha256(ascii('a'), ascii(''), ascii('bc')))).toBe(abc);
     const empty = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
-    expect(toHex(nodeCrypto.sha256())).toBe(empty);
+    expect(toHex(crypto.sha256())).toBe(empty);
   });
 });
 
-describe('Ed25519', () => {
+describe.each(IMPLEMENTATIONS)('Ed25519 by %s', (_, crypto) => {
   // RFC 8032, 7.1: tests 1 to 3
   test.each([
     [
@@ -48,18 +54,18 @@ describe('Ed25519', () => {
       '6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a',
     ],
   ])('RFC 8032 vector %#', (secret, key, message, signature) => {
-    expect(toHex(nodeCrypto.publicKey(fromHex(secret)))).toBe(key);
-    expect(toHex(nodeCrypto.sign(fromHex(secret), fromHex(message)))).toBe(signature);
-    expect(nodeCrypto.verify(fromHex(key), fromHex(message), fromHex(signature))).toBe(true);
-    expect(nodeCrypto.verify(fromHex(key), fromHex(`${message}00`), fromHex(signature))).toBe(false);
+    expect(toHex(crypto.publicKey(fromHex(secret)))).toBe(key);
+    expect(toHex(crypto.sign(fromHex(secret), fromHex(message)))).toBe(signature);
+    expect(crypto.verify(fromHex(key), fromHex(message), fromHex(signature))).toBe(true);
+    expect(crypto.verify(fromHex(key), fromHex(`${message}00`), fromHex(signature))).toBe(false);
   });
 
   test('keys and signatures that are none verify nothing and throw nothing', () => {
     const message = ascii('m');
     for (const key of [new Uint8Array(32), new Uint8Array(32).fill(0xff)]) {
-      expect(nodeCrypto.verify(key, message, new Uint8Array(64).fill(0xff))).toBe(false);
-      expect(nodeCrypto.verify(key, message, new Uint8Array(63))).toBe(false);
+      expect(crypto.verify(key, message, new Uint8Array(64).fill(0xff))).toBe(false);
+      expect(crypto.verify(key, message, new Uint8Array(63))).toBe(false);
     }
-    expect(() => nodeCrypto.sign(new Uint8Array(31), message)).toThrow(/"secret" expected 32 bytes, got 31/);
+    expect(() => crypto.sign(new Uint8Array(31), message)).toThrow(/"secret" expected 32 bytes, got 31/);
   });
 });

@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeManifest } from '../../src/journal/manifest.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
-import { downloadBlob, httpFetcher } from '../../src/peer/node/fetcher.ts';
+import { httpFetcher } from '../../src/peer/http-fetcher.ts';
+import { joinLink, parseJoinLink } from '../../src/peer/link.ts';
+import { downloadBlob } from '../../src/peer/node/fetcher.ts';
 import { httpRoutes, type Snapshot } from '../../src/peer/node/http.ts';
-import { dialable, joinLink, parseJoinLink } from '../../src/peer/node/link.ts';
+import { dialable } from '../../src/peer/node/link.ts';
 import { begunJournal, fakeCrypto, MANIFEST } from './fake.ts';
 
 const CODE = 'k3y_-x';

@@ -7,7 +7,7 @@
  */
 import type { Manifest } from '../../nouns.ts';
 import type { Clock } from '../../ports.ts';
-import type { ThreadedReplica } from './replica-thread.ts';
+import type { ThreadedReplica } from '../replica-calls.ts';
 
 export interface Arrangement {
   readonly workers: number;

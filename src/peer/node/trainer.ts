@@ -11,8 +11,9 @@ import type { Kept } from '../../numeric/mask.ts';
 import { createBackward } from '../../objective/backward.ts';
 import type { Engine } from '../../ports.ts';
 import { evaluate } from '../evaluate.ts';
+import { type MakeData, materialised } from '../open-replica.ts';
 import { nodeCrypto } from './crypto.ts';
-import { type MakeData, materialised, openLearner, type ReplicaSpec } from './open-replica.ts';
+import { openLearner, type ReplicaSpec } from './open-replica.ts';
 import { readState, type TrainingState, writeState } from './training-state.ts';
 
 export interface TrainerSpec extends ReplicaSpec {

@@ -8,7 +8,7 @@ import {
   mostWorkers,
   weightBytes,
 } from '../../../src/peer/node/arrangement.ts';
-import type { ThreadedReplica } from '../../../src/peer/node/replica-thread.ts';
+import type { ThreadedReplica } from '../../../src/peer/replica-calls.ts';
 import { quill } from './quill.ts';
 
 const GB = 1e9;

@@ -12,17 +12,20 @@ const PAUSE_MS = 5;
  * more to do or a call comes; that waits for one step at most.
  *
  * @param step does a little, @returns whether there may be more. What it throws is a defect and ends the thread.
+ * @param turn resolves when messages that have come were received.
  */
-export function withIdleWork(step: () => Promise<boolean>): <T>(call: () => Promise<T>) => Promise<T> {
+export function withIdleWork(
+  step: () => Promise<boolean>,
+  turn: () => Promise<void>,
+): <T>(call: () => Promise<T>) => Promise<T> {
   let calls = 0;
   let working = false;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function work(): Promise<void> {
     if (working) return;
     working = true;
-    // Messages are received between two turns of the event loop.
-    while (calls === 0 && (await step())) await new Promise((resolve) => setImmediate(resolve));
+    while (calls === 0 && (await step())) await turn();
     working = false;
   }
 

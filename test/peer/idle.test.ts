@@ -1,22 +1,25 @@
 import { expect, test } from 'vitest';
-import { nodeEngine } from '../../../src/engine/node.ts';
-import { localReplica } from '../../../src/peer/local-replica.ts';
-import { nodeCrypto } from '../../../src/peer/node/crypto.ts';
-import { withIdleWork } from '../../../src/peer/node/idle.ts';
-import { smallKernels } from '../../objective/models.ts';
-import { committed, smallLearner } from '../learner.ts';
+import { nodeEngine } from '../../src/engine/node.ts';
+import { withIdleWork } from '../../src/peer/idle.ts';
+import { localReplica } from '../../src/peer/local-replica.ts';
+import { nodeCrypto } from '../../src/peer/node/crypto.ts';
+import { smallKernels } from '../objective/models.ts';
+import { committed, smallLearner } from './learner.ts';
 
 /** A replica that counts its idle steps, and a round to apply to it. */
 async function attended(onStep: () => void = () => undefined) {
   const learner = await smallLearner({ engine: nodeEngine({ threads: 1 }), kernels: await smallKernels() });
   const replica = localReplica(learner, learner.dataset.eval, nodeCrypto);
   const steps: boolean[] = [];
-  const attend = withIdleWork(async () => {
-    const more = await replica.settleOne();
-    steps.push(more);
-    onStep();
-    return more;
-  });
+  const attend = withIdleWork(
+    async () => {
+      const more = await replica.settleOne();
+      steps.push(more);
+      onStep();
+      return more;
+    },
+    () => new Promise((resolve) => setImmediate(resolve)),
+  );
   const { initial_scale: scale, clip } = learner.manifest;
   const header = { round: 1, scale, clip };
   return { learner, replica, steps, attend, header, first: committed(learner.manifest, 0, Int8Array.of(90, -7, 40)) };

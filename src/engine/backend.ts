@@ -1,0 +1,6 @@
+/**
+ * What a browser computes with: a GPU through WebGPU, or WebAssembly on its threads.
+ *
+ * @module
+ */
+export type Backend = 'webgpu' | 'wasm';
