@@ -128,6 +128,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     });
     report.follow(served);
     output.event({ event: 'link', link: served.links[0] });
+    output.event({ event: 'view', link: served.viewLinks[0] });
     for (let n = 1; n <= PEERS; n++) start(n);
     const { host } = served;
     const released = onInterrupt({ first: () => host.stop(), second: () => host.abort() }, output);

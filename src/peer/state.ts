@@ -162,7 +162,7 @@ export interface State {
 }
 
 /** What a person wants to see of a peer. */
-export type MemberView = Pick<Member, 'slot' | 'name' | 'rate' | 'records' | 'seen'> & {
+export type MemberView = Pick<Member, 'slot' | 'name' | 'rate' | 'records' | 'seen' | 'confirmed'> & {
   readonly state: Status | 'measuring';
 };
 
@@ -170,13 +170,15 @@ export interface View {
   readonly phase: Phase;
   readonly round: number;
   readonly peers: readonly MemberView[];
+  /** When the round that is being measured was opened. */
+  readonly openedAt: number | undefined;
 }
 
 export function view({ phase, ledger, members, attempt }: State): View {
-  const peers = [...members.values()].map(({ slot, name, rate, records, seen, status }): MemberView => {
+  const peers = [...members.values()].map(({ slot, name, rate, records, seen, confirmed, status }): MemberView => {
     const share = attempt?.shares.get(slot);
     const measuring = status === 'ready' && share !== undefined && share.codes === undefined;
-    return { slot, name, rate, records, seen, state: measuring ? 'measuring' : status };
+    return { slot, name, rate, records, seen, confirmed, state: measuring ? 'measuring' : status };
   });
-  return { phase, round: ledger.round, peers };
+  return { phase, round: ledger.round, peers, openedAt: attempt?.openedAt };
 }

@@ -7,7 +7,7 @@ import { globalsOf, importsOf, type Sources } from './source.ts';
 
 /** A folder, or a file directly in src/, may import from rows above its own, and inside itself. */
 const TREE: readonly (readonly string[])[] = [
-  ['programs.ts', 'vectors.ts', 'faults.ts'],
+  ['programs.ts', 'vectors.ts', 'faults.ts', 'figures.ts'],
   ['nouns.ts'],
   ['ports.ts'],
   ['numeric'],
@@ -18,17 +18,21 @@ const TREE: readonly (readonly string[])[] = [
   ['estimator', 'optimizer', 'wire', 'journal', 'apply', 'aggregate', 'compress'],
   ['method'],
   ['peer'],
+  ['browser.ts'],
   ['cli', 'web'],
-  ['index.ts', 'testing.ts', 'browser.ts'],
+  ['index.ts', 'testing.ts'],
 ];
 
 /** Where files may use what only Node has: the same code runs in a browser otherwise. */
 const NODE = /^(engine\/node|(model|data)\/node|peer\/|cli\/)/;
 /** Where clocks, timers, entropy and sockets live. */
-const WORLD = /^(peer|cli)\//;
+const WORLD = /^(peer|cli|web)\//;
 
 /** Each package has one door. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
+  '@noble/curves': /^(web|peer\/web)\//,
+  '@noble/hashes': /^(web|peer\/web)\//,
+  '@preact/signals': /^web\//,
   'onnxruntime-node': /^engine\/node/,
   'onnxruntime-web': /^engine\/web/,
   '@huggingface/tokenizers': /^model\//,
@@ -37,6 +41,9 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   'd3-scale': /^cli\//,
   hyparquet: /^data\//,
   'hyparquet-compressors': /^data\//,
+  preact: /^web\//,
+  uplot: /^web\//,
+  uqr: /^web\//,
   ws: /^peer\//,
   yaml: /^cli\//,
   zod: /^(journal|cli|model)\//,
@@ -110,7 +117,7 @@ export function packageViolations(sources: Sources): string[] {
 
 export function globalViolations(sources: Sources): string[] {
   return [...sources].flatMap(([path, text]) =>
-    globalsOf(text).flatMap(({ name, line }) =>
+    globalsOf(path, text).flatMap(({ name, line }) =>
       BANS.filter(({ uses, except }) => uses.test(name) && !except.test(path)).map(
         ({ why }) => `${path}:${line}: uses ${name} (${why})`,
       ),

@@ -1,0 +1,142 @@
+/**
+ * A curve over rounds: uPlot on a canvas, with the colours of the page, as wide as its place, and said in words for those
+ * who do not see it.
+ *
+ * @module
+ */
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import { formatNumber } from '../figures.ts';
+import { extent, positive } from './series.ts';
+
+export interface Curve {
+  readonly label: string;
+  /** A CSS variable of the page. */
+  readonly colour: string;
+  /** A value for each x; null is a gap. */
+  readonly values: readonly (number | null)[];
+  /** Drawn thin and pale: what a smoothed curve was made of. */
+  readonly faint?: boolean;
+  readonly dots?: boolean;
+  readonly dashed?: boolean;
+}
+
+interface ChartProps {
+  readonly title: string;
+  readonly x: readonly number[];
+  readonly curves: readonly Curve[];
+  readonly log?: boolean;
+  readonly height?: number;
+  /** How a value is written. */
+  readonly format?: (value: number) => string;
+  /** Where the last round will be. */
+  readonly until?: number;
+}
+
+const HEIGHT = 220;
+const FONT = '12px ui-sans-serif, system-ui, sans-serif';
+
+const variable = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** `loss from 0.68 to 0.1 over rounds 0 to 60`. */
+export function said(x: readonly number[], curves: readonly Curve[], format: (value: number) => string): string {
+  const parts = curves
+    .filter(({ faint }) => !faint)
+    .map(({ label, values }) => {
+      const there = values.filter((value) => value !== null);
+      if (there.length === 0) return `${label}: nothing yet`;
+      return `${label} from ${format(there[0]!)} to ${format(there.at(-1)!)}`;
+    });
+  return x.length === 0 ? 'nothing yet' : `${parts.join('; ')}; rounds ${x[0]} to ${x.at(-1)}`;
+}
+
+export function Chart({ title, x, curves, log = false, height = HEIGHT, format = formatNumber, until }: ChartProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(undefined);
+  const data = [x, ...curves.map(({ values }) => (log ? positive(values) : values))] as uPlot.AlignedData;
+  const shape = JSON.stringify([log, height, until, curves.map(({ values: _, ...rest }) => rest)]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` is what the options are made of
+  useEffect(() => {
+    const make = (): void => {
+      plot.current?.destroy();
+      const width = place.current!.clientWidth;
+      plot.current = new uPlot(optionsOf({ curves, log, height, format, until }, width), data, place.current!);
+    };
+    make();
+    const scheme = matchMedia('(prefers-color-scheme: dark)');
+    scheme.addEventListener('change', make);
+    const sized = new ResizeObserver(([entry]) => {
+      const width = Math.floor(entry!.contentRect.width);
+      if (width > 0 && width !== plot.current?.width) plot.current?.setSize({ width, height });
+    });
+    sized.observe(place.current!);
+    return () => {
+      scheme.removeEventListener('change', make);
+      sized.disconnect();
+      plot.current?.destroy();
+      plot.current = undefined;
+    };
+  }, [shape]);
+
+  useEffect(() => plot.current?.setData(data), [x, curves, log]);
+
+  return <div class="chart" ref={place} role="img" aria-label={`${title}: ${said(x, curves, format)}`} />;
+}
+
+function optionsOf(
+  {
+    curves,
+    log,
+    height,
+    format,
+    until,
+  }: Required<Pick<ChartProps, 'curves' | 'log' | 'height' | 'format'>> & {
+    readonly until: number | undefined;
+  },
+  width: number,
+): uPlot.Options {
+  const [ink, line] = [variable('--dim'), variable('--line')];
+  const axis: uPlot.Axis = {
+    ...{ stroke: ink, font: FONT },
+    grid: { stroke: line, width: 1 },
+    ticks: { show: false },
+  };
+  return {
+    width,
+    height,
+    padding: [8, 12, 0, 0],
+    cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
+    legend: { live: true, markers: { width: 2 } },
+    scales: {
+      x: { time: false, range: (_, low, high) => [low ?? 0, Math.max(high ?? 1, until ?? 0, (low ?? 0) + 1)] },
+      y: log ? { distr: 3 } : { range: roomy },
+    },
+    axes: [
+      { ...axis, size: 30, space: 60, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? String(t) : '')) },
+      { ...axis, size: 58, values: (_, ticks) => ticks.map((t) => (t === null ? '' : format(t))) },
+    ],
+    series: [
+      { label: 'round', value: (_, value) => (value === null ? '–' : String(value)) },
+      ...curves.map(({ label, colour, faint, dots, dashed }): uPlot.Series => {
+        const stroke = variable(colour);
+        return {
+          label,
+          stroke: faint ? `color-mix(in srgb, ${stroke} 30%, transparent)` : stroke,
+          width: faint ? 1 : 2,
+          ...(dashed ? { dash: [6, 4] } : {}),
+          points: { show: dots ?? false, size: 5, fill: stroke },
+          spanGaps: true,
+          value: (_, value) => (value === null ? '–' : format(value)),
+        };
+      }),
+    ],
+  };
+}
+
+/** A little room above and below, and some height where a curve is flat. */
+function roomy(_: uPlot, low: number | null, high: number | null): [number, number] {
+  const [a, b] = extent([low, high]) ?? [0, 1];
+  const room = (b - a) * 0.06 || Math.abs(b) * 0.1 || 1;
+  return [a >= 0 && a - room < 0 ? 0 : a - room, b + room];
+}
