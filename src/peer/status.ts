@@ -34,12 +34,29 @@ export interface RunStatus {
   readonly open_ms?: number;
   /** Bytes of the journal. */
   readonly journal_bytes: number;
-  /** Weights that the run trains: a full gradient has as many numbers. */
-  readonly weights: number;
+  /** Weights that the run trains: a full gradient has as many numbers. Absent where the base is not at hand. */
+  readonly weights?: number;
   readonly peers: readonly PeerStatus[];
   readonly bytes: Traffic;
   /** Where others join, for those who may. */
   readonly links?: readonly string[];
+}
+
+/** What one model makes of a text. */
+export interface Made {
+  /** What it writes after the prompt; absent for a masked model, which writes nothing. */
+  readonly text?: string;
+  /** In the order of the task's labels. */
+  readonly labels?: readonly { readonly value: string; readonly word: string; readonly probability: number }[];
+}
+
+/** What both models make of it. */
+export interface TriedOut {
+  readonly prompt: string;
+  /** Rounds that the tuned model has behind it. */
+  readonly round: number;
+  readonly base: Made;
+  readonly tuned: Made;
 }
 
 /** When a round was committed, and what the sockets had counted by then. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { formatNumber } from '../figures.ts';
@@ -53,15 +54,21 @@ export function said(x: readonly number[], curves: readonly Curve[], format: (va
 export function Chart({ title, x, curves, log = false, height = HEIGHT, format = formatNumber, until }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
+  /** The point under the pointer; none: the last. */
+  const at = useSignal<number | null | undefined>(undefined);
   const data = [x, ...curves.map(({ values }) => (log ? positive(values) : values))] as uPlot.AlignedData;
+  // What the options are made of: uPlot is made anew when it changes, and gets new numbers otherwise.
   const shape = JSON.stringify([log, height, until, curves.map(({ values: _, ...rest }) => rest)]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` is what the options are made of
   useEffect(() => {
     const make = (): void => {
       plot.current?.destroy();
       const width = place.current!.clientWidth;
-      plot.current = new uPlot(optionsOf({ curves, log, height, format, until }, width), data, place.current!);
+      const options = optionsOf({ curves, log, height, format, until }, width);
+      const setCursor = (u: uPlot): void => {
+        at.value = u.cursor.idx;
+      };
+      plot.current = new uPlot({ ...options, hooks: { setCursor: [setCursor] } }, data, place.current!);
     };
     make();
     const scheme = matchMedia('(prefers-color-scheme: dark)');
@@ -81,7 +88,20 @@ export function Chart({ title, x, curves, log = false, height = HEIGHT, format =
 
   useEffect(() => plot.current?.setData(data), [x, curves, log]);
 
-  return <div class="chart" ref={place} role="img" aria-label={`${title}: ${said(x, curves, format)}`} />;
+  const index = at.value ?? x.length - 1;
+  return (
+    <>
+      <div class="chart" ref={place} role="img" aria-label={`${title}: ${said(x, curves, format)}`} />
+      <p class="legend" aria-hidden="true">
+        {x.length > 0 && <span>round {x[index]}</span>}
+        {curves.map(({ label, colour, faint, dashed, values }) => (
+          <span key={label} data-faint={faint} data-dashed={dashed} style={{ '--swatch': `var(${colour})` }}>
+            {label} <b>{values[index] == null ? '–' : format(values[index])}</b>
+          </span>
+        ))}
+      </p>
+    </>
+  );
 }
 
 function optionsOf(
@@ -107,9 +127,9 @@ function optionsOf(
     height,
     padding: [8, 12, 0, 0],
     cursor: { y: false, points: { size: 7 }, drag: { x: true, y: false } },
-    legend: { live: true, markers: { width: 2 } },
+    legend: { show: false },
     scales: {
-      x: { time: false, range: (_, low, high) => [low ?? 0, Math.max(high ?? 1, until ?? 0, (low ?? 0) + 1)] },
+      x: { time: false, range: (u, low, high) => xRange(u, low, high, until) },
       y: log ? { distr: 3 } : { range: roomy },
     },
     axes: [
@@ -117,21 +137,26 @@ function optionsOf(
       { ...axis, size: 58, values: (_, ticks) => ticks.map((t) => (t === null ? '' : format(t))) },
     ],
     series: [
-      { label: 'round', value: (_, value) => (value === null ? '–' : String(value)) },
-      ...curves.map(({ label, colour, faint, dots, dashed }): uPlot.Series => {
+      {},
+      ...curves.map(({ colour, faint, dots, dashed }): uPlot.Series => {
         const stroke = variable(colour);
         return {
-          label,
           stroke: faint ? `color-mix(in srgb, ${stroke} 30%, transparent)` : stroke,
           width: faint ? 1 : 2,
           ...(dashed ? { dash: [6, 4] } : {}),
           points: { show: dots ?? false, size: 5, fill: stroke },
           spanGaps: true,
-          value: (_, value) => (value === null ? '–' : format(value)),
         };
       }),
     ],
   };
+}
+
+/** All rounds of the run, or those that were chosen by dragging. */
+function xRange({ data: [x] }: uPlot, low: number | null, high: number | null, until = 0): [number, number] {
+  const [first = 0, last = 1] = [x?.[0], x?.at(-1)];
+  const isAll = low === null || high === null || low <= first;
+  return isAll && (high === null || high >= last) ? [first, Math.max(last, until, first + 1)] : [low ?? 0, high ?? 1];
 }
 
 /** A little room above and below, and some height where a curve is flat. */

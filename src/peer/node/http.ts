@@ -58,8 +58,9 @@ export interface HttpOptions {
 
 const NOT_FOUND = 'Nothing is here. Copy the whole join link.\n';
 const TEXT = 'text/plain; charset=utf-8';
-/** Longest text that `/try` reads. */
+/** Longest text that `/try` reads, and how many may wait: each takes both models a moment. */
 const MAX_TRIED_BYTES = 8192;
+const MAX_TRIALS = 8;
 
 const CORS = {
   'access-control-allow-origin': '*',
@@ -82,6 +83,8 @@ export function httpRoutes(options: HttpOptions): RequestListener {
   const [joinHash, viewHash] = [hashed(joinCode), hashed(viewCode(joinCode, crypto))];
   const isJoin = (text: string): boolean => equalSlowly(hashed(text), joinHash);
   const isView = (text: string): boolean => equalSlowly(hashed(text), viewHash);
+
+  let trials = 0;
 
   const routes: Readonly<Record<string, Route>> = {
     manifest: {
@@ -140,13 +143,19 @@ export function httpRoutes(options: HttpOptions): RequestListener {
         if (request.headers['content-type'] !== 'application/json') return say(response, 415, TEXT, 'JSON only.\n');
         const tried = parseTried(await bodyOf(request, MAX_TRIED_BYTES));
         if (tried === undefined) return say(response, 413, TEXT, `An object of texts, ${MAX_TRIED_BYTES} bytes.\n`);
-        await tryOut(tried).then(
-          (value) => say(response, 200, 'application/json', JSON.stringify(value)),
-          (error) => {
-            if (!(error instanceof Fault)) throw error;
-            say(response, 422, 'application/json', JSON.stringify({ code: error.code, detail: error.detail }));
-          },
-        );
+        if (trials >= MAX_TRIALS) return say(response, 503, TEXT, 'Others are trying texts; try again in a moment.\n');
+        trials++;
+        await tryOut(tried)
+          .then(
+            (value) => say(response, 200, 'application/json', JSON.stringify(value)),
+            (error) => {
+              if (!(error instanceof Fault)) throw error;
+              say(response, 422, 'application/json', JSON.stringify({ code: error.code, detail: error.detail }));
+            },
+          )
+          .finally(() => {
+            trials--;
+          });
       },
     },
   };

@@ -38,6 +38,7 @@ import type { PerturbationKind } from '../../objective/perturbation.ts';
 import { createTangent } from '../../objective/tangent.ts';
 import { tangentScratch } from '../../objective/tangent-feeds.ts';
 import type { Engine } from '../../ports.ts';
+import { classify } from '../classify.ts';
 import { exchangeReplica } from '../exchange-replica.ts';
 import { type Generation, generate } from '../generate.ts';
 import { inTurn, type LocalReplica, localReplica } from '../local-replica.ts';
@@ -70,6 +71,8 @@ export interface NodeReplica extends Replica {
   /** Slopes of `count` directions that no round uses, to calibrate a new run. @param measuring the manifest's, if absent. */
   slopes(count: number, measuring?: Measuring): Promise<readonly number[]>;
   generate(prompts: readonly string[], options: Generation): Promise<readonly string[]>;
+  /** Probabilities of a choice task's classes for one text. */
+  classify(columns: Readonly<Record<string, string>>): Promise<readonly number[]>;
   /** Weights of one tensor as f32, row-major. */
   tensor(name: string): Promise<Float32Array>;
 }
@@ -164,6 +167,7 @@ export async function openReplica(spec: ReplicaSpec, engine: Engine): Promise<No
     ...replica,
     slopes: (count, measuring = manifest) => turn(async () => [...(await calibrate(learner, count, measuring))]),
     generate: (prompts, options) => turn(() => generate(learner.forward, model, tokenizer, prompts, options)),
+    classify: (columns) => turn(() => classify(learner, tokenizer, columns)),
     tensor: (name) => turn(() => materialised(weights, name)),
   };
 }

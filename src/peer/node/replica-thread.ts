@@ -153,6 +153,7 @@ export async function threadedReplica(
     restore: (round, { name, size, read }, ...rest) => serving(read, 'restore', round, { name, size }, ...rest),
     slopes: (...args) => call('slopes', ...args),
     generate: (...args) => call('generate', ...args),
+    classify: (...args) => call('classify', ...args),
     tensor: (...args) => call('tensor', ...args),
     adjust: (...args) => call('adjust', ...args),
     ...(spec.manifest.exchange && {

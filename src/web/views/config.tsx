@@ -3,9 +3,89 @@
  *
  * @module
  */
+import { useSignal } from '@preact/signals';
+import { properties } from '../../../schema/murmur.schema.json';
 import type { ViewProps } from '../app.tsx';
-import { Empty } from '../parts.tsx';
+import { commandOf, differences, peersOf, runFileOf, type Settings, settingsOf, type Value } from '../command.ts';
+import { Copyable, Empty, Section, Table } from '../parts.tsx';
+
+interface Property {
+  readonly default?: unknown;
+  readonly description?: string;
+}
+
+const KEYS = properties as Readonly<Record<string, Property>>;
+const DEFAULTS = Object.fromEntries(Object.entries(KEYS).map(([key, property]) => [key, property.default]));
+
+const text = (value: Value | unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 export function ConfigView({ store: { book } }: ViewProps) {
-  return <Empty>{book.value.ledger?.manifest.method}</Empty>;
+  const all = useSignal(false);
+  const { ledger, rounds } = book.value;
+  if (ledger === undefined) return <Empty>Fetching the journal and verifying it…</Empty>;
+  const { manifest } = ledger;
+  const settings = settingsOf(manifest, peersOf(manifest.records_per_round, rounds[0]?.peers));
+  const own = differences(settings, DEFAULTS);
+  const command = commandOf(own);
+  const files = [...manifest.base.files, manifest.data.train, ...(manifest.data.eval ? [manifest.data.eval] : [])];
+  return (
+    <>
+      <Section title="The same run again">
+        {command !== undefined && <Copyable text={command} label="command of this run" />}
+        <details>
+          <summary>As a run file{command === undefined && ': these settings have no form on a command line'}</summary>
+          <Copyable text={runFileOf(own)} label="run file of this run" />
+        </details>
+        <p class="caption">
+          Model and data are called as the manifest calls them: name the files where they lie on your machine. With the
+          same files it makes the same manifest, but for the key of its host and the byte scale that it measures.
+        </p>
+      </Section>
+      <Section
+        title={all.value ? 'All settings' : 'Settings that are not the defaults'}
+        aside={
+          <label>
+            <input
+              type="checkbox"
+              checked={all.value}
+              onChange={({ currentTarget }) => {
+                all.value = currentTarget.checked;
+              }}
+            />
+            All of them
+          </label>
+        }
+      >
+        <SettingsTable settings={all.value ? settings : own} />
+      </Section>
+      <Section title="Files, by what they hold">
+        <Table label="Files" head={['File', 'Bytes', 'SHA-256']}>
+          {files.map(({ path, bytes, sha256 }) => (
+            <tr key={path}>
+              <th scope="row">{path}</th>
+              <td class="number">{bytes.toLocaleString('en')}</td>
+              <td>
+                <code title={sha256}>{sha256.slice(0, 16)}…</code>
+              </td>
+            </tr>
+          ))}
+        </Table>
+      </Section>
+    </>
+  );
 }
+
+const SettingsTable = ({ settings }: { settings: Settings }) => (
+  <Table label="Settings" head={['Key', 'Value', 'Default', 'What it is']}>
+    {Object.entries(settings).map(([key, value]) => (
+      <tr key={key}>
+        <th scope="row">
+          <code>{key}</code>
+        </th>
+        <td class="value">{text(value)}</td>
+        <td class="dim">{KEYS[key]?.default === undefined ? '' : text(KEYS[key]?.default)}</td>
+        <td class="says dim">{KEYS[key]?.description}</td>
+      </tr>
+    ))}
+  </Table>
+);

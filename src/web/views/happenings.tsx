@@ -7,7 +7,7 @@ import type { HostEvent } from '../../peer/events.ts';
 import type { ViewProps } from '../app.tsx';
 import { Empty, Section } from '../parts.tsx';
 
-const MOST = 12;
+const MOST = 8;
 
 const WORDS: Readonly<Record<string, string>> = {
   joining: 'is joining',
