@@ -18,8 +18,8 @@ export interface PeerStatus {
   readonly rate?: number;
   /** Since its last message. */
   readonly seen_ms: number;
-  /** Rounds after which its weights were last found to be the host's; absent: never. */
-  readonly confirmed?: number;
+  /** Rounds after which it last said what its weights are; absent: never. */
+  readonly applied?: number;
   readonly bytes: Traffic;
 }
 
@@ -77,10 +77,10 @@ export function liveStatus(
     phase,
     round,
     ...(openedAt === undefined ? {} : { open_ms: now - openedAt }),
-    peers: peers.map(({ slot, name, state, rate, seen, confirmed }) => ({
+    peers: peers.map(({ slot, name, state, rate, seen, applied }) => ({
       ...{ slot, name, state, seen_ms: now - seen },
       ...(rate === undefined ? {} : { rate: rate * 1000 }),
-      ...(confirmed < 0 ? {} : { confirmed }),
+      ...(applied < 0 ? {} : { applied }),
       bytes: traffic.get(slot) ?? { payload: 0, wire: 0 },
     })),
     bytes: total,

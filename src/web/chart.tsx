@@ -8,6 +8,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { formatNumber } from '../figures.ts';
+import { logTicks } from './axis.ts';
 import { extent, positive } from './series.ts';
 
 export interface Curve {
@@ -130,11 +131,15 @@ function optionsOf(
     legend: { show: false },
     scales: {
       x: { time: false, range: (u, low, high) => xRange(u, low, high, until) },
-      y: log ? { distr: 3 } : { range: roomy },
+      y: log ? { distr: 3, range: roomyLog } : { range: roomy },
     },
     axes: [
       { ...axis, size: 30, space: 60, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? String(t) : '')) },
-      { ...axis, size: 58, values: (_, ticks) => ticks.map((t) => (t === null ? '' : format(t))) },
+      {
+        ...{ ...axis, size: 58, values: (_, ticks) => ticks.map(format) },
+        // All of them: which to leave out is settled by `logTicks`.
+        ...(log ? { splits: (_, __, low, high) => logTicks(low, high), filter: (_, ticks) => ticks } : {}),
+      },
     ],
     series: [
       {},
@@ -164,4 +169,10 @@ function roomy(_: uPlot, low: number | null, high: number | null): [number, numb
   const [a, b] = extent([low, high]) ?? [0, 1];
   const room = (b - a) * 0.06 || Math.abs(b) * 0.1 || 1;
   return [a >= 0 && a - room < 0 ? 0 : a - room, b + room];
+}
+
+function roomyLog(_: uPlot, low: number | null, high: number | null): [number, number] {
+  const [a, b] = extent([low, high]) ?? [1, 10];
+  const room = Math.max((b / a) ** 0.06, 1.1);
+  return [a / room, b * room];
 }

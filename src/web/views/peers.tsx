@@ -39,9 +39,9 @@ const STATES: Readonly<Record<PeerStatus['state'], string>> = {
 
 const percent = (part: number): string => `${(100 * part).toFixed(part < 0.1 ? 1 : 0)} %`;
 
-/** Rounds that its weights are behind the host's. */
-const behind = ({ confirmed }: PeerStatus, round: number): string =>
-  confirmed === undefined ? '–' : String(Math.max(0, round - confirmed));
+/** Rounds that its weights are behind the journal. */
+const behind = ({ applied }: PeerStatus, round: number): string =>
+  applied === undefined ? '–' : String(Math.max(0, round - applied));
 
 export function PeersView({ store }: ViewProps) {
   const rows = rowsOf(store);
@@ -68,7 +68,7 @@ export function PeersView({ store }: ViewProps) {
       <p class="caption">
         Given: {unit} in committed rounds, counted in the journal.
         {live
-          ? ' Behind: rounds since its weights were last found equal to the host’s. Bytes: what its sockets moved, both ways.'
+          ? ' Behind: rounds of the journal that its weights, as it last reported them, did not have yet. Bytes: what its sockets moved, both ways.'
           : ' Rates, lag and bytes are known while a host runs.'}
       </p>
     </Section>
