@@ -7,7 +7,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { VIEWS, type ViewName, viewIn } from './place.ts';
-import type { Store } from './store.ts';
+import type { ViewProps } from './store.ts';
 import { ConfigView } from './views/config.tsx';
 import { JoinView } from './views/join.tsx';
 import { JournalView } from './views/journal.tsx';
@@ -15,10 +15,6 @@ import { NetworkView } from './views/network.tsx';
 import { PeersView } from './views/peers.tsx';
 import { RunView } from './views/run.tsx';
 import { TryView } from './views/try.tsx';
-
-export interface ViewProps {
-  readonly store: Store;
-}
 
 const COMPONENTS: Readonly<Record<ViewName, ComponentType<ViewProps>>> = {
   run: RunView,

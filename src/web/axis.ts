@@ -8,6 +8,8 @@ const BETWEEN = [1, 2, 5] as const;
 /** Decades from which on only they are named. */
 const MANY = 3;
 const LEAST = 3;
+/** 0.7 / 0.1 is a little less than 7. */
+const CLOSE = 1e-9;
 
 /** @param low above 0. */
 export function logTicks(low: number, high: number): number[] {
@@ -25,8 +27,8 @@ function evenTicks(low: number, high: number): number[] {
   const rough = (high - low) / 4;
   const power = Math.floor(Math.log10(rough));
   const step = BETWEEN.map((one) => Number(`${one}e${power}`)).findLast((one) => one <= rough)!;
-  const first = Math.ceil(low / step);
-  const count = Math.floor(high / step) - first + 1;
+  const first = Math.ceil(low / step - CLOSE);
+  const count = Math.floor(high / step + CLOSE) - first + 1;
   // Multiples by division: adding steps up would show as 0.30000000000000004.
   return Array.from({ length: count }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }

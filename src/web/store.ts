@@ -37,6 +37,11 @@ export interface Store {
   readonly heard: Signal<readonly Heard[]>;
 }
 
+/** What every view is given. */
+export interface ViewProps {
+  readonly store: Store;
+}
+
 /** A host says something every two seconds. */
 const SILENCE_MS = 7000;
 const RETRY_MS = 2000;

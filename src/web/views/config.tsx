@@ -5,9 +5,9 @@
  */
 import { useSignal } from '@preact/signals';
 import { properties } from '../../../schema/murmur.schema.json';
-import type { ViewProps } from '../app.tsx';
 import { commandOf, differences, peersOf, runFileOf, type Settings, settingsOf, type Value } from '../command.ts';
 import { Copyable, Empty, Section, Table } from '../parts.tsx';
+import type { ViewProps } from '../store.ts';
 
 interface Property {
   readonly default?: unknown;
@@ -56,7 +56,7 @@ export function ConfigView({ store: { book } }: ViewProps) {
           </label>
         }
       >
-        <SettingsTable settings={all.value ? settings : own} />
+        <SettingsList settings={all.value ? settings : own} />
       </Section>
       <Section title="Files, by what they hold">
         <Table label="Files" head={['File', 'Bytes', 'SHA-256']}>
@@ -75,17 +75,21 @@ export function ConfigView({ store: { book } }: ViewProps) {
   );
 }
 
-const SettingsTable = ({ settings }: { settings: Settings }) => (
-  <Table label="Settings" head={['Key', 'Value', 'Default', 'What it is']}>
+const SettingsList = ({ settings }: { settings: Settings }) => (
+  <dl class="settings">
     {Object.entries(settings).map(([key, value]) => (
-      <tr key={key}>
-        <th scope="row">
+      <div key={key}>
+        <dt>
           <code>{key}</code>
-        </th>
-        <td class="value">{text(value)}</td>
-        <td class="dim">{KEYS[key]?.default === undefined ? '' : text(KEYS[key]?.default)}</td>
-        <td class="says dim">{KEYS[key]?.description}</td>
-      </tr>
+        </dt>
+        <dd>
+          <code>{text(value)}</code>
+          {KEYS[key]?.default !== undefined && KEYS[key].default !== value && (
+            <span class="dim"> instead of {text(KEYS[key].default)}</span>
+          )}
+          <p class="caption">{KEYS[key]?.description}</p>
+        </dd>
+      </div>
     ))}
-  </Table>
+  </dl>
 );

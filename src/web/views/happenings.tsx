@@ -4,8 +4,8 @@
  * @module
  */
 import type { HostEvent } from '../../peer/events.ts';
-import type { ViewProps } from '../app.tsx';
 import { Empty, Section } from '../parts.tsx';
+import type { ViewProps } from '../store.ts';
 
 const MOST = 8;
 
@@ -30,7 +30,11 @@ function wordsOf(event: HostEvent): { readonly text: string; readonly bad?: bool
   }
 }
 
-export function Happenings({ store: { book, heard } }: ViewProps) {
+/** A digest says enough by its beginning; the Journal view has it whole. */
+const MOST_CHARACTERS = 96;
+const cut = (text: string): string => (text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS - 1)}…` : text);
+
+export function Happenings({ store: { book, heard, status } }: ViewProps) {
   const recent = heard.value.flatMap(({ at, event }) => {
     const words = wordsOf(event);
     return words ? [{ at, ...words }] : [];
@@ -38,19 +42,21 @@ export function Happenings({ store: { book, heard } }: ViewProps) {
   const recorded = book.value.lines.filter(({ type }) => type !== 'round' && type !== 'merge' && type !== 'manifest');
   return (
     <div class="columns">
-      <Section title="Heard from the host">
-        {recent.length === 0 ? (
-          <Empty>Nothing since this page was opened.</Empty>
-        ) : (
-          <ol class="log">
-            {recent.slice(0, MOST).map(({ at, text, bad }, i) => (
-              <li key={recent.length - i} data-kind={bad ? 'bad' : undefined}>
-                <time>{at.toTimeString().slice(0, 8)}</time> {text}
-              </li>
-            ))}
-          </ol>
-        )}
-      </Section>
+      {status.value?.kind !== 'past' && (
+        <Section title="Heard from the host">
+          {recent.length === 0 ? (
+            <Empty>Nothing since this page was opened.</Empty>
+          ) : (
+            <ol class="log">
+              {recent.slice(0, MOST).map(({ at, text, bad }, i) => (
+                <li key={recent.length - i} data-kind={bad ? 'bad' : undefined}>
+                  <time>{at.toTimeString().slice(0, 8)}</time> {text}
+                </li>
+              ))}
+            </ol>
+          )}
+        </Section>
+      )}
       <Section title="In the journal">
         {recorded.length === 0 ? (
           <Empty>Only the manifest.</Empty>
@@ -61,7 +67,7 @@ export function Happenings({ store: { book, heard } }: ViewProps) {
               .reverse()
               .map(({ index, type, text }) => (
                 <li key={index}>
-                  <span class="tag">{type}</span> {text}
+                  <span class="tag">{type}</span> {cut(text)}
                 </li>
               ))}
           </ol>

@@ -5,8 +5,8 @@
  * @module
  */
 import { renderSVG } from 'uqr';
-import type { ViewProps } from '../app.tsx';
 import { Copyable, Empty, Section } from '../parts.tsx';
+import type { ViewProps } from '../store.ts';
 import { JoinHere } from './join-here.tsx';
 
 const isLocal = (link: string): boolean => /^(127\.|localhost$|\[::1\]$)/.test(new URL(link).hostname);

@@ -6,9 +6,9 @@
 import { useSignal } from '@preact/signals';
 import { formatBytes } from '../../figures.ts';
 import { toHex } from '../../numeric/bytes.ts';
-import type { ViewProps } from '../app.tsx';
 import type { Line } from '../book.ts';
 import { Copyable, Empty, Figure, Section, Table } from '../parts.tsx';
+import type { ViewProps } from '../store.ts';
 
 const PAGE = 100;
 const KINDS = ['all', 'round', 'merge', 'evaluation', 'digest', 'admit', 'evict', 'manifest'] as const;

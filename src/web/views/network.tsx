@@ -5,10 +5,10 @@
  */
 import { useMemo } from 'preact/hooks';
 import { formatBytes } from '../../figures.ts';
-import type { ViewProps } from '../app.tsx';
 import { Chart } from '../chart.tsx';
 import { Empty, Figure, Section } from '../parts.tsx';
 import { perRound, thinned } from '../series.ts';
+import type { ViewProps } from '../store.ts';
 
 const F32_BYTES = 4;
 const MOST_POINTS = 1000;
@@ -38,6 +38,11 @@ export function NetworkView({ store: { book, status, paces } }: ViewProps) {
         {perRoundWire !== undefined && (
           <Figure name="A round on the sockets" note={`${latest.peers} peers, both ways`}>
             {formatBytes(Math.round(perRoundWire))}
+          </Figure>
+        )}
+        {perRoundWire === undefined && (
+          <Figure name="A round in the journal" note={`${latest.peers} peers`}>
+            {formatBytes(latest.bytes)}
           </Figure>
         )}
         {full && (

@@ -5,8 +5,8 @@
  */
 import { formatBytes, formatNumber } from '../../figures.ts';
 import type { PeerStatus } from '../../peer/status.ts';
-import type { ViewProps } from '../app.tsx';
 import { Empty, Section, Table } from '../parts.tsx';
+import type { ViewProps } from '../store.ts';
 
 /** A peer of the journal, with what the host knows of it, where a host is. */
 interface Row {
@@ -97,7 +97,7 @@ function PeerRow({
       </td>
       <td>
         <span class="state" data-state={state ?? 'gone'}>
-          {state === undefined ? 'in the journal' : STATES[state]}
+          {state === undefined ? 'admitted' : STATES[state]}
         </span>
         {reason !== undefined && <span class="reason">{reason}</span>}
       </td>

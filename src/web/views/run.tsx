@@ -6,12 +6,12 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { formatBytes, formatNumber, formatSeconds } from '../../figures.ts';
-import type { ViewProps } from '../app.tsx';
 import { metricsOf } from '../book.ts';
 import { Chart } from '../chart.tsx';
 import { Empty, Figure, Section } from '../parts.tsx';
 import { paceOf, smoothed, thinned } from '../series.ts';
 import { kept } from '../settings.ts';
+import type { ViewProps } from '../store.ts';
 import { Happenings } from './happenings.tsx';
 
 const NAMES: Readonly<Record<string, string>> = {

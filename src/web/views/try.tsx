@@ -7,8 +7,8 @@
 import { type Signal, useSignal } from '@preact/signals';
 import type { Task } from '../../nouns.ts';
 import type { Made, TriedOut } from '../../peer/status.ts';
-import type { ViewProps } from '../app.tsx';
 import { Copyable, Empty, Section } from '../parts.tsx';
+import type { ViewProps } from '../store.ts';
 
 /** What the form asks for: the columns of the prompt, or the text itself. */
 export function columnsOf(task: Task): readonly string[] {
