@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { type Signal, signal } from '@preact/signals';
+import { batch, type Signal, signal } from '@preact/signals';
 import type { HostEvent } from '../peer/events.ts';
 import type { Pace, RunStatus } from '../peer/status.ts';
-import { type Book, EMPTY, enter } from './book.ts';
+import { type Book, EMPTY, enter, type Verified } from './book.ts';
 import type { Ask, Told } from './journal-worker.ts';
 import type { Place } from './place.ts';
 
@@ -57,23 +57,64 @@ export function openStore(place: Place): Store {
     reading: signal({ run: '', known: 0 }),
     heard: signal([]),
   };
+  const gather = gathering((news) => enterNews(store, news));
   const worker = new Worker(new URL('./journal-worker.ts', import.meta.url), { type: 'module', name: 'journal' });
   const ask = (message: Ask): void => worker.postMessage(message);
-  worker.addEventListener('message', ({ data }: MessageEvent<Told>) => hearWorker(store, data));
+  worker.addEventListener('message', ({ data }: MessageEvent<Told>) => hearWorker(store, data, gather));
   ask({ ask: 'open', base: place.base });
-  follow(store, ask);
+  follow(store, ask, gather);
   return store;
 }
 
-function hearWorker({ book, reading, connection }: Store, message: Told): void {
-  if (message.told === 'records') {
-    const { run, known } = message;
+/** What has come since the page was last drawn. Rounds may be faster than eyes. */
+interface News {
+  readonly records: Verified[];
+  readonly paces: Pace[];
+  readonly heard: Heard[];
+}
+
+/** Between two drawings. */
+const DRAW_MS = 100;
+
+type Gather = (add: (news: News) => void) => void;
+
+/** Gathers news and hands it over ten times a second at most; the first at once. */
+function gathering(hand: (news: News) => void): Gather {
+  const none = (): News => ({ records: [], paces: [], heard: [] });
+  let news = none();
+  let isDue = false;
+  let last = Number.NEGATIVE_INFINITY;
+  const handOver = (): void => {
+    const gathered = news;
+    news = none();
+    isDue = false;
+    last = performance.now();
+    hand(gathered);
+  };
+  return (add) => {
+    add(news);
+    if (!isDue) setTimeout(handOver, Math.max(0, last + DRAW_MS - performance.now()));
+    isDue = true;
+  };
+}
+
+function enterNews({ book, reading, paces, heard }: Store, news: News): void {
+  batch(() => {
+    if (news.paces.length > 0) paces.value = [...paces.value, ...news.paces];
+    if (news.heard.length > 0) heard.value = [...news.heard.reverse(), ...heard.value].slice(0, MAX_HEARD);
     try {
-      book.value = enter(book.value, message.records);
-      reading.value = { ...reading.value, run, known };
+      if (news.records.length > 0) book.value = enter(book.value, news.records);
     } catch (error) {
       reading.value = { ...reading.value, fault: faultOf(error) };
     }
+  });
+}
+
+function hearWorker({ reading, connection }: Store, message: Told, gather: Gather): void {
+  if (message.told === 'records') {
+    const { run, known, records } = message;
+    if (known !== reading.value.known) reading.value = { ...reading.value, run, known };
+    gather((news) => news.records.push(...records));
   } else if (message.told === 'refused') {
     const { code, detail } = message;
     reading.value = { ...reading.value, fault: { code, detail } };
@@ -88,7 +129,7 @@ const faultOf = (error: unknown): { readonly code: string; readonly detail: stri
 };
 
 /** Listens to the host, and again whenever it falls silent. */
-function follow(store: Store, ask: (message: Ask) => void): void {
+function follow(store: Store, ask: (message: Ask) => void, gather: Gather): void {
   let silence: ReturnType<typeof setTimeout> | undefined;
   const source = new EventSource(`${store.place.base}/events`);
   const on = <T>(name: string, hear: (data: T) => void): void =>
@@ -101,7 +142,7 @@ function follow(store: Store, ask: (message: Ask) => void): void {
     clearTimeout(silence);
     source.close();
     if (store.connection.value !== 'refused') store.connection.value = 'lost';
-    setTimeout(() => follow(store, ask), RETRY_MS);
+    setTimeout(() => follow(store, ask, gather), RETRY_MS);
   }
   source.addEventListener('error', again);
   on<RunStatus>('status', (status) => {
@@ -111,13 +152,15 @@ function follow(store: Store, ask: (message: Ask) => void): void {
   });
   let first = true;
   on<readonly Pace[]>('pace', (paces) => {
-    store.paces.value = first ? paces : [...store.paces.value, ...paces];
+    if (first) store.paces.value = paces;
+    else gather((news) => news.paces.push(...paces));
     first = false;
   });
   on<{ readonly offset: number; readonly bytes: string }>('records', ({ offset, bytes }) =>
     ask({ ask: 'take', offset, bytes: Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0)) }),
   );
   on<HostEvent>('host', (event) => {
-    store.heard.value = [{ at: new Date(), event }, ...store.heard.value].slice(0, MAX_HEARD);
+    if (event.event === 'peer' || event.event === 'refused')
+      gather((news) => news.heard.push({ at: new Date(), event }));
   });
 }
