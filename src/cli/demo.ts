@@ -136,7 +136,9 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     await endLocalPeers(peers.values(), { done: reason === 'done' });
     if (reason !== 'done') throw new Fault('INTERRUPTED', `stopped after round ${round}; the demo starts anew`);
     const numbers = result(served, manifest, (performance.now() - began) / 1000);
-    return { ...numbers, ...(await proof(served, folder, manifest, numbers, output)), output_dir: folder };
+    const proved = await proof(served, folder, manifest, numbers, output);
+    output.note(`To look at it again, and to try both models on texts of your own: murmur ui ${folder}`);
+    return { ...numbers, ...proved, output_dir: folder };
   } finally {
     await endLocalPeers(peers.values(), { done: false });
     await served?.close();

@@ -40,6 +40,7 @@ export function App({ store }: ViewProps) {
   const View = COMPONENTS[view.value];
   useEffect(() => {
     document.title = `${VIEWS[view.value]} · ${title.value} · Murmur`;
+    document.querySelector('nav a[aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
   }, [view.value, title.value]);
   return (
     <>
@@ -109,7 +110,7 @@ function Head({ store }: ViewProps) {
 }
 
 /** What is wrong, if something is, and what to do about it. */
-function Trouble({ store: { connection, reading, book } }: ViewProps) {
+function Trouble({ store: { connection, reading, book, status } }: ViewProps) {
   const { fault } = reading.value;
   const { ledger } = book.value;
   const over = ledger !== undefined && ledger.round >= ledger.manifest.max_steps;
@@ -119,6 +120,16 @@ function Trouble({ store: { connection, reading, book } }: ViewProps) {
         <p data-kind="bad">
           <strong>This journal does not hold.</strong> {fault.code}: {fault.detail}. What is shown is what was verified
           before that.
+        </p>
+      )}
+      {connection.value === 'open' && status.value?.phase === 'waiting' && (
+        <p data-kind="note">
+          <strong>The host waits for peers.</strong>{' '}
+          {status.value.may.includes('join') ? (
+            <a href="#join">Here is how to join.</a>
+          ) : (
+            'It goes on by itself when enough are there.'
+          )}
         </p>
       )}
       {connection.value === 'refused' && (

@@ -88,6 +88,8 @@ export function JoinHere({ store, link }: { store: Store; link: string }) {
           <p class="caption">
             Fetches the model ({formatBytes(bytes)}) and the data from the host, computes here, and sends one byte a
             gradient. Close the tab to leave; the run goes on without you.
+            {!isSecureContext &&
+              ' Over http:// a browser gives a page one thread and no GPU: it works, and slowly. Over https://, or on the machine of the host, it gives both.'}
           </p>
         </form>
       )}

@@ -40,10 +40,11 @@ export function RunView({ store }: ViewProps) {
 }
 
 function Figures({ store }: ViewProps) {
-  const { book, paces, status } = store;
+  const { book, paces, status, connection } = store;
   const { evaluations, ledger } = book.value;
   const { max_steps, records_per_round, samples_per_record, task } = ledger!.manifest;
-  const pace = status.value?.kind === 'live' ? paceOf(paces.value, max_steps) : undefined;
+  const isLive = status.value?.kind === 'live' && connection.value === 'open';
+  const pace = isLive ? paceOf(paces.value, max_steps) : undefined;
   const over = ledger!.round >= max_steps;
   const first = evaluations[0]?.metrics;
   const last = evaluations.at(-1);
@@ -78,9 +79,9 @@ function Figures({ store }: ViewProps) {
 }
 
 /** How far the open round is, against how long rounds take. */
-function Clock({ store: { status, paces, book } }: ViewProps) {
+function Clock({ store: { status, paces, book, connection } }: ViewProps) {
   const now = useSignal(performance.now());
-  const openMs = status.value?.open_ms;
+  const openMs = connection.value === 'open' ? status.value?.open_ms : undefined;
   useEffect(() => {
     if (openMs === undefined) return;
     const timer = setInterval(() => {
