@@ -40,11 +40,11 @@ export const flags: z.ZodObject = own;
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const given = flagsOf(own, argv);
+  const name = oneRun('ui', argv);
+  const past = await openRun(name, given);
   const page = await openPage();
   if (page === undefined)
     throw new Fault('FILE_MISSING', 'dist/web is not there: the page was not built; run "npm run build"');
-  const name = oneRun('ui', argv);
-  const past = await openRun(name, given);
   const { manifest, ledger } = past;
   const hasBase = baseIsHere(past);
   const weights = hasBase ? await trainedWeights(manifest, past.paths) : undefined;

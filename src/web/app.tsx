@@ -93,9 +93,9 @@ function Head({ store }: ViewProps) {
             {reading.value.run.slice(0, 12)}
           </code>
         )}
-        <output class="chip" data-phase={phase ?? connection.value}>
+        <span class="chip" data-phase={phase ?? connection.value}>
           {phase ? PHASES[phase] : connection.value === 'connecting' ? 'connecting' : 'disconnected'}
-        </output>
+        </span>
       </div>
       {ledger && (
         <progress

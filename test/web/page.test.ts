@@ -198,6 +198,25 @@ describe.skipIf(MISSING !== undefined)(`the page in a browser${MISSING === undef
       await page.close();
     });
 
+    test('may speak to its host by WebSocket, isolated from other pages', async () => {
+      const page = await witness.context.newPage();
+      await goTo(page, live.links['link']!, 'join');
+      const opened = await page.evaluate(
+        () =>
+          new Promise((resolve) => {
+            const socket = new WebSocket(location.origin.replace('http', 'ws'));
+            socket.onmessage = () => resolve('the host asks who is there');
+            socket.onerror = () => resolve('refused');
+            socket.binaryType = 'arraybuffer';
+            socket.onopen = () => socket.close();
+            socket.onclose = () => resolve('opened');
+          }),
+      );
+      expect(opened).not.toBe('refused');
+      expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+      await page.close();
+    });
+
     test('those who may only look see the rounds, and no way to join', async () => {
       const page = await witness.context.newPage();
       await goTo(page, live.links['view']!);

@@ -6,24 +6,27 @@
 import { signal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { Join, JoinOutcome, Membership } from '../../browser.ts';
-import * as door from '../../browser.ts';
 import { formatBytes } from '../../figures.ts';
 import { after, STARTED, type Taking } from '../membership.ts';
 import { Figure, Section } from '../parts.tsx';
 import type { Store } from '../store.ts';
 
-/** Where the library for browsers is part of the page. */
-const { join } = door as { readonly join?: Join };
+/** The library for browsers, where it is part of the page: as large as all the rest, and fetched when it may be wanted. */
+const library = signal<Join | undefined>(undefined);
+const load = async (): Promise<void> => {
+  const door: { readonly join?: Join } = await import('../../browser.ts');
+  library.value = door.join;
+};
 
 /** Of the page, not of the view: a peer goes on while other views are looked at. */
 const membership = signal<Membership | undefined>(undefined);
 const taking = signal<Taking>(STARTED);
 const ended = signal<{ readonly outcome: JoinOutcome } | { readonly wrong: string } | undefined>(undefined);
 
-function start(link: string, name: string): void {
+function start(join: Join, link: string, name: string): void {
   taking.value = STARTED;
   ended.value = undefined;
-  const member = join!(link, {
+  const member = join(link, {
     ...(name === '' ? {} : { name }),
     onEvent(event) {
       taking.value = after(taking.value, event);
@@ -46,6 +49,7 @@ function start(link: string, name: string): void {
 
 export function JoinHere({ store, link }: { store: Store; link: string }) {
   const name = useSignal('');
+  useEffect(() => void load(), []);
   useEffect(() => {
     const warn = (event: BeforeUnloadEvent): void => {
       if (membership.value) event.preventDefault();
@@ -53,6 +57,7 @@ export function JoinHere({ store, link }: { store: Store; link: string }) {
     addEventListener('beforeunload', warn);
     return () => removeEventListener('beforeunload', warn);
   }, []);
+  const join = library.value;
   if (join === undefined) return null;
   const { ledger } = store.book.value;
   const over = ledger !== undefined && ledger.round >= ledger.manifest.max_steps;
@@ -66,7 +71,7 @@ export function JoinHere({ store, link }: { store: Store; link: string }) {
           class="join"
           onSubmit={(event) => {
             event.preventDefault();
-            start(link, name.value.trim());
+            start(join, link, name.value.trim());
           }}
         >
           <label>
@@ -114,7 +119,7 @@ function Part({ store, member }: { store: Store; member: Membership }) {
   return (
     <>
       <p>
-        <output>{doing}</output>
+        {doing}
         {device !== undefined && <span class="dim"> · {device}</span>}
       </p>
       <dl class="figures">

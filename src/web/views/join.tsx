@@ -17,11 +17,12 @@ export function JoinView({ store }: ViewProps) {
     return <Empty>{connection.value === 'connecting' ? 'Asking the host…' : 'The host does not answer.'}</Empty>;
   if (!status.value.may.includes('join')) return <NotHere live={status.value.kind === 'live'} />;
   const links = status.value.links ?? [];
-  // What others can reach, if there is such; the first is for this machine.
-  const link = links.find((one) => !isLocal(one)) ?? links[0] ?? location.href.replace(location.hash, '');
+  // As this browser reached the host; for others, if that is no use to them, an address of the host's that is.
+  const own = `${location.origin}${location.pathname}`;
+  const link = [own, ...links].find((one) => !isLocal(one)) ?? own;
   return (
     <>
-      <JoinHere store={store} link={links[0] ?? link} />
+      <JoinHere store={store} link={own} />
       <Section title="From another machine">
         <div class="share">
           <img src={qr(link)} alt="QR code of the join link" width={180} height={180} />

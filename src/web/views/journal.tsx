@@ -42,7 +42,7 @@ export function JournalView({ store: { book, reading, place } }: ViewProps) {
         </p>
         <p>
           With the base (“{name}”) it is the model: this rebuilds the weights on any machine and checks every digest on
-          the way. Name the folder of the base, or its id on the Hub once it is there.
+          the way. Behind --model goes the folder that holds the base.
         </p>
         <Copyable text={replay} label="command that rebuilds the model" />
         <dl class="pairs">
