@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { useSignal } from '@preact/signals';
-import { properties } from '../../../schema/murmur.schema.json';
+import { signal, useSignal } from '@preact/signals';
 import { commandOf, differences, peersOf, runFileOf, type Settings, settingsOf, type Value } from '../command.ts';
 import { Copyable, Empty, Section, Table } from '../parts.tsx';
 import type { ViewProps } from '../store.ts';
@@ -14,18 +13,28 @@ interface Property {
   readonly description?: string;
 }
 
-const KEYS = properties as Readonly<Record<string, Property>>;
-const DEFAULTS = Object.fromEntries(Object.entries(KEYS).map(([key, property]) => [key, property.default]));
+type Keys = Readonly<Record<string, Property>>;
+
+/** The published schema of run files. Fetched beside the page, at once: later the host may be gone. */
+const schema = signal<Keys | undefined>(undefined);
+import('../../../schema/murmur.schema.json').then(
+  ({ properties }) => {
+    schema.value = properties;
+  },
+  () => undefined, // the page says that nobody answers
+);
 
 const text = (value: Value | unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 export function ConfigView({ store: { book } }: ViewProps) {
   const all = useSignal(false);
   const { ledger, rounds } = book.value;
-  if (ledger === undefined) return <Empty>Fetching the journal and verifying it…</Empty>;
+  const keys = schema.value;
+  if (ledger === undefined || keys === undefined) return <Empty>Fetching the journal and verifying it…</Empty>;
   const { manifest } = ledger;
   const settings = settingsOf(manifest, peersOf(manifest.records_per_round, rounds[0]?.peers));
-  const own = differences(settings, DEFAULTS);
+  const defaults = Object.fromEntries(Object.entries(keys).map(([key, property]) => [key, property.default]));
+  const own = differences(settings, defaults);
   const command = commandOf(own);
   const files = [...manifest.base.files, manifest.data.train, ...(manifest.data.eval ? [manifest.data.eval] : [])];
   return (
@@ -56,7 +65,7 @@ export function ConfigView({ store: { book } }: ViewProps) {
           </label>
         }
       >
-        <SettingsList settings={all.value ? settings : own} />
+        <SettingsList settings={all.value ? settings : own} keys={keys} />
       </Section>
       <Section title="Files, by what they hold">
         <Table label="Files" head={['File', 'Bytes', 'SHA-256']}>
@@ -75,7 +84,7 @@ export function ConfigView({ store: { book } }: ViewProps) {
   );
 }
 
-const SettingsList = ({ settings }: { settings: Settings }) => (
+const SettingsList = ({ settings, keys }: { settings: Settings; keys: Keys }) => (
   <dl class="settings">
     {Object.entries(settings).map(([key, value]) => (
       <div key={key}>
@@ -84,10 +93,10 @@ const SettingsList = ({ settings }: { settings: Settings }) => (
         </dt>
         <dd>
           <code>{text(value)}</code>
-          {KEYS[key]?.default !== undefined && KEYS[key].default !== value && (
-            <span class="dim"> instead of {text(KEYS[key].default)}</span>
+          {keys[key]?.default !== undefined && keys[key].default !== value && (
+            <span class="dim"> instead of {text(keys[key].default)}</span>
           )}
-          <p class="caption">{KEYS[key]?.description}</p>
+          <p class="caption">{keys[key]?.description}</p>
         </dd>
       </div>
     ))}

@@ -49,7 +49,9 @@ function start(join: Join, link: string, name: string): void {
 
 export function JoinHere({ store, link }: { store: Store; link: string }) {
   const name = useSignal('');
-  useEffect(() => void load(), []);
+  useEffect(() => {
+    load().catch(() => undefined); // the page says that nobody answers
+  }, []);
   useEffect(() => {
     const warn = (event: BeforeUnloadEvent): void => {
       if (membership.value) event.preventDefault();
