@@ -1,15 +1,14 @@
 /**
  * Reads the journal of a run in a thread of its own: fetches what is missing, verifies checksum, chain, signature and order
- * of every record, and hands over what holds. An Ed25519 signature takes about a millisecond here, which a page that
- * draws has not to spare.
+ * of every record, and hands over what holds. A page that draws has no time for that.
  *
  * @module
  */
 import { Fault, type FaultCode } from '../faults.ts';
-import { journalStart, readJournal } from '../journal/reader.ts';
+import { journalStart } from '../journal/reader.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Verified } from './book.ts';
-import { verifier } from './verifier.ts';
+import { verifiedReader } from './verifier.ts';
 
 /** What the page says. */
 export type Ask =
@@ -33,85 +32,91 @@ export type Told =
   | { readonly told: 'unreachable'; readonly status: number | undefined };
 
 /** Bytes verified between two messages: curves grow while a long journal is read. */
-const SLICE = 8192;
+const SLICE = 16_384;
 
+const reader = verifiedReader(globalThis.crypto?.subtle);
 let base: string | undefined;
 let position = journalStart();
-/** Bytes that continue the journal at `position`. */
-let rest = new Uint8Array(0);
-let busy = false;
+/** Records that the host has sent, and how long the journal is by all that was heard. */
+const sent: { readonly offset: number; readonly bytes: Uint8Array }[] = [];
 let wanted = 0;
+let isBusy = false;
 
 const tell = (message: Told): void => postMessage(message);
 
-/** Verifies what is here, slice by slice. */
-function verify(): void {
-  const known = position.length + rest.length;
+/** Reads on until everything is here that is known of. One at a time: what comes meanwhile is found when it is done. */
+async function readOn(): Promise<void> {
+  if (isBusy || base === undefined) return;
+  isBusy = true;
+  try {
+    for (let first = position.length === 0; first || position.length < wanted; first = false) {
+      const bytes = nextSent() ?? (await fetched(base));
+      if (bytes === undefined || !(await verify(bytes))) return;
+    }
+  } catch (error) {
+    const fault = error instanceof Fault ? error : new Fault('INTERNAL', String(error));
+    tell({ told: 'refused', code: fault.code, detail: fault.detail });
+  } finally {
+    isBusy = false;
+  }
+}
+
+/** Of what the host has sent, that which continues the journal; what is here already is dropped. */
+function nextSent(): Uint8Array | undefined {
+  for (let next = sent.shift(); next !== undefined; next = sent.shift()) {
+    if (next.offset + next.bytes.length <= position.length) continue;
+    if (position.length > 0 && next.offset <= position.length)
+      return next.bytes.subarray(position.length - next.offset);
+    sent.length = 0; // there is a gap: all of it is fetched
+  }
+  return undefined;
+}
+
+async function fetched(from: string): Promise<Uint8Array | undefined> {
+  const response = await fetch(`${from}/journal?from=${position.length}`).catch(() => undefined);
+  if (response?.ok) return new Uint8Array(await response.arrayBuffer());
+  tell({ told: 'unreachable', status: response?.status });
+  return undefined;
+}
+
+/** Verifies bytes that continue the journal, slice by slice. @returns whether there was a whole record. */
+async function verify(bytes: Uint8Array): Promise<boolean> {
+  const known = position.length + bytes.length;
+  const start = position.length;
+  let rest = bytes;
   for (let size = SLICE; rest.length > 0; ) {
-    const before = position.length;
-    const read = readJournal(rest.subarray(0, size), verifier, position);
+    const read = await (await reader)(rest.subarray(0, size), position);
+    rest = rest.subarray(read.position.length - position.length);
     position = read.position;
-    rest = rest.slice(position.length - before);
     if (read.records.length > 0) {
       const records = read.records.map(
-        ({ index, offset, entry, bytes, hash }): Verified => ({
-          ...{ index, offset, entry, length: bytes.length },
+        ({ index, offset, entry, bytes: { length }, hash }): Verified => ({
+          ...{ index, offset, entry, length },
           hash: toHex(hash),
         }),
       );
       tell({ told: 'records', records, run: position.run ? toHex(position.run) : '', known });
     } else if (size >= rest.length)
-      return; // the last record is not whole yet
+      break; // the last record is not whole yet
     else size *= 2;
   }
-}
-
-/** Fetches the journal from where it is known to, until it is as long as it is said to be. */
-async function fetchOn(): Promise<void> {
-  if (busy || base === undefined) return;
-  busy = true;
-  try {
-    do {
-      const from = position.length;
-      const response = await fetch(`${base}/journal?from=${from}`).catch(() => undefined);
-      if (!response?.ok) return tell({ told: 'unreachable', status: response?.status });
-      rest = new Uint8Array(await response.arrayBuffer());
-      verify();
-      if (position.length === from) return;
-    } while (position.length < wanted);
-  } catch (error) {
-    refuse(error);
-  } finally {
-    busy = false;
-  }
-}
-
-function refuse(error: unknown): void {
-  const fault = error instanceof Fault ? error : new Fault('INTERNAL', String(error));
-  tell({ told: 'refused', code: fault.code, detail: fault.detail });
+  return position.length > start;
 }
 
 const HEAR: { readonly [A in Ask['ask']]: (ask: Extract<Ask, { readonly ask: A }>) => void } = {
   open(ask) {
     base = ask.base;
-    void fetchOn();
   },
   take({ offset, bytes }) {
+    sent.push({ offset, bytes });
     wanted = Math.max(wanted, offset + bytes.length);
-    if (busy || position.length === 0 || offset > position.length) return void fetchOn();
-    const news = bytes.subarray(position.length - offset);
-    if (news.length === 0) return;
-    try {
-      rest = news.slice();
-      verify();
-    } catch (error) {
-      refuse(error);
-    }
   },
   reach({ length }) {
     wanted = Math.max(wanted, length);
-    if (wanted > position.length) void fetchOn();
   },
 };
 
-addEventListener('message', ({ data }: MessageEvent<Ask>) => (HEAR[data.ask] as (ask: Ask) => void)(data));
+addEventListener('message', ({ data }: MessageEvent<Ask>) => {
+  (HEAR[data.ask] as (ask: Ask) => void)(data);
+  void readOn();
+});
