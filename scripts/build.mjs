@@ -1,6 +1,6 @@
 /**
  * Builds dist/: the AssemblyScript kernels to WebAssembly, kept as text in a module so that numbers need no file to
- * load (Node, browser and tests alike), then TypeScript to JavaScript. Both compilers come with `npm install`.
+ * load (Node, browser and tests alike), then TypeScript to JavaScript, then the page. All compilers come with `npm install`.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildBrowser } from './build-browser.mjs';
+import { buildWeb } from './build-web.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
@@ -35,3 +36,4 @@ run(bin('typescript', 'bin/tsc'), [
   'build/tsc.tsbuildinfo',
 ]);
 await buildBrowser();
+await buildWeb();

@@ -128,6 +128,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     });
     report.follow(served);
     output.event({ event: 'link', link: served.links[0] });
+    output.event({ event: 'view', link: served.viewLinks[0] });
     for (let n = 1; n <= PEERS; n++) start(n);
     const { host } = served;
     const released = onInterrupt({ first: () => host.stop(), second: () => host.abort() }, output);
@@ -135,7 +136,9 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     await endLocalPeers(peers.values(), { done: reason === 'done' });
     if (reason !== 'done') throw new Fault('INTERRUPTED', `stopped after round ${round}; the demo starts anew`);
     const numbers = result(served, manifest, (performance.now() - began) / 1000);
-    return { ...numbers, ...(await proof(served, folder, manifest, numbers, output)), output_dir: folder };
+    const proved = await proof(served, folder, manifest, numbers, output);
+    output.note(`To look at it again, and to try both models on texts of your own: murmur ui ${folder}`);
+    return { ...numbers, ...proved, output_dir: folder };
   } finally {
     await endLocalPeers(peers.values(), { done: false });
     await served?.close();

@@ -83,6 +83,8 @@ const hidden: Render = () => undefined;
 const RENDER: Readonly<Record<string, Render>> = {
   listening: (e, paint) => ({ text: `listening on ${paint('cyan', show(e['address']))}` }),
   link: (e, paint) => ({ text: `join with: ${paint('bold', `murmur join ${show(e['link'])}`)}` }),
+  page: (e, paint) => ({ text: `look at it: ${paint('cyan', show(e['link']))}` }),
+  view: (e, paint) => ({ text: `look at it: ${paint('cyan', show(e['link']))} (nobody can join by this link)` }),
   phase: hidden,
   measured: hidden,
   applied: hidden,

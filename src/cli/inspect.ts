@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from 'zod';
-import { type Entry, HOST_SLOT } from '../nouns.ts';
+import { describe } from '../journal/describe.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { mergesOf, roundsOf } from '../peer/ledger.ts';
@@ -21,23 +21,6 @@ Shows the manifest of a run, who took part, how held-out loss went, and where th
 
 const own = z.strictObject({ records: z.boolean().default(false).describe('List every record.') });
 export const flags: z.ZodObject = own;
-
-const summary: { readonly [T in Entry['type']]: (entry: Extract<Entry, { readonly type: T }>) => string } = {
-  manifest: ({ manifest }) => `base ${manifest.base.name}, ${manifest.method}`,
-  admit: ({ slot, name }) => `slot ${slot}, ${name}`,
-  evict: ({ slot, reason }) => `slot ${slot}: ${reason}`,
-  round: ({ round: { header, segments } }) =>
-    `round ${header.round}, ${header.usable} usable of ${segments.reduce((sum, s) => sum + s.codes.length, 0)} from ${segments.length} peers`,
-  merge: ({ merge: { round, shares, chunks } }) =>
-    `round ${round}, ${shares.reduce((sum, { count }) => sum + count, 0)} steps of ${shares.length} peers, in ${chunks.length} chunks`,
-  evaluation: ({ round, slot, metrics }) =>
-    `after ${round} rounds${slot === HOST_SLOT ? '' : `, by slot ${slot}`}: ${Object.entries(metrics)
-      .map(([name, value]) => `${name} ${value.toPrecision(6)}`)
-      .join(', ')}`,
-  digest: ({ round, root }) => `after ${round} rounds: ${toHex(root)}`,
-};
-
-const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry) => string)(entry);
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const { records: list } = flagsOf(own, argv);

@@ -53,6 +53,10 @@ export async function configOf(verb: string, { words, flags: given }: Argv, env:
   return loadConfig({ name, text }, given, env).config;
 }
 
+/** Links that work elsewhere, or where there are none, the one that works here. */
+const forOthers = ([here, ...elsewhere]: readonly [string, ...string[]]): readonly string[] =>
+  elsewhere.length > 0 ? elsewhere : [here];
+
 export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output, env } = io;
   const config = await configOf('train', argv, env);
@@ -120,8 +124,8 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     report.follow(served);
     ledger = () => served.journal().ledger;
     if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
-    const [here, ...elsewhere] = served.links;
-    for (const link of elsewhere.length > 0 ? elsewhere : [here]) output.event({ event: 'link', link });
+    for (const link of forOthers(served.links)) output.event({ event: 'link', link });
+    for (const link of forOthers(served.viewLinks)) output.event({ event: 'view', link });
     for (let n = 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n));
     const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
     const outcome = await served.host.finished.finally(released);

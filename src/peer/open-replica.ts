@@ -31,6 +31,7 @@ import { createForward, scratchLength } from '../objective/forward.ts';
 import { createTangent } from '../objective/tangent.ts';
 import { tangentScratch } from '../objective/tangent-feeds.ts';
 import type { Crypto, Engine } from '../ports.ts';
+import { classify } from './classify.ts';
 import { exchangeReplica } from './exchange-replica.ts';
 import { type Generation, generate } from './generate.ts';
 import { inTurn, type LocalReplica, localReplica } from './local-replica.ts';
@@ -67,6 +68,8 @@ export interface OpenedReplica extends Replica {
   /** Slopes of `count` directions that no round uses, to calibrate a new run. @param measuring the manifest's, if absent. */
   slopes(count: number, measuring?: Measuring): Promise<readonly number[]>;
   generate(prompts: readonly string[], options: Generation): Promise<readonly string[]>;
+  /** Probabilities of a choice task's classes for one text. */
+  classify(columns: Readonly<Record<string, string>>): Promise<readonly number[]>;
   /** Weights of one tensor as f32, row-major. */
   tensor(name: string): Promise<Float32Array>;
 }
@@ -157,6 +160,7 @@ export async function openReplica(
     ...replica,
     slopes: (count, measuring = manifest) => turn(async () => [...(await calibrate(learner, count, measuring))]),
     generate: (prompts, options) => turn(() => generate(learner.forward, model, tokenizer, prompts, options)),
+    classify: (columns) => turn(() => classify(learner, tokenizer, columns)),
     tensor: (name) => turn(() => materialised(weights, name)),
   };
 }

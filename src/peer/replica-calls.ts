@@ -125,6 +125,7 @@ export function askReplica(post: (message: Call | Reply) => void, exchanges: boo
       restore: (round, { name, size, read }, ...rest) => serving(read, 'restore', round, { name, size }, ...rest),
       slopes: (...args) => call('slopes', ...args),
       generate: (...args) => call('generate', ...args),
+      classify: (...args) => call('classify', ...args),
       tensor: (...args) => call('tensor', ...args),
       adjust: (...args) => call('adjust', ...args),
       ...(exchanges && {

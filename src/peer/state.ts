@@ -163,6 +163,8 @@ export interface State {
 
 /** What a person wants to see of a peer. */
 export type MemberView = Pick<Member, 'slot' | 'name' | 'rate' | 'records' | 'seen'> & {
+  /** Rounds after which it last said what its weights are; −1: never. */
+  readonly applied: number;
   readonly state: Status | 'measuring';
 };
 
@@ -170,13 +172,18 @@ export interface View {
   readonly phase: Phase;
   readonly round: number;
   readonly peers: readonly MemberView[];
+  /** When the round that is being measured was opened. */
+  readonly openedAt: number | undefined;
 }
 
 export function view({ phase, ledger, members, attempt }: State): View {
-  const peers = [...members.values()].map(({ slot, name, rate, records, seen, status }): MemberView => {
-    const share = attempt?.shares.get(slot);
-    const measuring = status === 'ready' && share !== undefined && share.codes === undefined;
-    return { slot, name, rate, records, seen, state: measuring ? 'measuring' : status };
-  });
-  return { phase, round: ledger.round, peers };
+  const peers = [...members.values()].map(
+    ({ slot, name, rate, records, seen, confirmed, claims, status }): MemberView => {
+      const share = attempt?.shares.get(slot);
+      const measuring = status === 'ready' && share !== undefined && share.codes === undefined;
+      const applied = Math.max(confirmed, ...claims.map(({ round }) => round));
+      return { slot, name, rate, records, seen, applied, state: measuring ? 'measuring' : status };
+    },
+  );
+  return { phase, round: ledger.round, peers, openedAt: attempt?.openedAt };
 }

@@ -7,7 +7,7 @@ import { globalsOf, importsOf, type Sources } from './source.ts';
 
 /** A folder, or a file directly in src/, may import from rows above its own, and inside itself. */
 const TREE: readonly (readonly string[])[] = [
-  ['programs.ts', 'vectors.ts', 'faults.ts'],
+  ['programs.ts', 'vectors.ts', 'faults.ts', 'figures.ts'],
   ['nouns.ts'],
   ['ports.ts'],
   ['numeric'],
@@ -26,12 +26,13 @@ const TREE: readonly (readonly string[])[] = [
 /** Where files may use what only Node has: the same code runs in a browser otherwise. */
 const NODE = /^(engine\/node|(model|data|peer)\/node|cli\/)/;
 /** Where clocks, timers, entropy and sockets live. */
-const WORLD = /^(peer|cli)\//;
+const WORLD = /^(peer|cli|web)\//;
 
 /** Each package has one door. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
-  '@noble/curves': /^peer\/web\//,
-  '@noble/hashes': /^peer\/web\//,
+  '@noble/curves': /^(web|peer\/web)\//,
+  '@noble/hashes': /^(web|peer\/web)\//,
+  '@preact/signals': /^web\//,
   fflate: /^peer\/web\//,
   'onnxruntime-node': /^engine\/node/,
   'onnxruntime-web': /^engine\/web/,
@@ -41,6 +42,9 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   'd3-scale': /^cli\//,
   hyparquet: /^data\//,
   'hyparquet-compressors': /^data\//,
+  preact: /^web\//,
+  uplot: /^web\//,
+  uqr: /^web\//,
   ws: /^peer\//,
   yaml: /^cli\//,
   zod: /^(journal|cli|model)\//,
@@ -114,7 +118,7 @@ export function packageViolations(sources: Sources): string[] {
 
 export function globalViolations(sources: Sources): string[] {
   return [...sources].flatMap(([path, text]) =>
-    globalsOf(text).flatMap(({ name, line }) =>
+    globalsOf(path, text).flatMap(({ name, line }) =>
       BANS.filter(({ uses, except }) => uses.test(name) && !except.test(path)).map(
         ({ why }) => `${path}:${line}: uses ${name} (${why})`,
       ),

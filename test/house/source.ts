@@ -13,7 +13,7 @@ export type Sources = ReadonlyMap<string, string>;
 /** Every TypeScript file of src/ except the kernels in AssemblyScript, which is another language. */
 export function readSources(root: string): Sources {
   const files = readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
     .filter((path) => !path.startsWith('numeric/wasm/assembly/'))
     .sort();
@@ -21,7 +21,7 @@ export function readSources(root: string): Sources {
 }
 
 export interface Imports {
-  /** Paths inside src/. */
+  /** TypeScript inside src/: what a bundler makes of styles and data is its own affair. */
   readonly files: readonly string[];
   /** `node:fs`, `ws`, `@scope/name`: what comes from elsewhere, without a path inside a package. */
   readonly packages: readonly string[];
@@ -31,7 +31,7 @@ export interface Imports {
 export function importsOf(path: string, text: string): Imports {
   const names = ts.preProcessFile(text, true, true).importedFiles.map((f) => f.fileName);
   return {
-    files: names.filter((n) => n.startsWith('.')).map((n) => posix.join(posix.dirname(path), n)),
+    files: names.filter((n) => /^\..*\.tsx?$/.test(n)).map((n) => posix.join(posix.dirname(path), n)),
     packages: names
       .filter((n) => !n.startsWith('.'))
       .map((n) => (n.startsWith('node:') ? n : n.split('/', n.startsWith('@') ? 2 : 1).join('/'))),
@@ -42,8 +42,8 @@ export function importsOf(path: string, text: string): Imports {
  * Uses of globals as `Math.random` (a member), `new Date` (a construction) and `setTimeout()` (a call by name), each
  * with its line.
  */
-export function globalsOf(text: string): readonly { readonly name: string; readonly line: number }[] {
-  const file = ts.createSourceFile('x.ts', text, ts.ScriptTarget.ES2022, true);
+export function globalsOf(path: string, text: string): readonly { readonly name: string; readonly line: number }[] {
+  const file = ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
   const found: { name: string; line: number }[] = [];
   const visit = (node: ts.Node): void => {
     const name =

@@ -1,20 +1,30 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { Fault } from '../../src/faults.ts';
 import { encodeManifest } from '../../src/journal/manifest.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
 import { httpFetcher } from '../../src/peer/http-fetcher.ts';
 import { joinLink, parseJoinLink } from '../../src/peer/link.ts';
 import { downloadBlob } from '../../src/peer/node/fetcher.ts';
 import { httpRoutes, type Snapshot } from '../../src/peer/node/http.ts';
-import { dialable } from '../../src/peer/node/link.ts';
+import { dialable, viewCode, viewLink } from '../../src/peer/node/link.ts';
+import { openPage } from '../../src/peer/node/page.ts';
+import type { RunStatus } from '../../src/peer/status.ts';
 import { begunJournal, fakeCrypto, MANIFEST } from './fake.ts';
 
 const CODE = 'k3y_-x';
+const VIEW = viewCode(CODE, fakeCrypto);
+const SCRIPT = `console.log(${JSON.stringify('murmur '.repeat(100))});`;
+const STATUS: RunStatus = {
+  ...{ kind: 'live', may: [], phase: 'measuring', round: 3, journal_bytes: 100, weights: 8, peers: [] },
+  bytes: { payload: 0, wire: 0 },
+};
+let tryOut: (text: Readonly<Record<string, string>>) => Promise<unknown> = async (text) => text;
 const content = new Uint8Array(randomBytes(20_000_000));
 const hash = createHash('sha256').update(content).digest('hex');
 let snapshot: Snapshot | undefined;
@@ -34,7 +44,18 @@ beforeAll(async () => {
     ['00'.repeat(32), join(folder, 'empty')],
     ['ee'.repeat(32), join(folder, 'vanished')],
   ]);
-  server = createServer(httpRoutes({ joinCode: CODE, journal, blobs, snapshot: () => snapshot, crypto: fakeCrypto }));
+  await mkdir(join(folder, 'web', 'assets'), { recursive: true });
+  await writeFile(join(folder, 'web', 'index.html'), '<!doctype html><title>Murmur</title>');
+  await writeFile(join(folder, 'web', 'assets', 'a-1.js'), SCRIPT);
+  await writeFile(join(folder, 'web', 'secret'), 'not for you');
+  server = createServer(
+    httpRoutes({
+      ...{ joinCode: CODE, journal, blobs, snapshot: () => snapshot, crypto: fakeCrypto },
+      page: await openPage(join(folder, 'web')),
+      status: (joiner) => ({ ...STATUS, may: joiner ? ['join'] : [] }),
+      tryOut: (text) => tryOut(text),
+    }),
+  );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
@@ -90,6 +111,151 @@ describe('routes', () => {
   test('a file that vanished breaks off one answer and nothing else', async () => {
     await expect(fetch(`${origin}/${CODE}/blob/${'ee'.repeat(32)}`)).rejects.toThrow();
     expect((await fetch(`${origin}/${CODE}/manifest`)).status).toBe(200);
+  });
+});
+
+describe('the page', () => {
+  const html = { accept: 'text/html,application/xhtml+xml' };
+
+  test('is what a browser gets at the join link and at the view link; others get the text', async () => {
+    for (const path of [`/join/${CODE}`, `/view/${VIEW}`]) {
+      const response = await fetch(origin + path, { headers: html });
+      expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+      expect(await response.text()).toContain('<title>Murmur</title>');
+    }
+    const text = await fetch(`${origin}/join/${CODE}`);
+    expect(text.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+  });
+
+  test('may load nothing of others, be in no frame, and is isolated, so that it may have threads', async () => {
+    const { headers } = await fetch(`${origin}/join/${CODE}`, { headers: html });
+    const policy = headers.get('content-security-policy')!;
+    expect(policy).toMatch(/^default-src 'none';/);
+    expect(policy).toContain("frame-ancestors 'none'");
+    expect(policy).not.toMatch(/https?:|\*|'unsafe-(inline|eval)'/);
+    expect(headers.get('cross-origin-opener-policy')).toBe('same-origin');
+    expect(headers.get('cross-origin-embedder-policy')).toBe('require-corp');
+  });
+
+  test('an asset is kept for good, compressed where that is understood, and HEAD has its length', async () => {
+    const response = await fetch(`${origin}/assets/a-1.js`);
+    expect(await response.text()).toBe(SCRIPT);
+    expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+    expect(response.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+    const plain = await fetch(`${origin}/assets/a-1.js`, {
+      method: 'HEAD',
+      headers: { 'accept-encoding': 'identity' },
+    });
+    expect(plain.headers.get('content-length')).toBe(String(SCRIPT.length));
+    expect(plain.headers.get('content-encoding')).toBeNull();
+    const zipped = await fetch(`${origin}/assets/a-1.js`, { headers: { 'accept-encoding': 'gzip' } });
+    expect(Number(zipped.headers.get('content-length'))).toBeLessThan(SCRIPT.length);
+  });
+
+  test.each([
+    ...['/assets/', '/assets/none.js', '/assets/..%2fsecret', '/assets/..%2findex.html', '/assets/%2e%2e/secret'],
+    ...[
+      '/assets/../secret',
+      '/assets/./a-1.js/../../secret',
+      '/view/wrong',
+      `/view/${CODE}`,
+      `/join/${VIEW}`,
+      '//',
+      '/%',
+    ],
+  ])('%s is not there', async (path) => {
+    // As it stands: fetch would put the path in order first.
+    expect(await rawStatus(path)).toBe(404);
+  });
+
+  test('without a built page the rest is there all the same', async () => {
+    expect(await openPage(join(folder, 'nowhere'))).toBeUndefined();
+  });
+});
+
+/** The status of a request whose path goes out as it is. */
+const rawStatus = (path: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    request({ ...new URL(origin), host: '127.0.0.1', port: new URL(origin).port, path }, (response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+describe('those who may only look', () => {
+  test('have manifest, journal and status, and no file of the model or the data', async () => {
+    for (const path of ['manifest', 'journal', 'status'])
+      expect((await fetch(`${origin}/${VIEW}/${path}`)).status, path).toBe(200);
+    for (const path of [`blob/${hash}`, 'snapshot/latest'])
+      expect((await fetch(`${origin}/${VIEW}/${path}`)).status, path).toBe(404);
+  });
+
+  test('are told so by the status', async () => {
+    expect(await (await fetch(`${origin}/${VIEW}/status`)).json()).toMatchObject({ may: [], round: 3 });
+    expect(await (await fetch(`${origin}/${CODE}/status`)).json()).toMatchObject({ may: ['join'], round: 3 });
+  });
+
+  test('have a link that does not show the join code', () => {
+    expect(viewLink(`http://10.0.0.7:1/join/${CODE}`, fakeCrypto)).toBe(`http://10.0.0.7:1/view/${VIEW}`);
+    expect(VIEW).toMatch(/^[0-9a-f]{32}$/);
+    expect(viewCode('another', fakeCrypto)).not.toBe(VIEW);
+  });
+});
+
+describe("other people's pages", () => {
+  test('may read what a code opens, headers included', async () => {
+    for (const path of ['manifest', 'journal', 'status', `blob/${hash}`]) {
+      const { headers } = await fetch(`${origin}/${CODE}/${path}`, { method: 'HEAD' });
+      expect(headers.get('access-control-allow-origin'), path).toBe('*');
+      expect(headers.get('cross-origin-resource-policy'), path).toBe('cross-origin');
+    }
+    const asked = await fetch(`${origin}/${CODE}/blob/${hash}`, { method: 'OPTIONS' });
+    expect([asked.status, asked.headers.get('access-control-allow-headers')]).toEqual([204, 'range']);
+  });
+
+  test('may not have texts tried: nobody answers their question whether they may', async () => {
+    expect((await fetch(`${origin}/${CODE}/try`, { method: 'OPTIONS' })).status).toBe(405);
+    const simple = await fetch(`${origin}/${CODE}/try`, { method: 'POST', body: '{"text":"a"}' });
+    expect(simple.status).toBe(415);
+  });
+});
+
+describe('a text to try', () => {
+  const post = (body: string) =>
+    fetch(`${origin}/${VIEW}/try`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+
+  test('comes back as what the models made of it', async () => {
+    tryOut = async ({ text }) => ({ prompt: `${text}!` });
+    expect(await (await post('{"text":"soup"}')).json()).toEqual({ prompt: 'soup!' });
+    expect((await fetch(`${origin}/${VIEW}/try`)).status).toBe(405);
+  });
+
+  test('is refused when it is too long, or no text', async () => {
+    for (const body of [JSON.stringify({ text: 'x'.repeat(9000) }), '{"text":1}', '[', 'null'])
+      expect((await post(body)).status, body.slice(0, 20)).toBe(413);
+  });
+
+  test('a refusal of the models comes with its words', async () => {
+    tryOut = () => Promise.reject(new Fault('DATA_INVALID', 'the text: has no column "text"'));
+    const response = await post('{"other":"a"}');
+    expect([response.status, await response.json()]).toEqual([
+      422,
+      { code: 'DATA_INVALID', detail: 'the text: has no column "text"' },
+    ]);
+  });
+
+  test('no more than eight wait at a time', async () => {
+    const waiting: (() => void)[] = [];
+    tryOut = () => new Promise((resolve) => waiting.push(() => resolve({})));
+    const first = Array.from({ length: 8 }, () => post('{}'));
+    await vi.waitFor(() => expect(waiting).toHaveLength(8));
+    expect((await post('{}')).status).toBe(503);
+    for (const go of waiting) go();
+    for (const response of first) expect((await response).status).toBe(200);
+    tryOut = async () => ({});
+    expect((await post('{}')).status).toBe(200);
   });
 });
 

@@ -1,12 +1,18 @@
 /**
- * What a host serves besides the conversation, on the same port: its manifest, journal, files by hash and snapshot.
- * Every route holds the join code, which is the only thing that guards them.
+ * What a host serves besides the conversation, on the same port: its page, manifest, journal, files by hash, snapshot
+ * and events. Every route holds a code, which is the only thing that guards it: the join code opens all of them, the view
+ * code, which follows from it, those marked with a star. Other people's pages may ask too, if they know a code (CORS).
  *
- *     GET /join/<code>            a text for people: how to take part
- *     GET /<code>/manifest        canonical JSON
- *     GET /<code>/journal?from=n  the journal from byte n to its end
- *     GET /<code>/blob/<sha256>   a file of the base or the data; Range requests resume
- *     GET /<code>/snapshot/latest weights; headers murmur-round and murmur-root; 404 if there is none
+ *     GET  /join/<code>             the page, for browsers; a text for all others: how to take part
+ *     GET  /view/<code>             the page, for those who may only look
+ *     GET  /assets/<name>           what the page is made of
+ *     GET  /<code>/manifest *       canonical JSON
+ *     GET  /<code>/journal?from=n * the journal from byte n to its end
+ *     GET  /<code>/status *         `RunStatus`
+ *     GET  /<code>/events *         server-sent events (`feed.ts`)
+ *     GET  /<code>/blob/<sha256>    a file of the base or the data; Range requests resume
+ *     GET  /<code>/snapshot/latest  weights; headers murmur-round and murmur-root; 404 if there is none
+ *     POST /<code>/try *            a text → what the base and the tuned model make of it, where that is offered
  *
  * @module
  */
@@ -14,18 +20,26 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { Fault } from '../../faults.ts';
 import type { Journal } from '../../journal/journal.ts';
 import { encodeManifest } from '../../journal/manifest.ts';
 import type { Hex } from '../../nouns.ts';
 import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
 import { equalSlowly } from '../door.ts';
+import type { RunStatus } from '../status.ts';
+import type { Feed } from './feed.ts';
+import { viewCode } from './link.ts';
+import type { Page } from './page.ts';
 
 export interface Snapshot {
   readonly round: number;
   readonly root: Hex;
   readonly path: string;
 }
+
+/** A text, column by column, as `/try` takes it. */
+export type Tried = Readonly<Record<string, string>>;
 
 export interface HttpOptions {
   readonly joinCode: string;
@@ -34,59 +48,179 @@ export interface HttpOptions {
   readonly blobs: ReadonlyMap<Hex, string>;
   readonly snapshot?: () => Snapshot | undefined;
   readonly crypto: Pick<Crypto, 'sha256'>;
+  readonly page?: Page | undefined;
+  /** @param joiner whether who asks holds the join code */
+  readonly status?: (joiner: boolean) => RunStatus;
+  readonly feed?: Feed;
+  /** What both models make of a text. */
+  readonly tryOut?: (text: Tried) => Promise<unknown>;
 }
 
 const NOT_FOUND = 'Nothing is here. Copy the whole join link.\n';
+const TEXT = 'text/plain; charset=utf-8';
+/** Longest text that `/try` reads, and how many may wait: each takes both models a moment. */
+const MAX_TRIED_BYTES = 8192;
+const MAX_TRIALS = 8;
 
-export function httpRoutes({ joinCode, journal, blobs, snapshot, crypto }: HttpOptions): RequestListener {
-  const codeHash = crypto.sha256(toUtf8(joinCode));
-  const isCode = (text: string): boolean => equalSlowly(crypto.sha256(toUtf8(text)), codeHash);
+const CORS = {
+  'access-control-allow-origin': '*',
+  'access-control-expose-headers': 'content-range, murmur-round, murmur-root',
+  'cross-origin-resource-policy': 'cross-origin',
+} as const;
 
-  const say = (response: ServerResponse, status: number, type: string, body: string | Uint8Array): void => {
-    response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
-    response.end(body);
+type Answer = (request: IncomingMessage, response: ServerResponse, url: URL, joiner: boolean) => unknown;
+
+interface Route {
+  readonly answer: Answer;
+  /** Holders of the view code may have it too. */
+  readonly viewers?: true;
+  readonly method?: 'POST';
+}
+
+export function httpRoutes(options: HttpOptions): RequestListener {
+  const { joinCode, journal, blobs, snapshot, crypto, page, status, feed, tryOut } = options;
+  const hashed = (text: string): Uint8Array => crypto.sha256(toUtf8(text));
+  const [joinHash, viewHash] = [hashed(joinCode), hashed(viewCode(joinCode, crypto))];
+  const isJoin = (text: string): boolean => equalSlowly(hashed(text), joinHash);
+  const isView = (text: string): boolean => equalSlowly(hashed(text), viewHash);
+
+  let trials = 0;
+
+  const routes: Readonly<Record<string, Route>> = {
+    manifest: {
+      viewers: true,
+      answer(_, response) {
+        const first = journal.records[0]?.entry;
+        if (first?.type === 'manifest') say(response, 200, 'application/json', encodeManifest(first.manifest));
+        else notFound(response);
+      },
+    },
+    journal: {
+      viewers: true,
+      async answer(_, response, url) {
+        const bytes = await journal.read();
+        const from = Number(url.searchParams.get('from') ?? 0);
+        if (Number.isInteger(from) && from >= 0 && from <= bytes.length)
+          say(response, 200, 'application/octet-stream', bytes.subarray(from));
+        else say(response, 416, TEXT, `The journal has ${bytes.length} bytes.\n`);
+      },
+    },
+    status: {
+      viewers: true,
+      answer(_, response, __, joiner) {
+        if (status === undefined) notFound(response);
+        else say(response, 200, 'application/json', JSON.stringify(status(joiner)));
+      },
+    },
+    events: {
+      viewers: true,
+      answer(request, response, _, joiner) {
+        if (feed === undefined) return notFound(response);
+        response.writeHead(200, { ...CORS, 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+        if (request.method === 'HEAD' || !feed.watch(response, joiner)) response.end();
+      },
+    },
+    blob: {
+      async answer(request, response, url) {
+        const path = blobs.get(url.pathname.split('/')[3] ?? '');
+        if (path === undefined) notFound(response);
+        else await sendFile(request, response, path, {});
+      },
+    },
+    snapshot: {
+      async answer(request, response) {
+        const latest = snapshot?.();
+        if (latest === undefined) return notFound(response);
+        await sendFile(request, response, latest.path, { 'murmur-round': latest.round, 'murmur-root': latest.root });
+      },
+    },
+    try: {
+      viewers: true,
+      method: 'POST',
+      async answer(request, response) {
+        if (tryOut === undefined) return void notFound(response);
+        // A page of another origin cannot send this type without asking first, and here nobody answers it.
+        if (request.headers['content-type'] !== 'application/json') return say(response, 415, TEXT, 'JSON only.\n');
+        const tried = parseTried(await bodyOf(request, MAX_TRIED_BYTES));
+        if (tried === undefined) return say(response, 413, TEXT, `An object of texts, ${MAX_TRIED_BYTES} bytes.\n`);
+        if (trials >= MAX_TRIALS) return say(response, 503, TEXT, 'Others are trying texts; try again in a moment.\n');
+        trials++;
+        await tryOut(tried)
+          .then(
+            (value) => say(response, 200, 'application/json', JSON.stringify(value)),
+            (error) => {
+              if (!(error instanceof Fault)) throw error;
+              say(response, 422, 'application/json', JSON.stringify({ code: error.code, detail: error.detail }));
+            },
+          )
+          .finally(() => {
+            trials--;
+          });
+      },
+    },
   };
-  const notFound = (response: ServerResponse): void => say(response, 404, 'text/plain; charset=utf-8', NOT_FOUND);
 
-  const routes: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse, url: URL) => unknown>> = {
-    manifest(_, response) {
-      const first = journal.records[0]?.entry;
-      if (first?.type === 'manifest') say(response, 200, 'application/json', encodeManifest(first.manifest));
-      else notFound(response);
-    },
-    async journal(_, response, url) {
-      const bytes = await journal.read();
-      const from = Number(url.searchParams.get('from') ?? 0);
-      if (Number.isInteger(from) && from >= 0 && from <= bytes.length)
-        say(response, 200, 'application/octet-stream', bytes.subarray(from));
-      else say(response, 416, 'text/plain; charset=utf-8', `The journal has ${bytes.length} bytes.\n`);
-    },
-    async blob(request, response, url) {
-      const path = blobs.get(url.pathname.split('/')[3] ?? '');
-      if (path === undefined) notFound(response);
-      else await sendFile(request, response, path, {});
-    },
-    async snapshot(request, response) {
-      const latest = snapshot?.();
-      if (latest === undefined) notFound(response);
-      else await sendFile(request, response, latest.path, { 'murmur-round': latest.round, 'murmur-root': latest.root });
-    },
-  };
+  function linked(first: 'join' | 'view', request: IncomingMessage, response: ServerResponse): unknown {
+    if (page && (first === 'view' || /\btext\/html\b/.test(request.headers.accept ?? '')))
+      return page.index(request, response).catch(() => response.destroy());
+    const link = `http://${request.headers.host ?? 'HOST:PORT'}/join/${joinCode}`;
+    return first === 'join' ? say(response, 200, TEXT, joinText(link)) : say(response, 200, TEXT, VIEW_TEXT);
+  }
 
   return (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://host');
+    const { method } = request;
+    const asked = request.url ?? '/';
+    if (!URL.canParse(asked, 'http://host')) return notFound(response); // `//` is no path
+    const url = new URL(asked, 'http://host');
     const [, first = '', second = ''] = url.pathname.split('/');
-    if (request.method !== 'GET' && request.method !== 'HEAD') return void response.writeHead(405).end();
-    if (first === 'join' && isCode(second)) {
-      const link = `http://${request.headers.host ?? 'HOST:PORT'}/join/${joinCode}`;
-      return say(response, 200, 'text/plain; charset=utf-8', joinText(link));
-    }
+    const looks = method === 'GET' || method === 'HEAD';
+    if ((first === 'join' && isJoin(second)) || (first === 'view' && isView(second)))
+      return void (looks ? linked(first, request, response) : notAllowed(response));
+    if (first === 'assets' && looks && page?.asset(second, request, response)) return undefined;
     const route = Object.hasOwn(routes, second) ? routes[second] : undefined;
-    if (route === undefined || !isCode(first)) return notFound(response);
+    const joiner = isJoin(first);
+    if (route === undefined || !(joiner || (route.viewers && isView(first))))
+      return looks ? notFound(response) : notAllowed(response);
+    if (method === 'OPTIONS' && route.method === undefined)
+      return void response.writeHead(204, { ...CORS, 'access-control-allow-headers': 'range' }).end();
+    if (route.method === 'POST' ? method !== 'POST' : !looks) return notAllowed(response);
     // A peer that hangs up, a file that vanished: the answer breaks off, and the client knows from its length.
-    Promise.resolve(route(request, response, url)).catch(() => response.destroy());
+    return void Promise.resolve(route.answer(request, response, url, joiner)).catch(() => response.destroy());
   };
 }
+
+function say(response: ServerResponse, status: number, type: string, body: string | Uint8Array): void {
+  const headers = { ...CORS, 'content-type': type, 'content-length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...headers, 'cache-control': 'no-store' }).end(body);
+}
+
+const notFound = (response: ServerResponse): void => say(response, 404, TEXT, NOT_FOUND);
+const notAllowed = (response: ServerResponse): void => void response.writeHead(405).end();
+
+/** The body of a request; undefined where it is longer than `most`. */
+async function bodyOf(request: IncomingMessage, most: number): Promise<string | undefined> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of request as AsyncIterable<Buffer>) {
+    length += piece.length;
+    if (length > most) return undefined;
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+function parseTried(body: string | undefined): Tried | undefined {
+  try {
+    const value: unknown = JSON.parse(body ?? '');
+    const isTried =
+      typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
+    return isTried ? (value as Tried) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const VIEW_TEXT = 'This is a Murmur run. Its page was not built here: run "npm run build" in the package.\n';
 
 const joinText = (link: string): string =>
   `This is a Murmur run: several machines train one language model together.\nTo take part, run\n\n    npx murmur join ${link}\n\n`;
@@ -99,7 +233,7 @@ async function sendFile(
   headers: Record<string, string | number>,
 ): Promise<void> {
   const { size } = await stat(path);
-  const common = { ...headers, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
+  const common = { ...CORS, ...headers, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   const start = range === null ? 0 : Number(range[1]);
   const end = range === null || range[2] === '' ? size : Math.min(size, Number(range[2]) + 1);

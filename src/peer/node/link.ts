@@ -4,6 +4,23 @@
  * @module
  */
 import type { NetworkInterfaceInfo } from 'node:os';
+import { toHex } from '../../numeric/bytes.ts';
+import { toUtf8 } from '../../numeric/text.ts';
+import type { Crypto } from '../../ports.ts';
+import { parseJoinLink } from '../link.ts';
+
+/**
+ * What lets somebody look and no more. It follows from the join code, so there is nothing to keep; the way back is as long
+ * as guessing the join code.
+ */
+export const viewCode = (joinCode: string, crypto: Pick<Crypto, 'sha256'>): string =>
+  toHex(crypto.sha256(toUtf8('murmur view v1\0'), toUtf8(joinCode))).slice(0, 32);
+
+/** The link of those who may look, from that of those who may join. */
+export const viewLink = (link: string, crypto: Pick<Crypto, 'sha256'>): string => {
+  const { origin } = new URL(link);
+  return `${origin}/view/${viewCode(parseJoinLink(link).joinCode, crypto)}`;
+};
 
 /** An address that listens everywhere, which is no place to go to. */
 const EVERYWHERE = /^(wss?:\/\/)(0\.0\.0\.0|\[::\])(?=:)/;

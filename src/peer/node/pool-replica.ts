@@ -86,6 +86,7 @@ export function poolReplica(replicas: readonly NodeReplica[]): NodeReplica {
     snapshot: (...args) => attempt(() => first.snapshot(...args)),
     slopes: (...args) => attempt(() => first.slopes(...args)),
     generate: (...args) => attempt(() => first.generate(...args)),
+    classify: (...args) => attempt(() => first.classify(...args)),
     tensor: (...args) => attempt(() => first.tensor(...args)),
     async close() {
       broken ??= new Fault('INTERRUPTED', 'the replica was closed');

@@ -16,18 +16,22 @@ import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
 import { joinLink } from '../link.ts';
 import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
+import { liveStatus, type RunStatus } from '../status.ts';
 import type { Paths } from './blobs.ts';
 import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
 import { chunkFolder } from './chunk-folder.ts';
 import { nodeCompressor } from './compressor.ts';
 import { nodeCrypto } from './crypto.ts';
+import { openFeed } from './feed.ts';
 import { httpRoutes } from './http.ts';
-import { dialable } from './link.ts';
+import { dialable, viewLink } from './link.ts';
 import { readMemory, writeMemory } from './memory-file.ts';
+import { openPage } from './page.ts';
 import { threadedReplica } from './replica-thread.ts';
 import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
 import { systemClock, systemEntropy } from './system.ts';
+import { trainedWeights } from './trained.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
 export interface ServeOptions
@@ -51,6 +55,8 @@ export interface Served {
   readonly host: Host;
   /** The link for this machine, then those for others, where it listens for them. */
   readonly links: readonly [string, ...string[]];
+  /** For those who may look and no more, as `links`. */
+  readonly viewLinks: readonly [string, ...string[]];
   /** Rounds that the journal held when it was opened. */
   readonly resumed: number;
   /** What the journal says now. */
@@ -89,9 +95,31 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const { train, eval: held } = manifest.data;
     const named = [...manifest.base.files, train, ...(held ? [held] : [])];
     const blobs = new Map(named.flatMap(({ sha256 }) => (paths[sha256] ? [[sha256, paths[sha256]] as const] : [])));
-    const request = httpRoutes({ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto });
-    const host = await startHost({
+    const weights = await trainedWeights(manifest, paths);
+    let host: Host | undefined;
+    let links: Served['links'] | undefined;
+    const status = (joiner: boolean): RunStatus => ({
+      kind: 'live',
+      may: joiner ? ['join'] : [],
+      journal_bytes: journal.position.length,
+      weights,
+      ...(joiner && links ? { links } : {}),
+      ...(host
+        ? liveStatus(host.view(), host.traffic(), systemClock.now())
+        : { phase: 'waiting', round, peers: [], bytes: { payload: 0, wire: 0 } }),
+    });
+    const feed = openFeed({ records: journal.records, clock: systemClock, status });
+    closers.push(async () => feed.close());
+    const request = httpRoutes({
+      ...{ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
+      ...{ page: await openPage(), status, feed },
+    });
+    host = await startHost({
       ...options,
+      onEvent(event) {
+        feed.hear(event);
+        options.onEvent?.(event);
+      },
       journal,
       pending,
       replica,
@@ -116,9 +144,12 @@ export async function serve(options: ServeOptions): Promise<Served> {
       }),
     });
     const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
+    links = [joinLink(here!, joinCode), ...elsewhere.map((address) => joinLink(address, joinCode))];
+    const [viewHere, ...viewElsewhere] = links.map((link) => viewLink(link, nodeCrypto));
     return {
       host,
-      links: [joinLink(here!, joinCode), ...elsewhere.map((address) => joinLink(address, joinCode))],
+      links,
+      viewLinks: [viewHere!, ...viewElsewhere],
       resumed: round,
       journal: () => ({ records: entries(), ledger: ledgerOf(entries()) }),
       journalBytes: () => journal.position.length,
