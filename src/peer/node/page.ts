@@ -65,15 +65,17 @@ export interface Page {
 
 /** Where the build puts the page, beside the compiled package; seen from src/ as from dist/. */
 export const PAGE_FOLDER: string = fileURLToPath(new URL('../../../dist/web', import.meta.url));
+/** And the library for browsers: what both are made of, the runtime, lies there alone. */
+const LIBRARY_FOLDER: string = fileURLToPath(new URL('../../../dist/browser', import.meta.url));
 
 /** Undefined where the page was not built: a host serves everything else all the same. */
 export async function openPage(folder: string = PAGE_FOLDER): Promise<Page | undefined> {
-  const names = await readdir(join(folder, 'assets')).catch(() => []);
   const index = await open(join(folder, 'index.html'), 'no-store').catch(() => undefined);
   if (index === undefined) return undefined;
   const assets = new Map<string, Asset>();
-  for (const name of names)
-    assets.set(name, await open(join(folder, 'assets', name), 'public, max-age=31536000, immutable'));
+  for (const own of [LIBRARY_FOLDER, folder].map((each) => join(each, 'assets')))
+    for (const name of await readdir(own).catch(() => []))
+      assets.set(name, await open(join(own, name), 'public, max-age=31536000, immutable'));
   return {
     index: (request, response) => send(index, request, response),
     asset(name, request, response) {
