@@ -73,7 +73,7 @@ const PHASES = {
   merging: 'merging',
   committed: 'committed',
   done: 'done',
-  stopped: 'stopped',
+  stopped: 'not finished',
 } as const;
 
 function Head({ store }: ViewProps) {
