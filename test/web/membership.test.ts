@@ -6,7 +6,7 @@ const then = (...events: readonly JoinEvent[]) => events.reduce(after, STARTED);
 
 test('a peer that joins, catches up and measures', () => {
   const state = then(
-    { event: 'device', backend: 'wasm', adapter: '', threads: 2 },
+    { event: 'device', backend: 'wasm', adapter: 'none', threads: 2 },
     { event: 'fetching', path: 'model.safetensors', done: 500_000, total: 1_743_024 },
     { event: 'connected', slot: 4, head: 20 },
     { event: 'catchup', round: 10, head: 20 },
@@ -16,7 +16,7 @@ test('a peer that joins, catches up and measures', () => {
     { event: 'measured', round: 21, records: 8, ms: 20 },
   );
   expect(state).toEqual({
-    ...{ doing: 'measured 8 gradients of round 22 in 20 ms', device: 'wasm, 2 threads' },
+    ...{ doing: 'measured 8 gradients of round 22 in 20 ms', device: '2 threads' },
     ...{ slot: 4, records: 40, rounds: 2, paused: false },
   });
 });
