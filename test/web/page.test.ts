@@ -198,24 +198,21 @@ describe.skipIf(MISSING !== undefined)(`the page in a browser${MISSING === undef
       await page.close();
     });
 
-    test('may speak to its host by WebSocket, isolated from other pages', async () => {
+    test('one button makes the tab a peer, on threads; what it gives is in the journal, and it leaves', async () => {
       const page = await witness.context.newPage();
       await goTo(page, live.links['link']!, 'join');
-      const opened = await page.evaluate(
-        () =>
-          new Promise((resolve) => {
-            const socket = new WebSocket(location.origin.replace('http', 'ws'));
-            socket.onmessage = () => resolve('the host asks who is there');
-            socket.onerror = () => resolve('refused');
-            socket.binaryType = 'arraybuffer';
-            socket.onopen = () => socket.close();
-            socket.onclose = () => resolve('opened');
-          }),
-      );
-      expect(opened).not.toBe('refused');
       expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+      await page.getByLabel('Name').fill('a tab');
+      await page.getByRole('button', { name: 'Take part' }).click();
+      await page.getByRole('button', { name: 'Leave' }).waitFor();
+      await expect.poll(async () => Number(await figure(page, 'Given')), { timeout: 60_000 }).toBeGreaterThan(0);
+      await goTo(page, live.links['link']!, 'peers');
+      await page.getByRole('row', { name: /a tab/ }).waitFor();
+      await page.locator('nav a[href="#join"]').click();
+      await page.getByRole('button', { name: 'Leave' }).click();
+      await page.getByText(/^You left\. You gave [1-9]/).waitFor();
       await page.close();
-    });
+    }, 120_000);
 
     test('those who may only look see the rounds, and no way to join', async () => {
       const page = await witness.context.newPage();
