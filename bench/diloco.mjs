@@ -13,7 +13,7 @@
  * @module
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { freshBase } from './fresh.mjs';
@@ -118,7 +118,7 @@ async function start() {
   // Other samples than those the arms begin with.
   const order = { seed: Number(values.seed) + 1000, lr_scheduler_type: 'constant', learning_rate: 2e-3 };
   await train({ ...common, model: fresh, output_dir, ...ARMS['all in one'], ...schedule, ...order });
-  await murmur(['export', output_dir, '--output_dir', folder]);
+  renameSync(join(output_dir, 'model'), folder);
   rmSync(output_dir, { recursive: true, force: true });
   return folder;
 }
