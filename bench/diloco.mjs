@@ -53,7 +53,10 @@ const LIKE_RECIPE = { adam_beta2: 0.95, weight_decay: 0.1, lr_scheduler_type: 'c
 /** Every step costs as much as a round: a few of them show what there is to see. */
 const FEW = { max_steps: Math.min(steps, 100), warmup_steps: 10, eval_steps: 100 };
 /** So that a mean of steps is a step along the mean. */
-const LINEAR = { optim: 'sgd', momentum: 0, max_grad_norm: 0, weight_decay: 0, learning_rate: 0.1 };
+const LINEAR = {
+  ...{ max_steps: 20, warmup_steps: 0, eval_steps: 20, lr_scheduler_type: 'constant' },
+  ...{ optim: 'sgd', momentum: 0, max_grad_norm: 0, weight_decay: 0, learning_rate: 0.1 },
+};
 const AVERAGING = { outer_learning_rate: 1, outer_momentum: 0 };
 const diloco = (inner_steps, more = {}) => ({ method: 'diloco', inner_steps, ...more });
 const ARMS = {
