@@ -5,10 +5,10 @@
  *
  * Needs ../shared. What is finished is kept in build/studies/diloco: repeat the command to go on.
  *
- *     node bench/diloco.mjs [--peers 4] [--steps 2000] [--pretrain_steps 1000] [--rate 2e-3] [--only h500,ddp@1e-3]
- *       [--at_once 1] [--output DIR]
+ *     node bench/diloco.mjs [--peers 4] [--steps 2000] [--pretrain_steps 1000] [--rate 2e-3] [--outer 0.7,0.9]
+ *       [--only h500,ddp@1e-3] [--at_once 1] [--output DIR]
  *
- * An arm with @ and a number behind it has that as its peak rate.
+ * An arm with @ and a number behind it has that as its peak rate; --outer is rate and momentum of the outer step.
  *
  * @module
  */
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '2000' },
     pretrain_steps: { type: 'string', default: '0' },
     rate: { type: 'string', default: '2e-3' },
+    outer: { type: 'string', default: '0.7,0.9' },
     only: { type: 'string' },
     at_once: { type: 'string', default: '1' },
     threads: { type: 'string', default: '1' },
@@ -58,7 +59,11 @@ const LINEAR = {
   ...{ optim: 'sgd', momentum: 0, max_grad_norm: 0, weight_decay: 0, learning_rate: 0.1 },
 };
 const AVERAGING = { outer_learning_rate: 1, outer_momentum: 0 };
-const diloco = (inner_steps, more = {}) => ({ method: 'diloco', inner_steps, ...more });
+const [outer_learning_rate, outer_momentum] = values.outer.split(',').map(Number);
+const diloco = (inner_steps, more = {}) => ({
+  ...{ method: 'diloco', inner_steps, outer_learning_rate, outer_momentum },
+  ...more,
+});
 const ARMS = {
   // What a step costs on the wire shows in a few of them; 'all in one' says where they lead.
   ddp: { method: 'ddp', ...FEW },
@@ -129,7 +134,8 @@ async function start() {
 /** @returns the last event of a run, with what it sent at most in one round. */
 async function run(arm, model) {
   const [name, learning_rate = values.rate] = arm.split('@');
-  const place = [peers, steps, pretrainSteps, learning_rate, values.seed].join('-');
+  const outer = values.outer === '0.7,0.9' ? [] : [values.outer];
+  const place = [peers, steps, pretrainSteps, learning_rate, values.seed, ...outer].join('-');
   const output_dir = join(values.output, `${name.replaceAll(/[^a-z0-9]+/g, '-')}-${place}`);
   const kept = `${output_dir}.json`;
   if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8'));
@@ -166,7 +172,7 @@ await Promise.all(
 );
 const baseline = [...results].find(([arm]) => arm.split('@')[0] === 'ddp')?.[1]['bytes/token'];
 console.log(
-  `${peers} peers, ${steps} inner steps each of 4 windows of 64 tokens, from ${pretrainSteps ? `a checkpoint of ${pretrainSteps} steps` : 'nothing'}, loss ${results.get(wanted[0])['eval/loss_before'].toFixed(3)} before, seed ${values.seed}. ${machine()}\n`,
+  `${peers} peers, ${steps} inner steps each of 4 windows of 64 tokens, outer rate and momentum ${values.outer}, from ${pretrainSteps ? `a checkpoint of ${pretrainSteps} steps` : 'nothing'}, loss ${results.get(wanted[0])['eval/loss_before'].toFixed(3)} before, seed ${values.seed}. ${machine()}\n`,
 );
 console.log(
   markdown(
