@@ -119,12 +119,12 @@ const train = (flags) =>
 async function start() {
   const fresh = await freshBase(join(values.output, 'base'));
   if (pretrainSteps === 0) return fresh;
-  const folder = join(values.output, `start-${peers}-${pretrainSteps}-${values.seed}`);
+  const folder = join(values.output, `start-${peers}-${pretrainSteps}`);
   if (existsSync(folder)) return folder;
   const output_dir = `${folder}-run`;
   const schedule = { max_steps: pretrainSteps, warmup_steps: Math.min(200, pretrainSteps / 10), eval_steps: 100_000 };
-  // Other samples than those the arms begin with.
-  const order = { seed: Number(values.seed) + 1000, lr_scheduler_type: 'constant', learning_rate: 2e-3 };
+  // The same for all seeds of arms, and other samples than those they begin with.
+  const order = { seed: 1042, lr_scheduler_type: 'constant', learning_rate: 2e-3 };
   await train({ ...common, model: fresh, output_dir, ...ARMS['all in one'], ...schedule, ...order });
   renameSync(join(output_dir, 'model'), folder);
   rmSync(output_dir, { recursive: true, force: true });
