@@ -71,7 +71,7 @@ const ARMS = {
   // The same steps as ddp takes, by one process that computes the batches of all.
   'all in one': { method: 'backprop', peers: 1, per_device_train_batch_size: 4 * peers, ...LIKE_RECIPE },
   one: { method: 'backprop', peers: 1, ...LIKE_RECIPE },
-  'one, all tokens': {
+  'one with all tokens': {
     ...{ method: 'backprop', peers: 1, ...LIKE_RECIPE },
     ...{ max_steps: steps * peers, warmup_steps: Math.min(200, steps / 10) * peers, eval_steps: (steps * peers) / 4 },
   },
