@@ -3,15 +3,15 @@
  * study:diloco from nothing on WikiText-2 with `ddp`, `dpu` and `acco`.
  *
  *     node bench/acco.mjs time [--mbit 100] [--latency 10]   tokens a second, and how much of the line was hidden
- *     node bench/acco.mjs loss [--seeds 1,2,3]               held-out loss after as many steps of as many tokens, no line
+ *     node bench/acco.mjs loss [--seeds 1,2,3] [--rates 2e-3,1e-2]   held-out loss after as many steps of as many tokens, no line
  *     node bench/acco.mjs slow                               the same as time, one peer half as fast (stopped every other 50 ms)
  *
- * Needs ../shared.
+ * Needs ../shared. What `loss` has finished is kept in build/studies/acco: repeat the command to go on.
  *
  * @module
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -29,6 +29,8 @@ const { values, positionals } = parseArgs({
     steps: { type: 'string' },
     seeds: { type: 'string', default: '1,2,3' },
     rate: { type: 'string', default: '5e-3' },
+    rates: { type: 'string', default: '2e-3,1e-2' },
+    output: { type: 'string', default: join(root, 'build/studies/acco') },
     data: { type: 'string', default: join(root, '../shared/data/wikitext-2') },
   },
 });
@@ -194,20 +196,32 @@ async function loss() {
     dpu: { method: 'dpu', gradient_accumulation_steps: 2, inner_steps: 1 },
     acco: { method: 'acco', inner_steps: 1 },
   };
-  const rows = [];
-  for (const [arm, own] of Object.entries(arms)) {
-    const losses = [];
-    for (const seed of values.seeds.split(',')) {
-      const { events } = await run({ ...common, ...own, seed, lr_scheduler_type: 'constant' });
-      losses.push(events.findLast(({ event }) => event === 'done')['eval/loss']);
-      console.error(`${arm}, seed ${seed}: ${losses.at(-1).toFixed(3)}`);
-    }
-    const mean = losses.reduce((a, b) => a + b, 0) / losses.length;
-    rows.push({ arm, 'held-out loss': mean.toFixed(3), seeds: losses.map((each) => each.toFixed(3)).join(', ') });
+  mkdirSync(values.output, { recursive: true });
+  async function lossOf(arm, rate, seed) {
+    const kept = join(values.output, [arm, peers, steps, rate, seed].join('-'));
+    if (existsSync(kept)) return Number(readFileSync(kept, 'utf8'));
+    const { events } = await run({
+      ...{ ...common, ...arms[arm], seed },
+      ...{ learning_rate: rate, lr_scheduler_type: 'constant' },
+    });
+    const loss = events.findLast(({ event }) => event === 'done')['eval/loss'];
+    writeFileSync(kept, String(loss));
+    console.error(`${arm}, rate ${rate}, seed ${seed}: ${loss.toFixed(3)}`);
+    return loss;
   }
-  console.log(
-    `${peers} peers, ${steps} steps of ${peers * 8 * WINDOW} tokens, constant rate ${values.rate}. ${machine()}\n`,
-  );
+  const rows = [];
+  for (const rate of values.rates.split(',')) {
+    const all = [];
+    for (const seed of values.seeds.split(','))
+      for (const arm of Object.keys(arms)) all.push({ arm, loss: await lossOf(arm, rate, seed) });
+    for (const arm of Object.keys(arms)) {
+      const losses = all.filter((each) => each.arm === arm).map((each) => each.loss);
+      const mean = losses.reduce((a, b) => a + b, 0) / losses.length;
+      const seeds = losses.map((each) => each.toFixed(3)).join(', ');
+      rows.push({ rate, arm, 'held-out loss': mean.toFixed(3), 'seed by seed': seeds });
+    }
+  }
+  console.log(`${peers} peers, ${steps} steps of ${peers * 8 * WINDOW} tokens at a constant rate. ${machine()}\n`);
   console.log(markdown(rows));
 }
 
