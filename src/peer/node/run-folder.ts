@@ -106,7 +106,8 @@ const journalPath = async (run: string): Promise<string> => {
   if (found?.isFile()) return run;
   const path = join(run, JOURNAL_FILE);
   if (await stat(path).catch(() => undefined)) return path;
-  throw new Fault('FILE_MISSING', `${run} holds no ${JOURNAL_FILE}; name the output_dir of a run`);
+  const alone = 'what was trained alone is a model already, in model/';
+  throw new Fault('FILE_MISSING', `${run} holds no ${JOURNAL_FILE}; name the output_dir of a run (${alone})`);
 };
 
 /**
