@@ -7,7 +7,15 @@
 import { decodeFloats } from '../compress/formats.ts';
 import { Fault } from '../faults.ts';
 import { isMixed } from '../method/exchange.ts';
-import type { ChunkMessage, Exchange, Merge, MergeAnswer, MergeOrder, Segment } from '../nouns.ts';
+import {
+  type ChunkMessage,
+  type Exchange,
+  MAX_RECORD_BYTES,
+  type Merge,
+  type MergeAnswer,
+  type MergeOrder,
+  type Segment,
+} from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { ChunkStore, Clock, Compressor, Crypto } from '../ports.ts';
 import { decodeOffer, type Offer } from '../wire/chunks.ts';
@@ -54,6 +62,9 @@ export interface ExchangeHost {
 
 /** A peer that makes parts of a merge and says nothing for so long, not even that it wants a chunk, is given up. */
 const IDLE_MS = 15_000;
+
+/** Chunks that one `sum` names at most: a frame holds a megabyte. */
+const MOST_NAMED = MAX_RECORD_BYTES / 64;
 
 /** An answer that is waited for on a channel. */
 interface Awaited {
@@ -240,6 +251,11 @@ export function exchangeHost({
     };
     return {
       async sum(shares, of) {
+        if (shares.length * of.length > MOST_NAMED)
+          throw new Fault(
+            'FRAME_TOO_LONG',
+            `${of.length} parts of ${shares.length} shares are more than one peer is told`,
+          );
         attempt = ++attempts;
         own = of;
         const answered = answer('summed');
