@@ -105,7 +105,15 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ...(['method', 'estimator', 'optimizer', 'momentum', 'adam_beta1', 'adam_beta2', 'adam_epsilon'] as const),
     ...(['optim', 'weight_decay', 'max_grad_norm', 'backprop_blocks', 'zo_learning_rate'] as const),
     ...(['inner_steps', 'outer_learning_rate', 'outer_momentum', 'exchange_format', 'fragments'] as const),
-    ...(['overlap_steps', 'mixing', 'data_parts', 'dropped_shares', 'aggregation', 'byzantine'] as const),
+    ...([
+      'overlap_steps',
+      'mixing',
+      'data_parts',
+      'dropped_shares',
+      'aggregation',
+      'byzantine',
+      'shard_optimizer',
+    ] as const),
     ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
