@@ -5,60 +5,81 @@
  */
 import { Fault } from '../faults.ts';
 import type { BlobRef } from '../nouns.ts';
-import { fromHex } from '../numeric/bytes.ts';
+import { concatBytes, fromHex } from '../numeric/bytes.ts';
 import type { Fetcher } from './fetcher.ts';
 
-/** No answer for this long, and the request is given up. */
-const ANSWER_MS = 30_000;
+/** Not an octet for this long, and the request is given up. A line may be as slow as it likes. */
+const SILENCE_MS = 30_000;
 /** One request of a download: a broken connection loses at most this. */
 const PART_BYTES = 8 << 20;
 
+/** What a host answered, and what gives it up. */
+interface Answer {
+  readonly response: Response;
+  /** Waits for something of it, as long as one may be silent. */
+  awaiting<T>(what: Promise<T>): Promise<T>;
+}
+
 /** @param files `JoinLink.files` */
-export function httpFetcher(files: string, fetch: typeof globalThis.fetch = globalThis.fetch): Fetcher {
-  async function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
-    let response: Response;
+export function httpFetcher(
+  files: string,
+  fetch: typeof globalThis.fetch = globalThis.fetch,
+  silenceMs: number = SILENCE_MS,
+): Fetcher {
+  async function get(path: string, headers: Record<string, string> = {}): Promise<Answer> {
+    const abort = new AbortController();
+    const awaiting: Answer['awaiting'] = (what) => {
+      const timer = setTimeout(() => abort.abort(), silenceMs);
+      return what.finally(() => clearTimeout(timer));
+    };
     try {
-      response = await fetch(`${files}/${path}`, { headers, signal: AbortSignal.timeout(ANSWER_MS) });
+      return { response: await awaiting(fetch(`${files}/${path}`, { headers, signal: abort.signal })), awaiting };
     } catch (cause) {
       throw new Fault('HOST_UNREACHABLE', `${path} could not be fetched; is the host running?`, { cause });
     }
-    return response;
   }
-  async function body(response: Response, path: string): Promise<Uint8Array> {
+  async function body({ response, awaiting }: Answer, path: string): Promise<Uint8Array> {
     try {
-      return new Uint8Array(await response.arrayBuffer());
+      const pieces: Uint8Array[] = [];
+      const reader = response.body!.getReader();
+      for (;;) {
+        const { done, value } = await awaiting(reader.read());
+        if (done) return concatBytes(...pieces);
+        pieces.push(value);
+      }
     } catch (cause) {
       throw new Fault('DOWNLOAD_FAILED', `${path} broke off`, { cause });
     }
   }
-  const refuse = ({ status }: Response, path: string): never => {
+  const refuse = ({ response: { status } }: Answer, path: string): never => {
     throw new Fault('DOWNLOAD_FAILED', `the host answered ${status} to ${path}`);
   };
 
   return {
     async journal(from) {
       const path = `journal?from=${from}`;
-      const response = await get(path);
-      if (response.status === 416)
+      const answer = await get(path);
+      if (answer.response.status === 416)
         throw new Fault(
           'JOURNAL_FORKED',
           `the host's journal ends before byte ${from}, which it had sent; do not trust this run`,
         );
-      return response.ok ? body(response, path) : refuse(response, path);
+      return answer.response.ok ? body(answer, path) : refuse(answer, path);
     },
     async blob(sha256, from, length) {
       const path = `blob/${sha256}`;
-      const response = await get(path, { range: `bytes=${from}-${from + length - 1}` });
-      return response.status === 206 ? body(response, path) : refuse(response, path);
+      const answer = await get(path, { range: `bytes=${from}-${from + length - 1}` });
+      return answer.response.status === 206 ? body(answer, path) : refuse(answer, path);
     },
     async snapshot() {
       const path = 'snapshot/latest';
-      const response = await get(path);
+      const answer = await get(path);
+      const { response } = answer;
       if (response.status === 404) return undefined;
-      if (!response.ok) refuse(response, path);
+      if (!response.ok) refuse(answer, path);
       const round = Number(response.headers.get('murmur-round'));
       const root = fromHex(response.headers.get('murmur-root') ?? '');
-      return { round, root, read: () => body(response, path) };
+      return { round, root, read: () => body(answer, path) };
     },
   };
 }

@@ -4,7 +4,7 @@ import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Fault } from '../../src/faults.ts';
 import { encodeManifest } from '../../src/journal/manifest.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
@@ -282,6 +282,37 @@ describe('fetcher', () => {
   test('a host that is not there, or that refuses', async () => {
     await expect(httpFetcher('http://127.0.0.1:1/x').journal(0)).rejects.toMatchObject({ code: 'HOST_UNREACHABLE' });
     await expect(httpFetcher(`${origin}/wrong`).journal(0)).rejects.toMatchObject({ code: 'DOWNLOAD_FAILED' });
+  });
+});
+
+describe('a line that is slow', () => {
+  /** Gives eight octets, one at a time. @param gapMs before each. */
+  async function trickling(gapMs: number): Promise<string> {
+    const slow = createServer((_, response) => {
+      let left = 8;
+      const give = (): void => {
+        response.write('.');
+        if (--left > 0) setTimeout(give, gapMs);
+        else response.end();
+      };
+      setTimeout(give, gapMs);
+    });
+    onTestFinished(() => {
+      slow.closeAllConnections();
+      slow.close();
+    });
+    await new Promise<void>((listening) => slow.listen(0, '127.0.0.1', listening));
+    return `http://127.0.0.1:${(slow.address() as AddressInfo).port}`;
+  }
+
+  test('may take as long as it takes', async () => {
+    const fetcher = httpFetcher(await trickling(100), fetch, 400);
+    expect(await fetcher.journal(0)).toHaveLength(8);
+  });
+
+  test('and is given up when it is silent', async () => {
+    const fetcher = httpFetcher(await trickling(5000), fetch, 200);
+    await expect(fetcher.journal(0)).rejects.toMatchObject({ code: 'HOST_UNREACHABLE' });
   });
 });
 
