@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { isLocal, mergesPerStep } from '../method/exchange.ts';
+import { recipeOf } from '../method/recipes.ts';
 import type { Exchange, Manifest, Optimizer, Task, View } from '../nouns.ts';
 
 export type Value = string | number | boolean | Readonly<Record<string, string>>;
@@ -100,8 +102,8 @@ function probeSettings(manifest: Manifest, peers: number): Settings {
 function exchangeSettings({ max_steps }: Manifest, exchange: Exchange): Settings {
   const { kind, optim, aggregation, steps } = exchange;
   const isDiloco = kind === 'diloco';
-  // A run file counts inner steps of diloco and steps of the optimizer, a manifest rounds: acco has two for a step.
-  const wanted = isDiloco ? max_steps * steps : kind === 'acco' ? max_steps / 2 : max_steps;
+  // A run file counts steps of a peer, or of the optimizer; a manifest rounds.
+  const wanted = isLocal(exchange) ? max_steps * steps : max_steps / mergesPerStep(exchange);
   return there({
     method: kind,
     optim: optim.kind,
@@ -147,9 +149,14 @@ export function settingsOf(manifest: Manifest, peers: number): Settings {
   });
 }
 
-/** Those that are not what they would be if nobody said them. @param defaults by key. */
-export const differences = (settings: Settings, defaults: Readonly<Record<string, unknown>>): Settings =>
-  Object.fromEntries(Object.entries(settings).filter(([key, value]) => defaults[key] !== value));
+/** Those that are not what they would be if nobody said them. @param defaults by key; a method has some of its own. */
+export function differences(settings: Settings, defaults: Readonly<Record<string, unknown>>): Settings {
+  const unsaid: Readonly<Record<string, unknown>> = {
+    ...defaults,
+    ...recipeOf(String(settings['method'] ?? 'onebyte')).keys,
+  };
+  return Object.fromEntries(Object.entries(settings).filter(([key, value]) => unsaid[key] !== value));
+}
 
 /** The number of peers to begin with: as many as the first round had, if they can share its records evenly. */
 export const peersOf = (records: number, first: number | undefined): number =>

@@ -80,6 +80,7 @@ const RUNS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'diloco that bears with a liar': { method: 'diloco', inner_steps: 10, aggregation: 'trimmed_mean', byzantine: 2 },
   ddp: { method: 'ddp', optim: 'sgd', momentum: 0.5, exchange_format: 'int8' },
   acco: { method: 'acco', max_steps: 50, weight_decay: 0.1 },
+  monna: { method: 'monna', inner_steps: 5, max_steps: 50, byzantine: 2, momentum: 0.9 },
 };
 
 describe('the settings of a manifest make the same manifest', () => {

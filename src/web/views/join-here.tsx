@@ -93,8 +93,9 @@ export function JoinHere({ store, link }: { store: Store; link: string }) {
             Take part
           </button>
           <p class="caption">
-            Fetches the model ({formatBytes(bytes)}) and the data from the host, computes here, and sends one byte a
-            gradient. Close the tab to leave; the run goes on without you.
+            Fetches the model ({formatBytes(bytes)}) and the data from the host, computes here, and sends{' '}
+            {ledger?.manifest.exchange ? 'what its steps came to' : 'one byte a gradient'}. Close the tab to leave; the
+            run goes on without you.
             {!isSecureContext &&
               ' Over http:// a browser gives a page one thread and no GPU: it works, and slowly. Over https://, or on the machine of the host, it gives both.'}
           </p>
@@ -105,7 +106,7 @@ export function JoinHere({ store, link }: { store: Store; link: string }) {
         {ended.value && 'outcome' in ended.value && (
           <p>
             {ended.value.outcome.reason === 'done' ? 'The run is done.' : 'You left.'} You gave{' '}
-            {ended.value.outcome.records.toLocaleString('en')} gradients.
+            {ended.value.outcome.records.toLocaleString('en')} {ledger?.manifest.exchange ? 'steps' : 'gradients'}.
           </p>
         )}
       </div>

@@ -12,10 +12,11 @@ import { JoinHere } from './join-here.tsx';
 const isLocal = (link: string): boolean => /^(127\.|localhost$|\[::1\]$)/.test(new URL(link).hostname);
 
 export function JoinView({ store }: ViewProps) {
-  const { status, connection } = store;
+  const { status, connection, book } = store;
+  const vectors = book.value.ledger?.manifest.exchange !== undefined;
   if (status.value === undefined)
     return <Empty>{connection.value === 'connecting' ? 'Asking the host…' : 'The host does not answer.'}</Empty>;
-  if (!status.value.may.includes('join')) return <NotHere live={status.value.kind === 'live'} />;
+  if (!status.value.may.includes('join')) return <NotHere live={status.value.kind === 'live'} vectors={vectors} />;
   const links = status.value.links ?? [];
   // As this browser reached the host; for others, if that is no use to them, an address of the host's that is.
   const own = `${location.origin}${location.pathname}`;
@@ -38,7 +39,7 @@ export function JoinView({ store }: ViewProps) {
           </div>
         </div>
       </Section>
-      <Leaks />
+      <Leaks vectors={vectors} />
     </>
   );
 }
@@ -47,14 +48,21 @@ const qr = (link: string): string =>
   `data:image/svg+xml,${encodeURIComponent(renderSVG(link, { border: 2, whiteColor: '#ffffff', blackColor: '#1b1b19' }))}`;
 
 /** Plainly, as docs/THREATS.md has it. */
-const Leaks = () => (
-  <Section title="What a byte tells">
+const Leaks = ({ vectors }: { vectors: boolean }) => (
+  <Section title={vectors ? 'What a share tells' : 'What a byte tells'}>
     <ul class="plain">
-      <li>
-        A byte is a projection of the gradient of an example. With a journal that others can read,{' '}
-        <strong>two or three of them tell whether a text that somebody already has was among the data</strong>. They do
-        not spell out a text that nobody has.
-      </li>
+      {vectors ? (
+        <li>
+          A share has a number for each weight, and the host sees each of them.{' '}
+          <strong>Texts can be found again in what a few steps did to the weights</strong>.
+        </li>
+      ) : (
+        <li>
+          A byte is a projection of the gradient of an example. With a journal that others can read,{' '}
+          <strong>two or three of them tell whether a text that somebody already has was among the data</strong>. They
+          do not spell out a text that nobody has.
+        </li>
+      )}
       <li>
         The host hands the training data to whoever joins. Holders of the read-only link get the journal, not the data.
       </li>
@@ -68,7 +76,7 @@ const Leaks = () => (
   </Section>
 );
 
-const NotHere = ({ live }: { live: boolean }) => (
+const NotHere = ({ live, vectors }: { live: boolean; vectors: boolean }) => (
   <>
     <Section title="Join">
       <p>
@@ -77,6 +85,6 @@ const NotHere = ({ live }: { live: boolean }) => (
           : 'Nobody hosts this run here. Given again, the command that began it goes on with it, and prints a link to join by.'}
       </p>
     </Section>
-    <Leaks />
+    <Leaks vectors={vectors} />
   </>
 );

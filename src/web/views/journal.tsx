@@ -32,7 +32,7 @@ export function JournalView({ store: { book, reading, place } }: ViewProps) {
         <Figure name="Bytes" note={known > length ? `of ${formatBytes(known)}, still verifying` : undefined}>
           {formatBytes(length)}
         </Figure>
-        <Figure name="Bytes a gradient">{perGradient(book.value)}</Figure>
+        {ledger.manifest.exchange === undefined && <Figure name="Bytes a gradient">{perGradient(book.value)}</Figure>}
       </dl>
       <Section title="Take it away">
         <p>

@@ -24,7 +24,8 @@ export function NetworkView({ store: { book, status, paces } }: ViewProps) {
   const sockets = shown.map(({ round }) => wire.get(round) ?? null);
   const measured = sockets.filter((value) => value !== null);
   const perRoundWire = measured.length === 0 ? undefined : measured.reduce((a, b) => a + b, 0) / measured.length;
-  const full = weights === undefined ? undefined : shown.map(({ peers }) => weights * F32_BYTES * peers);
+  // Of a run that exchanges vectors a record is a step, and a gradient of it would have been sent.
+  const full = weights && shown.map(({ peers, records }) => weights * F32_BYTES * (bytes ? peers : records));
   const gradients = rounds.reduce((sum, { records }) => sum + records, 0);
   const latest = rounds.at(-1)!;
   return (
@@ -76,7 +77,8 @@ export function NetworkView({ store: { book, status, paces } }: ViewProps) {
           {measured.length > 0
             ? 'The sockets are counted by the host: frames, signatures, TCP payload of handshakes and keep-alives, all peers together.'
             : 'What the sockets moved is known while a host runs; it keeps no record of it.'}{' '}
-          Full gradients: each peer sends one float32 for each weight that is trained.
+          Full gradients: {bytes ? 'each peer sends' : 'each step of a peer takes'} one float32 for each weight that is
+          trained.
         </p>
       </Section>
     </>
