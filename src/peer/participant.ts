@@ -34,7 +34,7 @@ const HANDSHAKE_MS = 15_000;
 const FIRST_CONTACT_MS = 20_000;
 /** Waits between attempts: doubled each time, and spread so that peers do not return all at once. */
 const BACKOFF_MS = 500;
-const MAX_BACKOFF_MS = 30_000;
+const MAX_BACKOFF_MS = 10_000;
 /** A device whose weights drift this often without a good round between cannot do this arithmetic. */
 const MAX_DRIFTS = 3;
 

@@ -294,14 +294,18 @@ describe.skipIf(!RUNNABLE)('peers that exchange vectors (npm run build makes the
     const frozen = at.join(link, 'frozen');
     const slot = Number((await frozen.waitFor(({ event }) => event === 'connected'))['slot']);
     await host.waitFor(atRound('merge', 2));
+    const before = host.lines.length;
     frozen.kill('SIGSTOP');
     await host.waitFor(atRound('merge', 6));
+    // Once late it is given no work before it is heard of again: the other rounds do not wait for it.
+    const late = host.lines
+      .slice(before)
+      .filter((line) => line.event === 'peer' && line['slot'] === slot && line['state'] === 'late');
+    expect(late.length, 'rounds that waited for it').toBe(1);
     frozen.kill('SIGCONT');
     await expectOneDigest(at, host, [...others, frozen]);
     const missed = slotsIn(at).filter((slots) => !slots.includes(slot));
-    expect(missed.length).toBeGreaterThan(0);
-    const stalls = host.lines.filter(({ event, ms }) => event === 'merge' && Number(ms) > 1900);
-    expect(stalls.length, 'rounds that waited for it').toBeLessThanOrEqual(2);
+    expect(missed.length).toBeGreaterThan(1);
   });
 
   test('a merge that is damaged on disk is named by verify', LONG, async () => {
