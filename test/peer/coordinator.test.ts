@@ -1,77 +1,40 @@
 import { describe, expect, test } from 'vitest';
 import { type Entry, HOST_SLOT, NO_LOSS } from '../../src/nouns.ts';
-import { begin, MAX_PEERS, step } from '../../src/peer/coordinator.ts';
-import type { Effect, Event, Rules, State } from '../../src/peer/state.ts';
+import { begin, MAX_PEERS } from '../../src/peer/coordinator.ts';
+import type { Effect, Rules } from '../../src/peer/state.ts';
 import { view } from '../../src/peer/state.ts';
 import { MAX_STRIKES } from '../../src/peer/turn.ts';
 import { MANIFEST, secretOf } from './fake.ts';
+import { RIGHT, SIGNATURE, sequencer } from './sequencer.ts';
 
-const RULES: Rules = { minPeers: 1, evalSteps: 100 };
-const RIGHT = 'aa'.repeat(8);
-const SIGNATURE = new Uint8Array(64);
-
-/** A sequencer under the hand of a test: time stands still unless a test moves it. */
 function bench(rules: Partial<Rules> = {}, manifest = MANIFEST, entries: readonly Entry[] = []) {
-  const journal: Entry[] = [{ type: 'manifest', manifest }, ...entries];
-  let state: State;
-  const self = {
-    now: 0,
-    journal,
-    get state(): State {
-      return state;
-    },
-    /** Effects of the events given last. */
-    effects: [] as Effect[],
-    send(...events: readonly Event[]) {
-      self.effects = [];
-      for (const event of events) take(step(state, event, self.now));
-      return self.effects;
-    },
-    of<T extends Effect['type']>(type: T): Extract<Effect, { readonly type: T }>[] {
-      return self.effects.filter((effect): effect is Extract<Effect, { readonly type: T }> => effect.type === type);
-    },
+  const b = sequencer(manifest, rules, entries);
+  const shareOf = (slot: number) => b.state.attempt!.shares.get(slot)!;
+  b.applied();
+  return Object.assign(b, {
     /** Messages to a channel, by type. */
     to(channel: number): string[] {
-      return self.effects.flatMap((effect) => {
+      return b.effects.flatMap((effect) => {
         if (!('channel' in effect) || effect.channel !== channel) return [];
         if (effect.type === 'send')
           return [effect.message.type === 'refused' ? effect.message.code : effect.message.type];
         return [effect.type === 'close' ? effect.code : effect.type];
       });
     },
-    connect: (number: number, channel = number): readonly Effect[] =>
-      self.send({ type: 'proved', channel, key: secretOf(number), name: `peer ${number}` }),
-    ready: (channel: number, round = state.ledger.round): readonly Effect[] =>
-      self.send({ type: 'ready', channel, round, checksum: RIGHT }),
-    /** Connected, confirmed and ready: numbers are channels and, in order of first arrival, slots. */
-    join(...numbers: readonly number[]) {
-      for (const number of numbers) self.connect(number);
-      return self.send(
-        ...numbers.map((channel): Event => ({ type: 'ready', channel, round: state.ledger.round, checksum: RIGHT })),
-      );
-    },
-    shareOf: (slot: number) => state.attempt!.shares.get(slot)!,
+    readyAt: (channel: number, round: number): readonly Effect[] =>
+      b.send({ type: 'ready', channel, round, checksum: RIGHT }),
+    shareOf,
     /** Delivers a channel's range, or its first `count` records. */
     deliver(
       channel: number,
       { count, code = 1, slot = channel }: { count?: number; code?: number; slot?: number } = {},
     ) {
-      const { from, count: all } = self.shareOf(slot);
+      const { from, count: all } = shareOf(slot);
       const codes = new Int8Array(count ?? all).fill(code);
-      const { round } = state.ledger;
-      return self.send({ type: 'contribution', channel, round, from, codes, signature: SIGNATURE });
+      const { round } = b.state.ledger;
+      return b.send({ type: 'contribution', channel, round, from, codes, signature: SIGNATURE });
     },
-    /** The host's replica catches up. */
-    applied: (): readonly Effect[] => self.send({ type: 'applied', round: state.ledger.round, checksum: RIGHT }),
-  };
-  function take({ state: next, effects }: { readonly state: State; readonly effects: readonly Effect[] }): void {
-    state = next;
-    self.effects.push(...effects);
-    for (const effect of effects) if (effect.type === 'append') journal.push(effect.entry);
-  }
-  take(begin(journal, [], { ...RULES, ...rules }, 0));
-  self.applied();
-  return self;
+  });
 }
 
 const lastRound = (journal: readonly Entry[]) => {
@@ -197,7 +160,7 @@ describe('opening a round', () => {
     b.join(0);
     b.deliver(0); // the host's replica has not applied this round yet
     b.connect(1);
-    b.ready(1, 1);
+    b.readyAt(1, 1);
     expect(b.state.members.get(1)!.status).toBe('joining');
     b.applied();
     expect(b.state.members.get(1)!.status).toBe('ready');
@@ -570,7 +533,7 @@ describe('a host that comes back', () => {
     b.join(0, 1);
     b.deliver(1);
     const [kept] = b.of('keep');
-    const { effects, state } = begin(b.journal, [kept!.contribution], RULES, 0);
+    const { effects, state } = begin(b.journal, [kept!.contribution], { minPeers: 1, evalSteps: 100 }, 0);
     const committed = effects.flatMap((effect) => (effect.type === 'append' ? [effect.entry] : []));
     expect(committed).toMatchObject([{ type: 'round', round: { segments: [{ slot: 1, from: 16 }] } }]);
     expect(state.ledger.round).toBe(1);
@@ -581,7 +544,7 @@ describe('a host that comes back', () => {
     b.join(0);
     b.deliver(0);
     const [kept] = b.of('keep');
-    const { effects } = begin(b.journal, [kept!.contribution], RULES, 0);
+    const { effects } = begin(b.journal, [kept!.contribution], { minPeers: 1, evalSteps: 100 }, 0);
     expect(effects.filter(({ type }) => type === 'append')).toEqual([]);
   });
 });

@@ -4,15 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { follow, type JournalState } from '../../src/journal/rules.ts';
 import { type Entry, type Exchange, HOST_SLOT, type Manifest, type Merge } from '../../src/nouns.ts';
 import { assignSteps } from '../../src/peer/assignment.ts';
-import { begin, step } from '../../src/peer/coordinator.ts';
-import type { Effect, Event, Kept, Rules, State } from '../../src/peer/state.ts';
+import type { Effect, Event, Kept, Rules } from '../../src/peer/state.ts';
 import { view } from '../../src/peer/state.ts';
 import { MAX_STRIKES } from '../../src/peer/turn.ts';
 import { decodeOffer, encodeOffer } from '../../src/wire/chunks.ts';
-import { MANIFEST, secretOf } from './fake.ts';
+import { MANIFEST } from './fake.ts';
+import { RIGHT, SIGNATURE, sequencer } from './sequencer.ts';
 
-const RIGHT = 'aa'.repeat(8);
-const SIGNATURE = new Uint8Array(64);
 const DILOCO: Exchange = {
   kind: 'diloco',
   optim: { kind: 'adamw', beta1: 0.9, beta2: 0.95, epsilon: 1e-8 },
@@ -33,88 +31,52 @@ const mergeOf = (round: number, shares: readonly (readonly [slot: number, count:
   chunks: [new Uint8Array(32).fill(99)],
 });
 
-/** A sequencer under the hand of a test: time stands still unless a test moves it. */
 function bench(
   manifest = manifestOf(),
   rules: Partial<Rules> = {},
   entries: readonly Entry[] = [],
   kept: readonly Kept[] = [],
 ) {
-  const journal: Entry[] = [{ type: 'manifest', manifest }, ...entries];
-  let state: State;
-  const self = {
-    now: 0,
-    journal,
-    get state(): State {
-      return state;
-    },
-    /** Effects of the events given last. */
-    effects: [] as Effect[],
-    send(...events: readonly Event[]) {
-      self.effects = [];
-      for (const event of events) take(step(state, event, self.now));
-      return self.effects;
-    },
-    of<T extends Effect['type']>(type: T): Extract<Effect, { readonly type: T }>[] {
-      return self.effects.filter((effect): effect is Extract<Effect, { readonly type: T }> => effect.type === type);
-    },
-    types: (): string[] => self.effects.map(({ type }) => type).filter((type) => type !== 'wake'),
+  const b = sequencer(manifest, rules, entries, kept);
+  if (kept.length === 0) b.applied();
+  return Object.assign(b, {
+    types: (): string[] => b.effects.map(({ type }) => type).filter((type) => type !== 'wake'),
     /** Rounds that were opened by the events given last: channel, round, steps. */
     opened: () =>
-      self.of('send').flatMap(({ channel, message }) => {
+      b.of('send').flatMap(({ channel, message }) => {
         if (message.type !== 'open') return [];
         return [{ channel, round: message.round, from: message.from, count: message.count }];
       }),
     /** Why channels were closed, or what they were refused. */
     refusals: (): string[] =>
-      self.effects.flatMap((effect) => {
+      b.effects.flatMap((effect) => {
         if (effect.type === 'close') return [effect.code];
         return effect.type === 'send' && effect.message.type === 'refused' ? [effect.message.code] : [];
       }),
-    connect: (number: number, channel = number) =>
-      self.send({ type: 'proved', channel, key: secretOf(number), name: `peer ${number}` }),
-    ready: (...channels: readonly number[]) =>
-      self.send(
-        ...channels.map((channel): Event => ({ type: 'ready', channel, round: state.ledger.round, checksum: RIGHT })),
-      ),
-    /** Connected, then ready: numbers are channels and, in order of first arrival, slots. */
-    join(...numbers: readonly number[]) {
-      for (const number of numbers) self.connect(number);
-      return self.ready(...numbers);
-    },
     /** What a peer gives of the round: so many steps, and a chunk of its own. */
-    deliver(channel: number, { count = 0, hashes = hashesOf(channel), round = state.ledger.round } = {}) {
-      const steps = count || state.attempt!.shares.get(channel)!.count;
+    deliver(channel: number, { count = 0, hashes = hashesOf(channel), round = b.state.ledger.round } = {}) {
+      const steps = count || b.state.attempt!.shares.get(channel)!.count;
       const codes = encodeOffer({ count: steps, hashes });
-      return self.send({ type: 'contribution', channel, round, from: 0, codes, signature: SIGNATURE });
+      return b.send({ type: 'contribution', channel, round, from: 0, codes, signature: SIGNATURE });
     },
     /** Three offences of a peer, which connects again in between. */
     evict(number: number) {
       const effects: Effect[] = [];
       for (let i = 0; i < MAX_STRIKES; i++) {
-        effects.push(...self.send({ type: 'violated', channel: number, code: 'FRAME_INVALID', detail: 'garbage' }));
-        if (i < MAX_STRIKES - 1) effects.push(...self.connect(number));
+        effects.push(...b.send({ type: 'violated', channel: number, code: 'FRAME_INVALID', detail: 'garbage' }));
+        if (i < MAX_STRIKES - 1) effects.push(...b.connect(number));
       }
-      self.effects = effects;
+      b.effects = effects;
       return effects;
     },
     merged: (...shares: readonly (readonly [number, number])[]) =>
-      self.send({ type: 'merged', merge: mergeOf(state.ledger.round, shares) }),
-    applied: () => self.send({ type: 'applied', round: state.ledger.round, checksum: RIGHT }),
+      b.send({ type: 'merged', merge: mergeOf(b.state.ledger.round, shares) }),
     /** Types of the messages that the events given last sent to a channel. */
     to: (channel: number): string[] =>
-      self.of('send').flatMap((effect) => (effect.channel === channel ? [effect.message.type] : [])),
+      b.of('send').flatMap((effect) => (effect.channel === channel ? [effect.message.type] : [])),
     /** Slots whose shares were to be merged by the events given last. */
-    merging: () => self.of('merge').map(({ segments }) => segments.map(({ slot }) => slot)),
-  };
-  function take({ state: next, effects }: { readonly state: State; readonly effects: readonly Effect[] }): void {
-    state = next;
-    self.effects.push(...effects);
-    for (const effect of effects) if (effect.type === 'append') journal.push(effect.entry);
-  }
-  take(begin(journal, kept, { minPeers: 1, evalSteps: 100, ...rules }, 0));
-  if (kept.length === 0) self.applied();
-  return self;
+    merging: () => b.of('merge').map(({ segments }) => segments.map(({ slot }) => slot)),
+  });
 }
 
 /** Every entry may follow those before it. */
