@@ -87,11 +87,12 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   // Up to here nothing was written: whatever is wrong with the settings, the model or the data has shown by now.
   const report = hostReport(manifest, config.logging_steps, output);
   let drawn: Promise<void> = Promise.resolve();
-  let ledger: () => Ledger | undefined = () => undefined;
+  let evaluated: Ledger['evaluated'] = new Map();
   const hear = (event: HostEvent): void => {
     report.hear(event);
-    const now = event.event === 'evaluation' ? ledger() : undefined;
-    if (now === undefined) return;
+    if (event.event !== 'evaluation') return;
+    evaluated = new Map(evaluated).set(event.round, event.metrics);
+    const now = { manifest, evaluated };
     drawn = drawn.then(() => writeCurve(folder, now));
     drawn.catch(() => undefined); // awaited at the end
   };
@@ -122,7 +123,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const local: LocalPeer[] = [];
   try {
     report.follow(served);
-    ledger = () => served.journal().ledger;
+    evaluated = served.journal().ledger.evaluated; // what an earlier host evaluated is in it too
     if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
     for (const link of forOthers(served.links)) output.event({ event: 'link', link });
     for (const link of forOthers(served.viewLinks)) output.event({ event: 'view', link });

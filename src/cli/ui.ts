@@ -65,7 +65,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     peers: [],
     bytes: { payload: 0, wire: 0 },
   });
-  const feed = openFeed({ clock: systemClock, status });
+  const feed = openFeed({ clock: systemClock, status, wire: () => 0 });
   const joinCode = randomCode();
   const journal = { records: past.records, read: async () => new Uint8Array(await readFile(file)) };
   const { tryOut } = trial;

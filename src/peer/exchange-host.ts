@@ -159,7 +159,6 @@ export function exchangeHost({
       hauls.delete(channel);
     },
     async merge(round, segments, makers) {
-      const digests = new Map(segments.map(({ slot, codes }) => [slot, crypto.sha256(octets(codes))]));
       const given = segments.map(({ slot, codes }): Held => ({ slot, ...decodeOffer(codes) }));
       const parts = sizes[round % sizes.length]!;
       lent = new Set(makers.size > 0 ? given.flatMap(({ hashes }) => hashes.map(toHex)) : []);
@@ -177,7 +176,7 @@ export function exchangeHost({
       const used = segments.filter(({ slot }) => !refused.includes(slot));
       if (isMixed(exchange)) await letHear(used);
       const own = used.map(({ slot, from, codes }) => ({
-        ...{ slot, from, count: decodeOffer(codes).count, digest: digests.get(slot)! },
+        ...{ slot, from, count: decodeOffer(codes).count, digest: crypto.sha256(octets(codes)) },
       }));
       return { merge: { round, shares: own.sort((a, b) => a.slot - b.slot), chunks: hashes }, refused };
     },
@@ -196,10 +195,11 @@ export function exchangeHost({
 
   /** The host itself makes parts. */
   function here(parts: Sizes[number]): Maker {
+    const namesOf = namer(parts);
     return {
       async sum(shares, own) {
         const given = shares.map(async ({ slot, count, hashes }) => {
-          const names = own.flatMap((part) => namesOf(hashes, parts, part));
+          const names = namesOf(hashes, own);
           return { slot, count, chunks: await Promise.all(names.map((hash) => found(offers, hash))) };
         });
         return exchanger.sum(await Promise.all(given), own);
@@ -240,6 +240,7 @@ export function exchangeHost({
 
   /** A peer makes parts, of a chunk each. */
   function maker(channel: number, round: number, parts: Sizes[number]): Maker {
+    const namesOf = namer(parts);
     let attempt = 0;
     let own: readonly number[] = [];
     const answer = <T extends MergeAnswer['type']>(type: T): Promise<Extract<MergeAnswer, { readonly type: T }>> =>
@@ -261,7 +262,7 @@ export function exchangeHost({
         const answered = answer('summed');
         send(channel, {
           ...{ type: 'sum', round, attempt, shares: shares.map(({ slot, count }) => ({ slot, count })) },
-          parts: of.map((part) => ({ part, hashes: shares.flatMap(({ hashes }) => namesOf(hashes, parts, part)) })),
+          parts: of.map((part) => ({ part, hashes: shares.flatMap(({ hashes }) => namesOf(hashes, [part])) })),
         });
         const summed = await answered;
         refuseUnless(summed.squares.length === of.length && summed.squares.every((square) => square >= 0));
@@ -301,10 +302,12 @@ export function exchangeHost({
   }
 }
 
-/** Names of the chunks of a part. */
-function namesOf(hashes: readonly Uint8Array[], parts: Sizes[number], part: number): readonly Uint8Array[] {
-  const first = parts.slice(0, part).reduce((sum, { length }) => sum + length, 0);
-  return hashes.slice(first, first + parts[part]!.length);
+/** @returns names of the chunks of some parts, part after part. */
+function namer(parts: Sizes[number]) {
+  let chunks = 0;
+  const firsts = parts.map(({ length }) => (chunks += length) - length);
+  return (hashes: readonly Uint8Array[], of: readonly number[]): Uint8Array[] =>
+    of.flatMap((part) => hashes.slice(firsts[part]!, firsts[part]! + parts[part]!.length));
 }
 
 /** Hashes of the chunks of contributions that are kept. @throws {Fault} FRAME_INVALID */

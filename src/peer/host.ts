@@ -15,7 +15,7 @@ import { begin, type Stepped, step } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import { eventOf, type HostEvent } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
-import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
+import { mergesOf, roundsOf } from './ledger.ts';
 import { encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
@@ -95,7 +95,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   const { minPeers, evalSteps, saveSteps, guarded = false } = options;
   const rules: Rules = { minPeers, evalSteps, guarded, ...(saveSteps === undefined ? {} : { saveSteps }) };
-  const { exchange } = ledgerOf(entries).manifest;
+  const [first] = entries;
+  const exchange = first?.type === 'manifest' ? first.manifest.exchange : undefined;
   const exchanging: ExchangeHost | undefined =
     options.exchange &&
     exchange &&
@@ -260,10 +261,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   /** Channels of those that a merge is made by, where peers make them: those whose shares it is made of. */
   function makersOf(segments: readonly Segment[]): Map<number, number> {
-    const channels = segments.map(({ slot }) => [slot, state.members.get(slot)?.channel] as const);
-    return new Map(
-      channels.filter((entry): entry is [number, number] => entry[1] !== undefined && options.exchange!.sharded),
-    );
+    const able = options.exchange!.sharded ? segments : [];
+    const channels = able.map(({ slot }) => [slot, state.members.get(slot)?.channel] as const);
+    return new Map(channels.flatMap(([slot, channel]) => (channel === undefined ? [] : [[slot, channel]])));
   }
 
   /** Catches up with the journal, and goes on with the momentum of the host before. */

@@ -28,7 +28,10 @@ const committed = (n: number): HostEvent => {
 beforeEach(async () => {
   clock = fakeClock();
   round = 0;
-  feed = openFeed({ records: journal.records, clock, status: statusOf });
+  feed = openFeed({
+    ...{ records: journal.records, clock, status: statusOf },
+    wire: () => statusOf(false).bytes.wire,
+  });
   server = createServer((request, response) => {
     if (!feed.watch(response, request.url === '/join')) response.end();
   });

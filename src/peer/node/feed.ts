@@ -30,6 +30,8 @@ export interface FeedOptions {
   /** Of the journal, growing; a run that nobody hosts has none to tell of. */
   readonly records?: readonly JournalRecord[];
   readonly clock: Clock;
+  /** Octets that the sockets have moved so far. */
+  wire(): number;
   /** The status for holders of the join code, and for others. */
   status(joiner: boolean): RunStatus;
 }
@@ -41,7 +43,7 @@ export interface Feed {
   close(): void;
 }
 
-export function openFeed({ records = [], clock, status }: FeedOptions): Feed {
+export function openFeed({ records = [], clock, wire, status }: FeedOptions): Feed {
   const watchers = new Map<ServerResponse, boolean>();
   const began = clock.now();
   const paces: Pace[] = [];
@@ -89,7 +91,7 @@ export function openFeed({ records = [], clock, status }: FeedOptions): Feed {
       tellRecords();
       all('host', event);
       if (event.event === 'round' || event.event === 'merge') {
-        const pace = { round: event.round, at: clock.now() - began, wire: status(false).bytes.wire };
+        const pace = { round: event.round, at: clock.now() - began, wire: wire() };
         paces.push(pace);
         if (paces.length > MAX_PACES) paces.splice(0, paces.length, ...paces.filter((_, i) => i % 2 === 1));
         all('pace', [pace]);

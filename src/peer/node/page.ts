@@ -10,7 +10,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 
 /** What the page may do: itself, WebAssembly, workers. No other origin, no inline script, no frame around it. */
 const POLICY = [
@@ -52,8 +53,8 @@ interface Asset {
   readonly bytes: number;
   readonly type: string;
   readonly cache: string;
-  /** Of a small one: as it is, and compressed. */
-  readonly held?: { readonly plain: Uint8Array; readonly gzip: Uint8Array };
+  /** A small one as it is, and compressed; read when somebody asks for it first. */
+  held?: Promise<{ readonly plain: Uint8Array; readonly gzip: Uint8Array }>;
 }
 
 export interface Page {
@@ -90,16 +91,18 @@ export async function openPage(folder: string = PAGE_FOLDER): Promise<Page | und
 async function open(path: string, cache: string): Promise<Asset> {
   const { size } = await stat(path);
   const type = TYPES[extname(path)] ?? 'application/octet-stream';
-  if (size > SMALL) return { path, bytes: size, type, cache };
-  const plain = await readFile(path);
-  return { path, bytes: size, type, cache, held: { plain, gzip: gzipSync(plain) } };
+  return { path, bytes: size, type, cache };
 }
 
-async function send(
-  { path, bytes, type, cache, held }: Asset,
-  { method, headers }: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function hold(path: string): Promise<{ readonly plain: Uint8Array; readonly gzip: Uint8Array }> {
+  const plain = await readFile(path);
+  return { plain, gzip: await promisify(gzip)(plain) };
+}
+
+async function send(asset: Asset, { method, headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { path, bytes, type, cache } = asset;
+  if (bytes <= SMALL) asset.held ??= hold(path);
+  const held = await asset.held;
   const zipped = held !== undefined && /\bgzip\b/.test(String(headers['accept-encoding'] ?? ''));
   const body = zipped ? held.gzip : held?.plain;
   response.writeHead(200, {

@@ -108,7 +108,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
         ? liveStatus(host.view(), host.traffic(), systemClock.now())
         : { phase: 'waiting', round, peers: [], bytes: { payload: 0, wire: 0 } }),
     });
-    const feed = openFeed({ records: journal.records, clock: systemClock, status });
+    const feed = openFeed({
+      ...{ records: journal.records, clock: systemClock, status },
+      wire: () => host?.traffic().wire ?? 0,
+    });
     closers.push(async () => feed.close());
     const request = httpRoutes({
       ...{ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
