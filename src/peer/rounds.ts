@@ -124,7 +124,7 @@ function renewSpan(draft: Turn): number {
   const shares = [...attempt.shares.values()];
   const span = roundSpan(shares.map(({ slot, count }) => ({ count, rate: draft.members.get(slot)!.rate })));
   const { delivered } = attempt;
-  draft.attempt = { ...attempt, span, renewAt: delivered + 1 + (delivered >> 3) };
+  draft.attempt = { ...attempt, span, renewAt: delivered + 1 + (delivered >> 2) };
   return span;
 }
 
