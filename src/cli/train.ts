@@ -8,6 +8,7 @@ import { availableParallelism, hostname } from 'node:os';
 import { join } from 'node:path';
 import { Fault } from '../faults.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { Table } from '../numeric/table.ts';
 import type { HostEvent } from '../peer/events.ts';
 import type { Ledger } from '../peer/ledger.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
@@ -87,11 +88,11 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   // Up to here nothing was written: whatever is wrong with the settings, the model or the data has shown by now.
   const report = hostReport(manifest, config.logging_steps, output);
   let drawn: Promise<void> = Promise.resolve();
-  let evaluated: Ledger['evaluated'] = new Map();
+  let evaluated: Ledger['evaluated'] = Table.of();
   const hear = (event: HostEvent): void => {
     report.hear(event);
     if (event.event !== 'evaluation') return;
-    evaluated = new Map(evaluated).set(event.round, event.metrics);
+    evaluated = evaluated.set(event.round, event.metrics);
     const now = { manifest, evaluated };
     drawn = drawn.then(() => writeCurve(folder, now));
     drawn.catch(() => undefined); // awaited at the end

@@ -7,6 +7,8 @@
 import { Fault } from '../faults.ts';
 import { type Entry, type Hex, HOST_SLOT, type Manifest } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { Table } from '../numeric/table.ts';
+import { type Holders, hold, holdersOf, NO_HOLDERS, release } from './holders.ts';
 
 export interface Member {
   /** Ed25519 public key. */
@@ -19,7 +21,9 @@ export interface JournalState {
   /** Rounds committed. */
   readonly rounds: number;
   /** Slots admitted and not evicted. */
-  readonly members: ReadonlyMap<number, Member>;
+  readonly members: Table<Member>;
+  /** Their keys. */
+  readonly holders: Holders;
   /** Above every slot ever admitted: slots are never used again. */
   readonly nextSlot: number;
 }
@@ -33,15 +37,16 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
     if (slot < state.nextSlot) return `admits slot ${slot}, which has been given before`;
     if (slot >= HOST_SLOT) return `admits slot ${slot}, which is reserved`;
     const member = { key: toHex(key), name };
-    for (const [other, { key }] of state.members) {
-      if (key === member.key) return `admits a key that slot ${other} already has`;
-    }
-    return { ...state, members: new Map(state.members).set(slot, member), nextSlot: slot + 1 };
+    const other = holdersOf(state.holders, member.key).find((other) => state.members.get(other)!.key === member.key);
+    if (other !== undefined) return `admits a key that slot ${other} already has`;
+    const holders = hold(state.holders, member.key, slot);
+    return { ...state, members: state.members.set(slot, member), holders, nextSlot: slot + 1 };
   },
 
   evict(state, { slot }) {
-    const members = new Map(state.members);
-    return members.delete(slot) ? { ...state, members } : `evicts slot ${slot}, which is not admitted`;
+    const member = state.members.get(slot);
+    if (member === undefined) return `evicts slot ${slot}, which is not admitted`;
+    return { ...state, members: state.members.delete(slot), holders: release(state.holders, member.key, slot) };
   },
 
   round(state, { round: { header, segments } }) {
@@ -97,7 +102,7 @@ export function follow(state: JournalState | null, entry: Entry, where: string):
   const next = ((): JournalState | string => {
     if (entry.type === 'manifest') {
       if (state !== null) return 'is a second manifest';
-      return { manifest: entry.manifest, rounds: 0, members: new Map(), nextSlot: 0 };
+      return { manifest: entry.manifest, rounds: 0, members: Table.of(), holders: NO_HOLDERS, nextSlot: 0 };
     }
     if (state === null) return `is of type ${entry.type}, but the first must be the manifest`;
     // The table's entry is for this type of entry: TypeScript forgets that when it looks it up, hence `never`.

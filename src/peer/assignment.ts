@@ -22,8 +22,13 @@ export interface Range {
 
 /** Mean of the rates that are known; undefined if none is. */
 export function meanRate(workers: readonly Pick<Worker, 'rate'>[]): number | undefined {
-  const known = workers.flatMap((worker) => worker.rate ?? []);
-  return known.length === 0 ? undefined : known.reduce((sum, rate) => sum + rate, 0) / known.length;
+  let [sum, known] = [0, 0];
+  for (const { rate } of workers) {
+    if (rate === undefined) continue;
+    sum += rate;
+    known++;
+  }
+  return known === 0 ? undefined : sum / known;
 }
 
 /**

@@ -8,32 +8,26 @@
  *
  * @module
  */
-import { type Entry, HOST_SLOT } from '../nouns.ts';
-import { toHex } from '../numeric/bytes.ts';
-import { lossesOf, verdict } from './guard.ts';
-import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
-import { updateRate } from './pace.ts';
-import { askReplica, hasAll, mostOf, open, recordsOf, settle, tellDone } from './rounds.ts';
-import type { Attempt, Claim, Effect, Event, Kept, Member, Rules, Share, State } from './state.ts';
-import {
-  append,
-  finish,
-  followers,
-  heard,
-  leave,
-  memberOn,
-  put,
-  refuse,
-  send,
-  setShare,
-  strike,
-  type Turn,
-} from './turn.ts';
 
-/** Connected at a time: each commit is sent to all of them, and one process has to serve it within a round. */
-export const MAX_PEERS = 256;
-/** Keys over a whole run. Each costs its journal an `admit` record that every later peer reads. */
-export const MAX_SLOTS = 4096;
+import { hold, holdersOf, NO_HOLDERS } from '../journal/holders.ts';
+import { type Entry, HOST_SLOT, MAX_SHARES } from '../nouns.ts';
+import { toHex } from '../numeric/bytes.ts';
+import { Table } from '../numeric/table.ts';
+import { attemptOf } from './attempt.ts';
+import { lossesOf, verdict } from './guard.ts';
+import { type Ledger, ledgerOf, mergesOf, roundsOf } from './ledger.ts';
+import { updateRate } from './pace.ts';
+import { askReplica, givenOf, hasAll, mostOf, open, recordsOf, settle, tellDone } from './rounds.ts';
+import type { Attempt, Claim, Effect, Event, Kept, Member, Rules, Share, State } from './state.ts';
+import { append, finish, heard, leave, memberOn, put, refuse, send, setShare, strike, type Turn } from './turn.ts';
+
+/**
+ * Connected at a time: each commit is sent to all of them. So many are measured to be served by one process within a
+ * second (`npm run bench:swarm`), and no merge names more shares.
+ */
+export const MAX_PEERS: number = MAX_SHARES;
+/** Keys over a whole run. Each costs its journal an `admit` record of 150 bytes or so that every later peer reads. */
+export const MAX_SLOTS: number = 16 * MAX_PEERS;
 /**
  * Peers come back within this when their host does. Where they exchange vectors, what a step is depends on who is there: a
  * run that was stopped is to go on as it would have.
@@ -75,20 +69,22 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
       claims: [],
     }),
   );
+  const table = Table.of(members.map((member) => [member.slot, member] as const));
   const state: State = {
     rules,
     ledger,
     phase: 'waiting',
-    members: new Map(members.map((member) => [member.slot, member])),
-    attempt: restore(
-      kept.filter(({ round }) => round === ledger.round),
-      now,
-    ),
+    members: table,
+    channels: Table.of(),
+    holders: members.reduce((holders, { key, slot }) => hold(holders, key, slot), NO_HOLDERS),
+    ready: 0,
+    attempt: restore(ledger, kept, table, now),
     gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
     merging: false,
-    own: new Map(),
+    own: Table.of(),
     applied: 0,
     pending: 0,
+    awaited: undefined,
     stopping: false,
     finished: false,
   };
@@ -98,10 +94,13 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
   });
 }
 
-function restore(kept: readonly Kept[], now: number): Attempt | undefined {
-  if (kept.length === 0) return undefined;
-  const shares = kept.map(({ slot, from, codes }): Share => ({ slot, from, count: codes.length, codes }));
-  return { openedAt: now, shares: new Map(shares.map((share) => [share.slot, share])) };
+function restore(ledger: Ledger, kept: readonly Kept[], members: Table<Member>, now: number): Attempt | undefined {
+  const shares = kept
+    .filter(({ round }) => round === ledger.round)
+    .map(({ slot, from, codes }): Share => {
+      return { slot, from, count: codes.length, codes, given: givenOf(ledger, codes) };
+    });
+  return shares.length === 0 ? undefined : attemptOf(now, shares, members);
 }
 
 /** One event. Never throws on anything a peer can cause. */
@@ -127,16 +126,19 @@ type Handlers = { readonly [T in Event['type']]: (draft: Turn, event: Extract<Ev
 const HANDLERS: Handlers = {
   proved(draft, { channel, key, name }) {
     const hex = toHex(key);
-    const known = [...draft.members.values()].find((member) => member.key === hex);
+    const known = holdersOf(draft.holders, hex)
+      .map((slot) => draft.members.get(slot)!)
+      .find((member) => member.key === hex);
+    const connected = draft.channels.size;
     const full =
       (known === undefined && draft.members.size >= MAX_SLOTS) ||
-      (known?.channel === undefined && followers(draft).length >= MAX_PEERS);
+      (known?.channel === undefined && connected >= MAX_PEERS);
     if (known?.status === 'evicted') {
       refuse(draft, channel, 'EVICTED', 'this key was evicted from the run');
       return;
     }
     if (full) {
-      refuse(draft, channel, 'RUN_FULL', `the run has ${followers(draft).length} peers; try again later`);
+      refuse(draft, channel, 'RUN_FULL', `the run has ${connected} peers; try again later`);
       return;
     }
     if (known?.channel !== undefined)
@@ -167,7 +169,7 @@ const HANDLERS: Handlers = {
       send(draft, channel, { type: 'refused', code: 'CONTRIBUTION_STALE', detail: `round ${round} is closed` });
       return;
     }
-    const count = recordsOf(draft, codes);
+    const count = recordsOf(draft.ledger, codes);
     if (share === undefined || from !== share.from || count === 0 || count > mostOf(draft, share)) {
       strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${count} of round ${round}`);
       return;
@@ -179,7 +181,7 @@ const HANDLERS: Handlers = {
     if (share.codes === undefined) {
       const rate = updateRate(member.rate, count, draft.now - draft.attempt!.openedAt);
       put(draft, { ...member, rate });
-      setShare(draft, { ...share, codes });
+      setShare(draft, { ...share, codes, given: givenOf(draft.ledger, codes) });
       draft.effects.push({ type: 'keep', contribution: { slot: share.slot, round, from, codes, signature } });
     }
     draft.effects.push({ type: 'receipt', channel, round, slot: share.slot, from, codes });
@@ -200,7 +202,7 @@ const HANDLERS: Handlers = {
 
   applied(draft, { round, checksum }) {
     draft.applied = round;
-    draft.own = new Map(draft.own).set(round, checksum);
+    draft.own = draft.own.set(round, checksum);
     for (const member of draft.members.values()) confirm(draft, member);
   },
 

@@ -11,13 +11,14 @@ import { fromHex, toHex } from '../numeric/bytes.ts';
 import type { Clock, Crypto, Store, Transport } from '../ports.ts';
 import { encodeHostMessage } from '../wire/messages.ts';
 import { contributionMessage, receiptMessage } from '../wire/signed.ts';
-import { begin, type Stepped, step } from './coordinator.ts';
+import { begin } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import { eventOf, type HostEvent } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
-import { encodeKept, readKept } from './pending.ts';
+import { readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
+import { type Durable, openSequence } from './sequence.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
 
 /** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
@@ -109,55 +110,24 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const kept = readKept(await pending.read()).filter(
     (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
   );
-  const start = begin(entries, kept, rules, clock.now());
-  let state = start.state;
   let openedAt = clock.now();
   /** Spent on stable storage since the last commit. */
   let diskMs = 0;
   let wake: { readonly at: number; readonly cancel: () => void } | undefined;
-  const queue: (() => Event | undefined)[] = [];
-  let busy = true; // until the effects of the beginning are carried out
+  const { post, state, start } = openSequence({
+    ...{ journal, pending, clock, failed: fail, isClosed: () => settled },
+    first: begin(entries, kept, rules, clock.now()),
+    execute: (effect, durable) => (EXECUTE[effect.type] as Execute)(effect, durable),
+    stepped: tellChanges,
+    waited(ms) {
+      diskMs += ms;
+    },
+  });
 
-  /** Queues an event. It is made when its turn comes: what verifies it moves on with the journal. */
-  function post(make: () => Event | undefined): void {
-    queue.push(make);
-    if (!busy) void pump();
-  }
-
-  async function pump(first?: Stepped): Promise<void> {
-    busy = true;
-    try {
-      if (first !== undefined) await carryOut(first);
-      for (let make = queue.shift(); make !== undefined && !settled; make = queue.shift()) {
-        const event = make();
-        if (event !== undefined) await carryOut(step(state, event, clock.now()));
-      }
-    } catch (error) {
-      await fail(error);
-    }
-    busy = false;
-  }
-
-  async function carryOut(next: Stepped): Promise<void> {
-    const before = state;
-    state = next.state;
-    for (const effect of next.effects) {
-      if (settled) return;
-      await (EXECUTE[effect.type] as (effect: Effect) => unknown)(effect);
-    }
-    tellChanges(before);
-  }
-
-  async function onDisk<T>(write: Promise<T>): Promise<T> {
-    const began = clock.now();
-    const written = await write;
-    diskMs += clock.now() - began;
-    return written;
-  }
-
-  const EXECUTE: { readonly [T in Effect['type']]: (effect: Extract<Effect, { readonly type: T }>) => unknown } = {
-    async append({ entry, followers }) {
-      const { offset, bytes } = await onDisk(journal.append(entry));
+  type Execute<T extends Effect = Effect> = (effect: T, durable: Durable) => unknown;
+  const EXECUTE: { readonly [T in Effect['type']]: Execute<Extract<Effect, { readonly type: T }>> } = {
+    append({ entry, followers }, { record }) {
+      const { offset, bytes } = record!;
       const frame = encodeHostMessage({ type: 'commit', offset, record: bytes });
       for (const channel of followers) door.sendFrame(channel, frame);
       tellEntry(entry);
@@ -170,16 +140,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
       if (message.type === 'admitted') door.assign(channel, message.slot);
       door.send(channel, message);
     },
-    async keep({ contribution }) {
-      await onDisk(pending.append(encodeKept(contribution)));
-      await onDisk(pending.sync());
-    },
+    keep() {}, // it is
     async forget() {
       await pending.truncate(0);
       await exchanging?.forget();
     },
-    receipt({ channel, round, slot, from, codes }) {
-      const signed = receiptMessage(run, round, journal.position.anchor, slot, from, codes);
+    receipt({ channel, round, slot, from, codes }, { anchor }) {
+      const signed = receiptMessage(run, round, anchor, slot, from, codes);
       door.send(channel, { type: 'receipt', round, from, count: codes.length, signature: crypto.sign(secret, signed) });
     },
     close: ({ channel, code, detail }) => door.refuse(channel, new Fault(code, detail)),
@@ -191,7 +158,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         const { merge, refused } = await exchanging!.merge(round, segments, makersOf(segments));
         for (const slot of refused)
           post(() => {
-            const channel = state.members.get(slot)?.channel;
+            const channel = state().members.get(slot)?.channel;
             const detail = `the share of round ${round} is no vector`;
             return channel === undefined ? undefined : { type: 'violated', channel, code: 'SHARE_INVALID', detail };
           });
@@ -233,7 +200,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   };
 
   function outcome(reason: Outcome['reason']): Outcome {
-    const { round, digests } = state.ledger;
+    const { round, digests } = state().ledger;
     const root = digests.get(round);
     return { reason, round, root: root && toHex(root) };
   }
@@ -262,7 +229,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   /** Channels of those that a merge is made by, where peers make them: those whose shares it is made of. */
   function makersOf(segments: readonly Segment[]): Map<number, number> {
     const able = options.exchange!.sharded ? segments : [];
-    const channels = able.map(({ slot }) => [slot, state.members.get(slot)?.channel] as const);
+    const channels = able.map(({ slot }) => [slot, state().members.get(slot)?.channel] as const);
     return new Map(channels.flatMap(([slot, channel]) => (channel === undefined ? [] : [[slot, channel]])));
   }
 
@@ -321,10 +288,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
     if (type !== 'contribution') return { type, channel, round, checksum: toHex(message.checksum) };
     const { from, codes, signature } = message;
     // What is late is only told so: the anchor that it was signed with has moved on.
-    if (round === state.ledger.round && !isSigned(key, message))
+    if (round === state().ledger.round && !isSigned(key, message))
       return { type: 'violated', channel, code: 'SIGNATURE_WRONG', detail: `the contribution to round ${round}` };
     const event = { type, channel, round, from, codes, signature } as const;
-    if (exchanging === undefined || round !== state.ledger.round) return event;
+    if (exchanging === undefined || round !== state().ledger.round) return event;
     try {
       const offer = exchanging.offerOf(round, codes);
       if (offer.hashes.length === 0) return event;
@@ -355,10 +322,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   // ------------------------------------------------------------------------------------------------ what is to tell
 
-  function tellChanges(before: State): void {
-    if (before.phase !== state.phase) emit({ event: 'phase', phase: state.phase });
-    for (const { slot, name, status } of state.members.values())
+  function tellChanges(before: State, { phase, members }: State): void {
+    if (before.phase !== phase) emit({ event: 'phase', phase });
+    for (const slot of members.changedSince(before.members)) {
+      const { name, status } = members.get(slot)!;
       if (before.members.get(slot)?.status !== status) emit({ event: 'peer', slot, name, state: status });
+    }
   }
 
   function tellEntry(entry: Entry): void {
@@ -368,20 +337,20 @@ export async function startHost(options: HostOptions): Promise<Host> {
   }
 
   const address = await transport.listen(door.accept);
-  emit({ event: 'listening', address, run: toHex(run), round: state.ledger.round });
+  emit({ event: 'listening', address, run: toHex(run), round: state().ledger.round });
   const merges = mergesOf(entries).slice(replica.round());
   if (exchanging) compute(() => resumeExchange(merges));
   const missed = roundsOf(entries).slice(replica.round());
   for (let from = 0; (from === 0 && exchanging === undefined) || from < missed.length; from += CATCH_UP_ROUNDS)
     compute(() => applyAndReport(missed.slice(from, from + CATCH_UP_ROUNDS)));
-  void pump(start);
+  start();
 
   return {
     address,
     finished,
     stop: () => post(() => ({ type: 'stop' })),
     abort: () => void close(() => resolve(outcome('aborted'))),
-    view: () => ({ ...view(state), traffic: door.traffic() }),
+    view: () => ({ ...view(state()), traffic: door.traffic() }),
     traffic: () => [...door.traffic().values()].reduce(addTraffic, { payload: 0, wire: 0 }),
   };
 }

@@ -7,6 +7,7 @@
 import { Fault } from '../faults.ts';
 import type { Entry, Manifest, Merge, Round } from '../nouns.ts';
 import { scaleState } from '../numeric/scale.ts';
+import { Table } from '../numeric/table.ts';
 import { type HeaderState, nextState } from '../optimizer/gain.ts';
 import { checkHeader } from '../optimizer/header.ts';
 
@@ -23,11 +24,11 @@ export interface Ledger {
   readonly round: number;
   /** What the next header depends on. */
   readonly scale: HeaderState;
-  readonly admitted: ReadonlyMap<number, Admitted>;
+  readonly admitted: Table<Admitted>;
   /** Round → metrics of the host's own evaluation. */
-  readonly evaluated: ReadonlyMap<number, Readonly<Record<string, number>>>;
+  readonly evaluated: Table<Readonly<Record<string, number>>>;
   /** Merkle roots by round. */
-  readonly digests: ReadonlyMap<number, Uint8Array>;
+  readonly digests: Table<Uint8Array>;
 }
 
 type Fold<T extends Entry['type']> = (ledger: Ledger, entry: Extract<Entry, { readonly type: T }>) => Ledger;
@@ -35,11 +36,11 @@ type Fold<T extends Entry['type']> = (ledger: Ledger, entry: Extract<Entry, { re
 const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
   admit: (ledger, { slot, key, name }) => ({
     ...ledger,
-    admitted: new Map(ledger.admitted).set(slot, { slot, key, name, evicted: false }),
+    admitted: ledger.admitted.set(slot, { slot, key, name, evicted: false }),
   }),
   evict: (ledger, { slot }) => ({
     ...ledger,
-    admitted: new Map(ledger.admitted).set(slot, { ...ledger.admitted.get(slot)!, evicted: true }),
+    admitted: ledger.admitted.set(slot, { ...ledger.admitted.get(slot)!, evicted: true }),
   }),
   round(ledger, { round }) {
     checkHeader(ledger.manifest, ledger.scale, ledger.round, round);
@@ -48,9 +49,9 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
   merge: (ledger) => ({ ...ledger, round: ledger.round + 1 }),
   evaluation: (ledger, { round, metrics }) => ({
     ...ledger,
-    evaluated: new Map(ledger.evaluated).set(round, metrics),
+    evaluated: ledger.evaluated.set(round, metrics),
   }),
-  digest: (ledger, { round, root }) => ({ ...ledger, digests: new Map(ledger.digests).set(round, root) }),
+  digest: (ledger, { round, root }) => ({ ...ledger, digests: ledger.digests.set(round, root) }),
 };
 
 /**
@@ -61,7 +62,7 @@ export function extend(ledger: Ledger | undefined, entry: Entry): Ledger {
   if (entry.type === 'manifest') {
     const { manifest } = entry;
     const scale = scaleState(manifest.initial_scale, manifest.objective !== undefined);
-    return { manifest, round: 0, scale, admitted: new Map(), evaluated: new Map(), digests: new Map() };
+    return { manifest, round: 0, scale, admitted: Table.of(), evaluated: Table.of(), digests: Table.of() };
   }
   if (ledger === undefined) throw new Fault('JOURNAL_ORDER', `the journal begins with ${entry.type}, not a manifest`);
   // The table's entry is for this type of entry: TypeScript forgets that when it looks it up, hence `never`.

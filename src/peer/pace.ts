@@ -36,7 +36,7 @@ export function lateRate(rate: number | undefined, count: number, ms: number): n
 export function roundSpan(shares: readonly { readonly count: number; readonly rate: number | undefined }[]): number {
   const average = meanRate(shares);
   if (average === undefined) return FIRST_SPAN_MS;
-  const slowest = Math.max(...shares.map(({ count, rate }) => count / (rate ?? average)));
+  const slowest = shares.reduce((most, { count, rate }) => Math.max(most, count / (rate ?? average)), 0);
   return Math.max(MIN_SPAN_MS, PATIENCE * slowest);
 }
 

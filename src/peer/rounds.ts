@@ -9,8 +9,10 @@ import { codeSums } from '../optimizer/gain.ts';
 import { headerOf, usableCodes } from '../optimizer/header.ts';
 import { decodeOffer } from '../wire/chunks.ts';
 import { assign, assignSteps, type Range } from './assignment.ts';
+import { attemptOf } from './attempt.ts';
+import type { Ledger } from './ledger.ts';
 import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
-import type { Member, Share } from './state.ts';
+import type { Attempt, Member, Share } from './state.ts';
 import { append, finish, followers, put, refuse, request, send, type Turn } from './turn.ts';
 
 /** After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection. */
@@ -61,14 +63,22 @@ export function tellDone(draft: Turn, member: Member): void {
   put(draft, { ...member, told: true });
 }
 
-/** Finishes when everybody knows, but for those who have been away too long. */
+/** Until when the host stays for a peer after the end; undefined if it need not. */
+function stayFor(draft: Turn, member: Member): number | undefined {
+  const { told, status, seen, channel } = member;
+  if (told || status === 'evicted' || hasAll(draft, member)) return undefined;
+  const end = seen + (channel === undefined ? LINGER_MS : JOINING_MS);
+  return end > draft.now ? end : undefined;
+}
+
+/** Finishes when everybody knows, but for those who have been away too long. Looks at one of them for as long as it can. */
 function linger(draft: Turn): void {
-  const awaited = [...draft.members.values()]
-    .filter((member) => !member.told && member.status !== 'evicted' && !hasAll(draft, member))
-    .map(({ seen, channel }) => seen + (channel === undefined ? LINGER_MS : JOINING_MS))
-    .filter((end) => end > draft.now);
-  if (draft.stopping || awaited.length === 0) finish(draft, 'done', '');
-  else draft.effects.push({ type: 'wake', at: Math.min(...awaited) });
+  const known = draft.awaited === undefined ? undefined : draft.members.get(draft.awaited);
+  const awaits = (member: Member): boolean => stayFor(draft, member) !== undefined;
+  const one = known && awaits(known) ? known : [...draft.members.values()].find(awaits);
+  draft.awaited = one?.slot;
+  if (draft.stopping || one === undefined) finish(draft, 'done', '');
+  else draft.effects.push({ type: 'wake', at: stayFor(draft, one)! });
 }
 
 /** The first round waits for company; after it, nobody's death may stop the others. */
@@ -76,83 +86,90 @@ const peersNeeded = ({ ledger, rules, now, gatherUntil }: Turn): number =>
   ledger.round === 0 || now < gatherUntil ? Math.max(1, rules.minPeers) : 1;
 
 function openRound(draft: Turn): void {
-  const ready = [...draft.members.values()].filter(({ status }) => status === 'ready');
-  if (ready.length < peersNeeded(draft)) {
+  if (draft.ready < peersNeeded(draft)) {
     draft.phase = 'waiting';
     if (draft.now < draft.gatherUntil) draft.effects.push({ type: 'wake', at: draft.gatherUntil });
     return;
   }
   draft.gatherUntil = draft.now;
+  const ready = [...draft.members.values()].filter(({ status }) => status === 'ready');
   const { exchange, records_per_round } = draft.ledger.manifest;
   const steps = exchange && (isPipelined(exchange) ? 1 : exchange.steps);
   const ranges = steps !== undefined ? assignSteps(ready, steps) : assign(ready, records_per_round);
   draft.effects.push({ type: 'forget' });
   draft.phase = 'measuring';
-  draft.attempt = {
-    openedAt: draft.now,
-    shares: new Map(ranges.map((range) => [range.slot, { ...range, codes: undefined }])),
-  };
+  const shares = ranges.map((range): Share => ({ ...range, codes: undefined, given: 0 }));
+  draft.attempt = attemptOf(draft.now, shares, draft.members);
+  const span = renewSpan(draft);
   for (const range of ranges) {
     const member = draft.members.get(range.slot)!;
     put(draft, { ...member, worked: draft.ledger.round });
     open(draft, member.channel!, range);
   }
-  draft.effects.push({ type: 'wake', at: draft.now + patience(0, spanOf(draft)).next });
+  draft.effects.push({ type: 'wake', at: draft.now + patience(0, span).next });
 }
 
 export function open(draft: Turn, channel: number, { from, count }: Range): void {
-  const deadline = draft.attempt!.openedAt + spanOf(draft) - draft.now;
+  const deadline = draft.attempt!.openedAt + draft.attempt!.span - draft.now;
   const deadlineMs = Math.max(0, Math.floor(deadline));
   send(draft, channel, { type: 'open', round: draft.ledger.round, from, count, deadlineMs });
 }
 
-/** Rates are looked up, not remembered: the first delivery of a run's first round already sets its deadline. */
-function spanOf(draft: Turn): number {
-  const shares = [...draft.attempt!.shares.values()];
-  return roundSpan(shares.map(({ slot, count }) => ({ count, rate: draft.members.get(slot)!.rate })));
+/**
+ * Rates are looked up, not remembered: the first delivery of a run's first round already sets its deadline. All shares
+ * are looked at for that, so the more have delivered, the more more it takes until it is done again.
+ */
+function renewSpan(draft: Turn): number {
+  const attempt: Attempt = draft.attempt!;
+  const shares = [...attempt.shares.values()];
+  const span = roundSpan(shares.map(({ slot, count }) => ({ count, rate: draft.members.get(slot)!.rate })));
+  const { delivered } = attempt;
+  draft.attempt = { ...attempt, span, renewAt: delivered + 1 + (delivered >> 2) };
+  return span;
 }
 
 /** Records that a contribution is of. */
-export const recordsOf = ({ ledger }: Turn, codes: Int8Array): number =>
-  ledger.manifest.exchange ? decodeOffer(codes).count : codes.length;
+export const recordsOf = ({ manifest }: Ledger, codes: Int8Array): number =>
+  manifest.exchange ? decodeOffer(codes).count : codes.length;
 
 /** Records that a peer may send of its range. Where steps go on all the time, it is what there was time for. */
 export const mostOf = ({ ledger: { manifest } }: Turn, { count }: Range): number =>
   manifest.exchange && isPipelined(manifest.exchange) ? manifest.exchange.steps : count;
 
-/** Whether a contribution moves the weights: a peer may keep its share to itself. */
-const isGiven = ({ ledger }: Turn, codes: Int8Array): boolean =>
-  !ledger.manifest.exchange || decodeOffer(codes).hashes.length > 0;
+/** Those that move the weights: a peer may keep its share to itself. */
+export function givenOf({ manifest }: Ledger, codes: Int8Array): number {
+  if (!manifest.exchange) return codes.length;
+  const { hashes, count } = decodeOffer(codes);
+  return hashes.length > 0 ? count : 0;
+}
 
 function closeRound(draft: Turn): void {
-  const { openedAt, shares } = draft.attempt!;
-  const delivered = [...shares.values()].filter(({ codes }) => codes !== undefined);
-  const missing = [...shares.values()].filter(
-    ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
-  );
+  const attempt = draft.attempt!;
+  const { openedAt, shares, given: records } = attempt;
   const { exchange, records_per_round } = draft.ledger.manifest;
-  const records = delivered.reduce(
-    (sum, { codes }) => sum + (isGiven(draft, codes!) ? recordsOf(draft, codes!) : 0),
-    0,
-  );
-  const wanted = exchange ? [...shares.values()].reduce((sum, { count }) => sum + count, 0) : records_per_round;
-  const others = [...draft.members.values()].filter(({ slot, status }) => status === 'ready' && !shares.has(slot));
-  const replaceable = records === 0 && others.length >= peersNeeded(draft);
-  const span = spanOf(draft);
-  const { needed, next } = patience(draft.now - openedAt, replaceable ? turnSpan(span) : span);
+  const elapsed = draft.now - openedAt;
+  const replaceable = records === 0 && draft.ready - attempt.able >= peersNeeded(draft);
+  const deadline = (span: number): number => (replaceable ? turnSpan(span) : span);
+  // No deadline is held against anybody that was not worked out from the rates of now.
+  const old = attempt.delivered >= attempt.renewAt || elapsed >= deadline(attempt.span);
+  const { needed, next } = patience(elapsed, deadline(old ? renewSpan(draft) : attempt.span));
 
-  const complete = missing.length === 0;
-  const enough = records > 0 && records >= needed * wanted;
+  const complete = attempt.missing === 0;
+  const enough = records > 0 && records >= needed * (exchange ? attempt.wanted : records_per_round);
   const starved = replaceable && Number.isFinite(needed);
   if (!complete && !enough && !starved) {
     draft.effects.push({ type: 'wake', at: openedAt + next });
     return;
   }
+  const delivered = [...shares.values()].filter(({ codes }) => codes !== undefined);
+  const missing = [...shares.values()].filter(
+    ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
+  );
   draft.attempt = undefined;
   draft.phase = 'waiting';
   for (const { slot, count } of missing) {
     const member = draft.members.get(slot)!;
-    const rate = lateRate(member.rate, count, draft.now - openedAt);
+    const rate = lateRate(member.rate, count, elapsed);
     put(draft, { ...member, rate, status: member.status === 'ready' ? 'late' : member.status });
   }
   if (records > 0) commit(draft, delivered);
@@ -169,7 +186,7 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
     draft.effects.push({
       type: 'merge',
       round: number,
-      segments: segments.filter(({ codes }) => isGiven(draft, codes)),
+      segments: segments.filter(({ codes }) => givenOf(draft.ledger, codes) > 0),
     });
     return;
   }

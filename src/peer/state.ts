@@ -5,7 +5,9 @@
  * @module
  */
 import type { FaultCode } from '../faults.ts';
+import type { Holders } from '../journal/holders.ts';
 import type { Entry, Hex, HostMessage, Merge, Round, Segment } from '../nouns.ts';
+import type { Table } from '../numeric/table.ts';
 import type { Range } from './assignment.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -133,30 +135,56 @@ export interface Claim {
 export interface Share extends Range {
   /** What it delivered: a prefix of the range. */
   readonly codes: Int8Array | undefined;
+  /** Records of it that move the weights: none before it is delivered, or where its peer keeps it to itself. */
+  readonly given: number;
 }
 
-/** The round that is being measured. */
-export interface Attempt {
+/** Over all shares of a round. */
+export interface Sums {
+  readonly delivered: number;
+  /** Not delivered, of peers that are connected. */
+  readonly missing: number;
+  /** Of peers that are ready. */
+  readonly able: number;
+  readonly given: number;
+  /** Records in all ranges. */
+  readonly wanted: number;
+}
+
+/** The round that is being measured. `attempt.ts` keeps up its sums. */
+export interface Attempt extends Sums {
   readonly openedAt: number;
-  readonly shares: ReadonlyMap<number, Share>;
+  readonly shares: Table<Share>;
+  /** Milliseconds to its deadline, as last worked out; `rounds.ts` does that again when so many have delivered. */
+  readonly span: number;
+  readonly renewAt: number;
 }
 
 export interface State {
   readonly rules: Rules;
   readonly ledger: Ledger;
   readonly phase: Phase;
-  readonly members: ReadonlyMap<number, Member>;
+  /** By slot. Written by `put` alone, which keeps up what follows from it: the next three, and sums of `attempt`. */
+  readonly members: Table<Member>;
+  /** Slots of those who are connected, by channel. */
+  readonly channels: Table<number>;
+  /** Slots by key, of the evicted as well. */
+  readonly holders: Holders;
+  /** Members that are ready. */
+  readonly ready: number;
   readonly attempt: Attempt | undefined;
   /** Until then a host that goes on with a run waits for as many peers as at its beginning. */
   readonly gatherUntil: number;
   /** A round is closed, and its shares are being made one change. */
   readonly merging: boolean;
   /** Checksums of the host's replica by round. */
-  readonly own: ReadonlyMap<number, Hex>;
+  readonly own: Table<Hex>;
   /** Rounds the host's replica has applied. */
   readonly applied: number;
   /** Evaluations and roots asked of the host's replica and not yet answered. */
   readonly pending: number;
+  /** After the end: one of those for whom the host stays. */
+  readonly awaited: number | undefined;
   readonly stopping: boolean;
   readonly finished: boolean;
 }

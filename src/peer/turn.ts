@@ -4,14 +4,16 @@
  * @module
  */
 import type { FaultCode } from '../faults.ts';
+import { hold } from '../journal/holders.ts';
 import type { Entry, HostMessage } from '../nouns.ts';
+import { withMember, withoutShare, withShare } from './attempt.ts';
 import { extend } from './ledger.ts';
 import type { Effect, Member, Share, State } from './state.ts';
 
 /** Provable offences (a forged or contradicting contribution, garbage frames) before a key is evicted for good. */
 export const MAX_STRIKES = 3;
 
-/** Its maps are replaced, never changed: the state before the step stays as it was. */
+/** Its tables are replaced, never changed: the state before the step stays as it was. */
 export type Turn = { -readonly [K in keyof State]: State[K] } & { readonly now: number; readonly effects: Effect[] };
 
 export function request(draft: Turn, type: 'evaluate' | 'root'): void {
@@ -26,7 +28,7 @@ export function append(draft: Turn, entry: Entry): void {
 
 /** Channels that hear every record: those of all admitted peers. */
 export function followers(draft: Turn): number[] {
-  return [...draft.members.values()].flatMap(({ channel }) => channel ?? []);
+  return [...draft.channels.keys()];
 }
 
 export function send(draft: Turn, channel: number, message: HostMessage): void {
@@ -43,17 +45,28 @@ export function finish(
   draft.effects.push({ type: 'finish', reason, detail });
 }
 
+/** The only way to write a member: everything that is counted or looked up by follows. */
 export function put(draft: Turn, member: Member): void {
-  draft.members = new Map(draft.members).set(member.slot, member);
+  const { slot, key, channel, status } = member;
+  const before = draft.members.get(slot);
+  draft.members = draft.members.set(slot, member);
+  if (before === undefined) draft.holders = hold(draft.holders, key, slot);
+  if (before?.status === 'ready') draft.ready--;
+  if (status === 'ready') draft.ready++;
+  if (before?.channel !== channel) {
+    if (before?.channel !== undefined) draft.channels = draft.channels.delete(before.channel);
+    if (channel !== undefined) draft.channels = draft.channels.set(channel, slot);
+  }
+  if (before !== undefined && draft.attempt !== undefined) draft.attempt = withMember(draft.attempt, before, member);
 }
 
 export function setShare(draft: Turn, share: Share): void {
-  const { openedAt, shares } = draft.attempt!;
-  draft.attempt = { openedAt, shares: new Map(shares).set(share.slot, share) };
+  draft.attempt = withShare(draft.attempt!, share, draft.members.get(share.slot)!);
 }
 
 export function memberOn(draft: Turn, channel: number): Member | undefined {
-  return [...draft.members.values()].find((member) => member.channel === channel);
+  const slot = draft.channels.get(channel);
+  return slot === undefined ? undefined : draft.members.get(slot);
 }
 
 /** The sender of a message, marked as seen. Undefined if its channel has been given up meanwhile. */
@@ -83,9 +96,6 @@ export function strike(draft: Turn, { slot, channel, strikes }: Member, code: Fa
   put(draft, { ...draft.members.get(slot)!, strikes: strikes + 1, status: evicted ? 'evicted' : 'gone' });
   if (!evicted) return;
   append(draft, { type: 'evict', slot, reason: code });
-  if (draft.attempt === undefined) return;
   // The journal takes nothing from a peer after its eviction, so what it delivered to this round is lost.
-  const shares = new Map(draft.attempt.shares);
-  shares.delete(slot);
-  draft.attempt = { ...draft.attempt, shares };
+  if (draft.attempt !== undefined) draft.attempt = withoutShare(draft.attempt, draft.members.get(slot)!);
 }

@@ -90,10 +90,10 @@ describe('who takes part', () => {
     const b = bench();
     for (let n = 0; n < MAX_PEERS; n++)
       b.send({ type: 'proved', channel: n, key: Uint8Array.of(n, n >> 8), name: 'peer' });
-    b.connect(0, 1000);
-    expect(b.to(1000)).toEqual(['RUN_FULL']);
-    b.send({ type: 'proved', channel: 1001, key: Uint8Array.of(3, 0), name: 'peer' });
-    expect(b.to(1001)).toEqual(['admitted']);
+    b.connect(0, MAX_PEERS);
+    expect(b.to(MAX_PEERS)).toEqual(['RUN_FULL']);
+    b.send({ type: 'proved', channel: MAX_PEERS + 1, key: Uint8Array.of(3, 0), name: 'peer' });
+    expect(b.to(MAX_PEERS + 1)).toEqual(['admitted']);
     expect(b.to(3)).toEqual(['REPLACED']);
   });
 

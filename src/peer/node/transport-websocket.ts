@@ -19,7 +19,7 @@ const DIAL_MS = 10_000;
 /** For the other side to answer a close. */
 const CLOSE_MS = 1000;
 /** Connections of all kinds to one host, above what the host itself would take. */
-const MAX_SOCKETS = 1024;
+const MAX_SOCKETS = 4096;
 /** RFC 6455, 5.5: what is left of a control frame behind the code. */
 const MAX_REASON_BYTES = 123;
 
