@@ -49,6 +49,8 @@ export const FAULTS = {
   JOURNAL_LOCKED: 'another process is writing the journal',
   JOURNAL_ORDER: 'a record does not follow from the ones before it',
   JOURNAL_TORN: 'the journal ends inside a record',
+  NOT_NOW: 'the host of the run cannot do this while it runs',
+  NOT_REVOCABLE: 'the method of the run cannot take back exactly what a peer gave',
   STALLED: 'the held-out loss does not move',
   RANGE: 'a weight left the range of its fixed-point format',
   // the device

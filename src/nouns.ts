@@ -268,7 +268,11 @@ export type Entry =
       readonly metrics: Readonly<Record<string, number>>;
     }
   /** SHA-256 Merkle root of the weights after `round` rounds. */
-  | { readonly type: 'digest'; readonly round: number; readonly root: Uint8Array };
+  | { readonly type: 'digest'; readonly round: number; readonly root: Uint8Array }
+  /** The records of `slot` in rounds `from` … `to` - 1 count no more. */
+  | { readonly type: 'revoke'; readonly slot: number; readonly from: number; readonly to: number }
+  /** Rounds `round` and later count no more: the next one has this number again. */
+  | { readonly type: 'rewind'; readonly round: number };
 
 /** The slot under which the host itself reports. */
 export const HOST_SLOT = 0xffff_fffd;

@@ -19,6 +19,8 @@ const summary: { readonly [T in Entry['type']]: (entry: Extract<Entry, { readonl
       .map(([name, value]) => `${name} ${value.toPrecision(6)}`)
       .join(', ')}`,
   digest: ({ round, root }) => `after ${round} rounds: ${toHex(root)}`,
+  revoke: ({ slot, from, to }) => `slot ${slot}: its records of rounds ${from} to ${to - 1} count no more`,
+  rewind: ({ round }) => `to round ${round}: it and later ones count no more`,
 };
 
 export const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry) => string)(entry);

@@ -76,4 +76,6 @@ export const entryCodec: Codec<Entry> = tagged<Entry>({
   evaluation: [5, { round: u32, slot: u32, metrics }],
   digest: [6, { round: u32, root: fixed(32) }],
   merge: [7, { merge }],
+  revoke: [8, { slot: u32, from: u32, to: u32 }],
+  rewind: [9, { round: u32 }],
 });

@@ -33,7 +33,7 @@ export interface Position {
   readonly run: Uint8Array | null;
   /** Chain hash of the last record. */
   readonly head: Uint8Array;
-  /** Chain hash of the last round, or of the manifest: what contributions to the next round are signed with. */
+  /** Chain hash of the last record that made or moved the weights: what contributions to the next round are signed with. */
   readonly anchor: Uint8Array;
   /** What the records say together; null before the manifest. */
   readonly state: JournalState | null;
@@ -141,9 +141,12 @@ function follows(
     const ids = `run ${toHex(run)}, expected ${toHex(before.run)}`;
     throw new Fault('JOURNAL_FOREIGN', `${where} is the manifest of ${ids}; take the journal of that run`);
   }
-  const anchor = entry.type === 'manifest' || entry.type === 'round' || entry.type === 'merge' ? head : before.anchor;
+  const anchor = MOVES.has(entry.type) ? head : before.anchor;
   return { entry, position: { ...before, index: index + 1, run, head, anchor, state } };
 }
+
+/** Entries after which weights are others: what was measured before cannot be given after. */
+const MOVES: ReadonlySet<Entry['type']> = new Set(['manifest', 'round', 'merge', 'revoke', 'rewind']);
 
 /** A journal that arrives record by record: what a peer keeps of the journal of its host. */
 export class JournalReader {

@@ -18,12 +18,14 @@ export interface Member {
 
 export interface JournalState {
   readonly manifest: Manifest;
-  /** Rounds committed. */
+  /** Rounds committed, those that were taken back not counted. */
   readonly rounds: number;
   /** Slots admitted and not evicted. */
   readonly members: Table<Member>;
   /** Their keys. */
   readonly holders: Holders;
+  /** Slots evicted. */
+  readonly evicted: ReadonlySet<number>;
   /** Above every slot ever admitted: slots are never used again. */
   readonly nextSlot: number;
 }
@@ -46,7 +48,8 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
   evict(state, { slot }) {
     const member = state.members.get(slot);
     if (member === undefined) return `evicts slot ${slot}, which is not admitted`;
-    return { ...state, members: state.members.delete(slot), holders: release(state.holders, member.key, slot) };
+    const holders = release(state.holders, member.key, slot);
+    return { ...state, members: state.members.delete(slot), holders, evicted: new Set(state.evicted).add(slot) };
   },
 
   round(state, { round: { header, segments } }) {
@@ -90,6 +93,18 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
   digest(state, { round }) {
     return round > state.rounds ? `is the digest of round ${round} after ${state.rounds} rounds` : state;
   },
+
+  revoke(state, { slot, from, to }) {
+    if (!state.members.has(slot) && !state.evicted.has(slot)) return `revokes slot ${slot}, which was never admitted`;
+    if (from >= to) return `revokes no rounds: from ${from} to ${to}`;
+    return to > state.rounds ? `revokes rounds up to ${to} after ${state.rounds} rounds` : state;
+  },
+
+  rewind(state, { round }) {
+    return round >= state.rounds
+      ? `rewinds to round ${round} after ${state.rounds} rounds`
+      : { ...state, rounds: round };
+  },
 };
 
 /**
@@ -102,7 +117,8 @@ export function follow(state: JournalState | null, entry: Entry, where: string):
   const next = ((): JournalState | string => {
     if (entry.type === 'manifest') {
       if (state !== null) return 'is a second manifest';
-      return { manifest: entry.manifest, rounds: 0, members: Table.of(), holders: NO_HOLDERS, nextSlot: 0 };
+      const none = { members: Table.of<Member>(), holders: NO_HOLDERS, evicted: new Set<number>() };
+      return { manifest: entry.manifest, rounds: 0, nextSlot: 0, ...none };
     }
     if (state === null) return `is of type ${entry.type}, but the first must be the manifest`;
     // The table's entry is for this type of entry: TypeScript forgets that when it looks it up, hence `never`.

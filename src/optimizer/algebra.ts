@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Fault } from '../faults.ts';
 import type { Manifest } from '../nouns.ts';
 
 export type PromiseName = 'order_free' | 'revocable' | 'snapshots';
@@ -61,3 +62,12 @@ type Kept = Partial<Pick<Manifest, 'optimizer' | 'exchange'>>;
 
 export const promisesOf = ({ optimizer, exchange }: { readonly [K in keyof Kept]: Kept[K] | undefined }): Verdicts =>
   exchange ? VECTORS : VERDICTS[optimizer?.kind ?? 'sgd'];
+
+/** @throws {Fault} NOT_REVOCABLE naming the method */
+export function checkRevocable(manifest: Parameters<typeof promisesOf>[0]): void {
+  const { holds, why } = promisesOf(manifest).revocable;
+  if (holds) return;
+  const { exchange, optimizer } = manifest;
+  const method = exchange ? `method ${exchange.kind}` : `optimizer ${optimizer?.kind}`;
+  throw new Fault('NOT_REVOCABLE', `${method}: ${why}; "murmur rewind" takes whole rounds back`);
+}

@@ -15,11 +15,13 @@ import { toHex } from '../numeric/bytes.ts';
 import { Table } from '../numeric/table.ts';
 import { attemptOf } from './attempt.ts';
 import { lossesOf, verdict } from './guard.ts';
-import { type Ledger, ledgerOf, mergesOf, roundsOf } from './ledger.ts';
+import { type Ledger, ledgerOf, mergesOf, roundsOf, slotRecords } from './ledger.ts';
 import { updateRate } from './pace.ts';
+import { isBetweenRounds, isRight, isStale, keepFormer, takeBack } from './revising.ts';
 import { askReplica, givenOf, hasAll, mostOf, open, recordsOf, settle, tellDone } from './rounds.ts';
 import type { Attempt, Claim, Effect, Event, Kept, Member, Rules, Share, State } from './state.ts';
 import { append, finish, heard, leave, memberOn, put, refuse, send, setShare, strike, type Turn } from './turn.ts';
+import type { Asked } from './wishes.ts';
 
 /**
  * Connected at a time: each commit is sent to all of them. So many are measured to be served by one process within a
@@ -47,9 +49,8 @@ export interface Stepped {
  */
 export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: Rules, now: number): Stepped {
   const ledger = ledgerOf(entries);
-  const records = new Map<number, number>();
+  const records = slotRecords(roundsOf(entries));
   const count = (slot: number, more: number): void => void records.set(slot, (records.get(slot) ?? 0) + more);
-  for (const { segments } of roundsOf(entries)) for (const { slot, codes } of segments) count(slot, codes.length);
   for (const { shares } of mergesOf(entries)) for (const share of shares) count(share.slot, share.count);
   const members = [...ledger.admitted.values()].map(
     ({ slot, key, name, evicted }): Member => ({
@@ -82,6 +83,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
     merging: false,
     own: Table.of(),
+    ...{ former: new Map(), asked: [], revisions: 0, furthest: ledger.round },
     applied: 0,
     pending: 0,
     awaited: undefined,
@@ -115,6 +117,10 @@ function turn(state: State, now: number, act: (draft: Turn) => void): Stepped {
   const draft: Turn = { ...state, now, effects: [] };
   act(draft);
   settle(draft);
+  if (draft.asked.length > 0 && isBetweenRounds(draft)) {
+    takeBack(draft);
+    settle(draft);
+  }
   const { now: _, effects, ...next } = draft;
   return { state: next, effects };
 }
@@ -200,14 +206,20 @@ const HANDLERS: Handlers = {
     leave(draft, channel);
   },
 
-  applied(draft, { round, checksum }) {
-    draft.applied = round;
-    draft.own = draft.own.set(round, checksum);
+  applied(draft, event) {
+    const { round, checksum } = event;
+    if (isStale(draft, event)) keepFormer(draft, round, checksum);
+    else {
+      draft.applied = round;
+      draft.own = draft.own.set(round, checksum);
+    }
     for (const member of draft.members.values()) confirm(draft, member);
   },
 
-  evaluated(draft, { round, metrics }) {
+  evaluated(draft, event) {
+    const { round, metrics } = event;
     draft.pending--;
+    if (isStale(draft, event)) return;
     if (!Object.values(metrics).every(Number.isFinite)) {
       finish(draft, 'DIVERGED', `held-out loss after ${round} rounds is not a number; lower learning_rate`);
       return;
@@ -218,8 +230,10 @@ const HANDLERS: Handlers = {
     if (found) finish(draft, found.code, found.detail);
   },
 
-  rooted(draft, { round, root }) {
+  rooted(draft, event) {
+    const { round, root } = event;
     draft.pending--;
+    if (isStale(draft, event)) return;
     append(draft, { type: 'digest', round, root });
     if (round < draft.ledger.manifest.max_steps) return;
     draft.phase = 'done';
@@ -248,6 +262,9 @@ const HANDLERS: Handlers = {
     draft.phase = 'waiting';
   },
 
+  revoke: wish,
+  rewind: wish,
+
   tick() {},
 
   stop(draft) {
@@ -255,10 +272,22 @@ const HANDLERS: Handlers = {
   },
 };
 
+/** It waits for the round that is open. */
+function wish(draft: Turn, asked: Asked): void {
+  if (draft.phase !== 'done') {
+    draft.asked = [...draft.asked, asked];
+    return;
+  }
+  const refusal = { code: 'NOT_NOW', detail: 'the run is over and its host about to end; repeat it then' } as const;
+  draft.effects.push({ type: 'answer', answered: { id: asked.id, refusal } });
+}
+
 /** Keeps a checksum report until the host's replica has been where it was taken; then `confirm` compares. */
 function claim(draft: Turn, channel: number, claimed: Claim): void {
   const member = heard(draft, channel);
   if (member === undefined) return;
+  // Of rounds that are no more: the peer has not heard yet, and will say what its weights are when it has.
+  if (claimed.round > draft.ledger.round && claimed.round <= draft.furthest) return;
   if (claimed.round < member.since || claimed.round > draft.ledger.round) {
     strike(draft, member, 'MESSAGE_UNEXPECTED', `a checksum of round ${claimed.round}, which is not due`);
     return;
@@ -272,14 +301,14 @@ function claim(draft: Turn, channel: number, claimed: Claim): void {
 }
 
 function confirm(draft: Turn, member: Member): void {
-  const due = member.claims.filter(({ round }) => draft.own.has(round));
+  const due = member.claims.filter((claimed) => isRight(draft, claimed) !== undefined);
   if (due.length === 0 || member.channel === undefined) return;
-  const wrong = due.find(({ round, checksum }) => draft.own.get(round) !== checksum);
+  const wrong = due.find((claimed) => isRight(draft, claimed) === false);
   if (wrong !== undefined) {
     refuse(draft, member.channel, 'DRIFT', `weights differ after ${wrong.round} rounds; rebuild them`);
     return;
   }
-  const claims = member.claims.filter(({ round }) => !draft.own.has(round));
+  const claims = member.claims.filter((claimed) => !due.includes(claimed));
   const ready = due.some((claimed) => claimed.ready);
   const confirmed = Math.max(member.confirmed, ...due.map(({ round }) => round));
   const next: Member = { ...member, claims, confirmed, status: ready ? 'ready' : member.status };

@@ -40,7 +40,20 @@ export type HostEvent =
       readonly ms: number;
     }
   | { readonly event: 'evaluation'; readonly round: number; readonly metrics: Readonly<Record<string, number>> }
-  | { readonly event: 'digest'; readonly round: number; readonly root: Hex };
+  | { readonly event: 'digest'; readonly round: number; readonly root: Hex }
+  /** Records of a slot in rounds `from` … `to` - 1 count no more. */
+  | { readonly event: 'revoked'; readonly slot: number; readonly from: number; readonly to: number }
+  /** `round` rounds are left. */
+  | { readonly event: 'rewound'; readonly round: number };
+
+/** How a host ended. */
+export interface Outcome {
+  readonly reason: 'done' | 'stopped' | 'aborted';
+  /** Rounds committed. */
+  readonly round: number;
+  /** Merkle root of the weights after these rounds; undefined if the run was aborted between two digests. */
+  readonly root: Hex | undefined;
+}
 
 export type ParticipantEvent =
   | { readonly event: 'connected'; readonly slot: number; readonly head: number }
@@ -72,6 +85,8 @@ export type ParticipantEvent =
   /** Of the weights after `round` rounds, as told to the host: equal on all peers. `ms`: rounds owed were added in it. */
   | { readonly event: 'checksum'; readonly round: number; readonly checksum: Hex; readonly ms: number }
   | { readonly event: 'rebuild'; readonly round: number }
+  /** The journal took something back; `round` rounds are committed then. */
+  | { readonly event: 'revised'; readonly round: number }
   /** `retryMs`: it tries again after that. */
   | { readonly event: 'disconnected'; readonly code: FaultCode; readonly detail: string; readonly retryMs: number };
 
@@ -82,6 +97,10 @@ export function eventOf(entry: Entry, times: { readonly ms: number; readonly dis
       return { event: 'evaluation', round: entry.round, metrics: entry.metrics };
     case 'digest':
       return { event: 'digest', round: entry.round, root: toHex(entry.root) };
+    case 'revoke':
+      return { event: 'revoked', slot: entry.slot, from: entry.from, to: entry.to };
+    case 'rewind':
+      return { event: 'rewound', round: entry.round };
     case 'merge': {
       const { round, shares } = entry.merge;
       const steps = shares.reduce((sum, { count }) => sum + count, 0);

@@ -37,6 +37,7 @@ import { elementsOf, pagesOf } from '../model/weights.ts';
 import { CHUNK_WEIGHTS, type Example, type Exchange } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
 import type { Backward } from '../objective/backward.ts';
+import { checkRevocable } from '../optimizer/algebra.ts';
 import { globalNorm, squares } from '../optimizer/clip.ts';
 import type { Crypto } from '../ports.ts';
 import { chunkLengths } from '../wire/chunks.ts';
@@ -316,6 +317,7 @@ export function exchangeReplica(
     apply: async () => {
       throw new RangeError('"rounds" expected merges: this run exchanges vectors');
     },
+    revise: async () => checkRevocable(manifest),
     measure: async () => {
       throw new RangeError('"header" expected none: this run exchanges vectors');
     },

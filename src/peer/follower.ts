@@ -5,6 +5,7 @@
  */
 import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
+import { revisionOf } from '../method/revise.ts';
 import { memorySource } from '../model/source.ts';
 import type { Manifest, Merge, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
@@ -14,6 +15,7 @@ import type { Crypto } from '../ports.ts';
 import { decodeOffer } from '../wire/chunks.ts';
 import { receiptMessage } from '../wire/signed.ts';
 import type { Fetcher } from './fetcher.ts';
+import { roundsIn } from './history.ts';
 import { extend, type Ledger } from './ledger.ts';
 import type { Merged, Replica } from './replica.ts';
 
@@ -37,7 +39,13 @@ export class Follower {
   readonly #reader: JournalReader;
   readonly #run: Uint8Array;
   readonly #makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>;
-  readonly #rounds: Round[] = [];
+  /** As they count. */
+  #rounds: Round[] = [];
+  /** Rounds as the replica holds them, where the journal has taken something of them back since. */
+  #held: readonly Round[] | undefined;
+  /** The replica holds merges that count no more. */
+  #isVoid = false;
+  #revisions = 0;
   readonly #merges: Merge[] = [];
   #ledger: Ledger | undefined;
   #replica: Replica | undefined;
@@ -74,6 +82,17 @@ export class Follower {
     // The journal has the hash of a merge and not the merge: only the host can bring what was not applied.
     const isHere = manifest.exchange === undefined || this.appliedRounds === manifest.max_steps;
     return isHere && digests.has(manifest.max_steps);
+  }
+
+  /** Revocations and rewinds so far: what was measured before one is of weights that are no more. */
+  get revisions(): number {
+    return this.#revisions;
+  }
+
+  /** Whether the replica holds what the journal says, all of it that was read. */
+  get isUpToDate(): boolean {
+    const holds = this.#held === undefined && !this.#isVoid && this.#replica !== undefined;
+    return holds && this.appliedRounds === this.ledger.round;
   }
 
   /** The merge of a round, once it is in the journal. */
@@ -139,9 +158,23 @@ export class Follower {
       this.#merges.push(entry.merge);
       this.#checkShare(entry.merge);
     }
+    if (entry.type === 'revoke' || entry.type === 'rewind') this.#takeBack();
     if (entry.type !== 'round') return;
     this.#rounds.push(entry.round);
     this.#checkReceipt(entry.round);
+  }
+
+  #takeBack(): void {
+    this.#revisions++;
+    this.#receipt = undefined; // it is bound to weights that are no more
+    const { manifest, round, past } = this.ledger;
+    if (manifest.exchange) {
+      this.#isVoid ||= this.appliedRounds > round;
+      this.#merges.splice(round);
+      return;
+    }
+    this.#held ??= this.#rounds.slice(0, this.appliedRounds);
+    this.#rounds = roundsIn(past);
   }
 
   /** @throws {Fault} SIGNATURE_WRONG */
@@ -181,6 +214,7 @@ export class Follower {
    */
   async advance(fetcher?: Fetcher, bring?: (merge: Merge) => Promise<Merged>): Promise<boolean> {
     const { manifest } = this.ledger;
+    await this.#revise();
     this.#replica ??= await this.#makeReplica(manifest, this.#run);
     const replica = this.#replica;
     const far =
@@ -196,17 +230,28 @@ export class Follower {
     return replica.round() === this.ledger.round;
   }
 
+  /** What was taken back since the replica applied it is taken back there, or the replica is given up. */
+  async #revise(): Promise<void> {
+    const { manifest } = this.ledger;
+    const revision = this.#held && revisionOf(manifest, this.#held, this.#rounds);
+    if (this.#isVoid || (revision && !promisesOf(manifest).revocable.holds)) await this.discardReplica();
+    else if (revision) await this.replica.revise(revision);
+    this.#held = undefined;
+  }
+
   /** Takes the host's snapshot if it saves replaying many rounds. One that is not what it says is left alone. */
   async #restore(replica: Replica, fetcher: Fetcher): Promise<void> {
     this.#mayAsk = false;
     const offer = await fetcher.snapshot();
     if (offer === undefined || offer.round > this.ledger.round) return;
     if (offer.round <= replica.round()) return;
-    const { manifest, digests } = this.ledger;
+    const { manifest, digests, firm } = this.ledger;
+    const root = digests.get(offer.round) ?? (offer.round <= firm ? offer.root : undefined);
+    if (root === undefined) return; // it may be of before something was taken back
     try {
       const snapshot = memorySource('the snapshot', await offer.read());
       const recent = recentOf(manifest, this.#rounds, offer.round);
-      await replica.restore(offer.round, snapshot, digests.get(offer.round) ?? offer.root, recent);
+      await replica.restore(offer.round, snapshot, root, recent);
     } catch (error) {
       if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
     }
@@ -216,6 +261,8 @@ export class Follower {
   async discardReplica(): Promise<void> {
     const replica = this.#replica;
     this.#replica = undefined;
+    this.#held = undefined;
+    this.#isVoid = false;
     await replica?.close();
   }
 }

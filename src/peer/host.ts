@@ -6,20 +6,22 @@
  */
 import { Fault } from '../faults.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { Entry, Hex, Merge, Round, Segment } from '../nouns.ts';
+import type { Entry, Merge, Round, Segment } from '../nouns.ts';
 import { fromHex, toHex } from '../numeric/bytes.ts';
 import type { Clock, Crypto, Store, Transport } from '../ports.ts';
 import { encodeHostMessage } from '../wire/messages.ts';
 import { contributionMessage, receiptMessage } from '../wire/signed.ts';
 import { begin } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
-import { eventOf, type HostEvent } from './events.ts';
+import { eventOf, type HostEvent, type Outcome } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
 import { readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Durable, openSequence } from './sequence.ts';
+import { settleable } from './settleable.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
+import { type Granted, openWishes, type Wish } from './wishes.ts';
 
 /** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
 const CATCH_UP_ROUNDS = 64;
@@ -47,14 +49,6 @@ export interface HostOptions extends Rules {
   readonly save?: (round: number, root: Uint8Array, snapshot: Replica['snapshot']) => Promise<void>;
 }
 
-export interface Outcome {
-  readonly reason: 'done' | 'stopped' | 'aborted';
-  /** Rounds committed. */
-  readonly round: number;
-  /** Merkle root of the weights after these rounds; undefined if the run was aborted between two digests. */
-  readonly root: Hex | undefined;
-}
-
 export interface Host {
   /** What a peer dials. */
   readonly address: string;
@@ -64,6 +58,8 @@ export interface Host {
   stop(): void;
   /** Closes now. The journal is whole; of the open round, what was receipted is committed when the run resumes. */
   abort(): void;
+  /** When the round is over; all peers follow. @throws {Fault} NOT_REVOCABLE, NOT_NOW, CONFIG_INVALID */
+  takeBack(wish: Wish): Promise<Granted>;
   /** Per peer, bytes by slot; −1: connections that never got one. */
   view(): View & { readonly traffic: ReadonlyMap<number, Traffic> };
   traffic(): Traffic;
@@ -88,6 +84,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     door.close();
     await transport.close();
     await exchanging?.close();
+    wishes.end();
     settle();
   }
   const fail = (error: unknown): Promise<void> => close(() => reject(error));
@@ -113,6 +110,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
   let openedAt = clock.now();
   /** Spent on stable storage since the last commit. */
   let diskMs = 0;
+  const wishes = openWishes();
+  /** Times that the replica has taken something back. */
+  let revisions = 0;
   let wake: { readonly at: number; readonly cancel: () => void } | undefined;
   const { post, state, start } = openSequence({
     ...{ journal, pending, clock, failed: fail, isClosed: () => settled },
@@ -170,19 +170,27 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
     evaluate() {
       compute(async () => {
-        const round = replica.round();
+        const [round, of] = [replica.round(), revisions];
         const metrics = await replica.evaluate();
-        post(() => ({ type: 'evaluated', round, metrics }));
+        post(() => ({ type: 'evaluated', round, metrics, revisions: of }));
       });
     },
     root() {
       compute(async () => {
-        const round = replica.round();
+        const [round, of] = [replica.round(), revisions];
         const root = await replica.root();
         if (options.save) await options.save(round, root, replica.snapshot);
-        post(() => ({ type: 'rooted', round, root }));
+        post(() => ({ type: 'rooted', round, root, revisions: of }));
       });
     },
+    revise({ revision }) {
+      compute(async () => {
+        await replica.revise(revision);
+        revisions++;
+        await reportChecksum();
+      });
+    },
+    answer: ({ answered }) => wishes.answer(answered),
     wake({ at }) {
       if (wake?.at === at) return;
       wake?.cancel();
@@ -242,8 +250,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   async function reportChecksum(): Promise<void> {
     const checksum = toHex(await replica.checksum());
-    const round = replica.round();
-    post(() => ({ type: 'applied', round, checksum }));
+    const [round, of] = [replica.round(), revisions];
+    post(() => ({ type: 'applied', round, checksum, revisions: of }));
   }
 
   // ----------------------------------------------------------------------------------------------------- the peers
@@ -349,19 +357,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     address,
     finished,
     stop: () => post(() => ({ type: 'stop' })),
+    takeBack: (wish) => wishes.put(wish, (asked) => post(() => asked)),
     abort: () => void close(() => resolve(outcome('aborted'))),
     view: () => ({ ...view(state()), traffic: door.traffic() }),
     traffic: () => [...door.traffic().values()].reduce(addTraffic, { payload: 0, wire: 0 }),
   };
-}
-
-/** A promise and its ends. A rejection that nobody awaits is not an accident: the caller may look later. */
-function settleable<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void } {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((...ends) => {
-    [resolve, reject] = ends;
-  });
-  promise.catch(() => undefined);
-  return { promise, resolve, reject };
 }

@@ -97,3 +97,14 @@ export class Inbox implements ChannelEvents {
     return message;
   }
 }
+
+/** @throws {Fault} if another message comes, or none */
+export async function expect<T extends HostMessage['type']>(
+  inbox: Inbox,
+  type: T,
+): Promise<Extract<HostMessage, { readonly type: T }>> {
+  const message = await inbox.next();
+  if (message?.type === type) return message as Extract<HostMessage, { readonly type: T }>;
+  if (message === undefined) throw new Fault('INTERRUPTED', 'stopped while joining');
+  throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} before ${type}`);
+}

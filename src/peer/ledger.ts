@@ -8,8 +8,10 @@ import { Fault } from '../faults.ts';
 import type { Entry, Manifest, Merge, Round } from '../nouns.ts';
 import { scaleState } from '../numeric/scale.ts';
 import { Table } from '../numeric/table.ts';
+import { promisesOf } from '../optimizer/algebra.ts';
 import { type HeaderState, nextState } from '../optimizer/gain.ts';
 import { checkHeader } from '../optimizer/header.ts';
+import { firstOf, type Past, roundsIn, withoutSlot, withRound } from './history.ts';
 
 export interface Admitted {
   readonly slot: number;
@@ -18,16 +20,22 @@ export interface Admitted {
   readonly evicted: boolean;
 }
 
+type Metrics = Readonly<Record<string, number>>;
+
 export interface Ledger {
   readonly manifest: Manifest;
-  /** Rounds committed; also the number of the next one. */
+  /** Rounds committed and not rewound; also the number of the next one. */
   readonly round: number;
+  /** These rounds, where they are of bytes. */
+  readonly past: Past | undefined;
+  /** Weights after this many rounds, or fewer, are what they were from the first: nothing of them was ever taken back. */
+  readonly firm: number;
   /** What the next header depends on. */
   readonly scale: HeaderState;
   readonly admitted: Table<Admitted>;
-  /** Round → metrics of the host's own evaluation. */
-  readonly evaluated: Table<Readonly<Record<string, number>>>;
-  /** Merkle roots by round. */
+  /** Round → metrics of the host's own evaluation. Of weights that were given up by a revocation or a rewind there are none. */
+  readonly evaluated: Table<Metrics>;
+  /** Merkle roots by round; the same holds. */
   readonly digests: Table<Uint8Array>;
 }
 
@@ -44,7 +52,8 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
   }),
   round(ledger, { round }) {
     checkHeader(ledger.manifest, ledger.scale, ledger.round, round);
-    return { ...ledger, round: ledger.round + 1, scale: nextState(ledger.manifest, ledger.scale, round) };
+    const scale = nextState(ledger.manifest, ledger.scale, round);
+    return { ...ledger, round: ledger.round + 1, past: withRound(ledger.past, round), scale };
   },
   merge: (ledger) => ({ ...ledger, round: ledger.round + 1 }),
   evaluation: (ledger, { round, metrics }) => ({
@@ -52,7 +61,36 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
     evaluated: ledger.evaluated.set(round, metrics),
   }),
   digest: (ledger, { round, root }) => ({ ...ledger, digests: ledger.digests.set(round, root) }),
+  revoke(ledger, revocation) {
+    const { revocable } = promisesOf(ledger.manifest);
+    if (!revocable.holds)
+      throw new Fault(
+        'JOURNAL_ORDER',
+        `slot ${revocation.slot} is revoked, but ${revocable.why}; do not trust this run`,
+      );
+    return { ...standing(ledger, revocation.from), past: withoutSlot(ledger.past, revocation) };
+  },
+  rewind(ledger, { round }) {
+    const { manifest } = ledger;
+    const past = firstOf(ledger.past, round);
+    const scale = roundsIn(past, 'committed').reduce(
+      (state, each) => nextState(manifest, state, each),
+      start(manifest),
+    );
+    return { ...standing(ledger, round), round, past, scale };
+  },
 };
+
+/** Without what was found out about weights after more than `round` rounds. */
+function standing(ledger: Ledger, round: number): Ledger {
+  const { evaluated, digests, firm } = ledger;
+  const until = <T extends {}>(found: Table<T>): Table<T> => Table.of([...found].filter(([at]) => at <= round));
+  return { ...ledger, evaluated: until(evaluated), digests: until(digests), firm: Math.min(firm, round) };
+}
+
+/** What the first header depends on. */
+const start = ({ initial_scale, objective }: Manifest): HeaderState =>
+  scaleState(initial_scale, objective !== undefined);
 
 /**
  * The ledger after `entry`. The first entry is the manifest.
@@ -61,8 +99,13 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
 export function extend(ledger: Ledger | undefined, entry: Entry): Ledger {
   if (entry.type === 'manifest') {
     const { manifest } = entry;
-    const scale = scaleState(manifest.initial_scale, manifest.objective !== undefined);
-    return { manifest, round: 0, scale, admitted: Table.of(), evaluated: Table.of(), digests: Table.of() };
+    const none = {
+      past: undefined,
+      admitted: Table.of<Admitted>(),
+      evaluated: Table.of<Metrics>(),
+      digests: Table.of<Uint8Array>(),
+    };
+    return { manifest, round: 0, firm: Number.POSITIVE_INFINITY, scale: start(manifest), ...none };
   }
   if (ledger === undefined) throw new Fault('JOURNAL_ORDER', `the journal begins with ${entry.type}, not a manifest`);
   // The table's entry is for this type of entry: TypeScript forgets that when it looks it up, hence `never`.
@@ -77,10 +120,29 @@ export function ledgerOf(entries: readonly Entry[]): Ledger {
   return ledger;
 }
 
-/** Merges among entries, in order. */
-export const mergesOf = (entries: readonly Entry[]): Merge[] =>
-  entries.flatMap((entry) => (entry.type === 'merge' ? [entry.merge] : []));
+/** Merges among entries that count, in order. */
+export function mergesOf(entries: readonly Entry[]): Merge[] {
+  const merges: Merge[] = [];
+  for (const entry of entries)
+    if (entry.type === 'merge') merges.push(entry.merge);
+    else if (entry.type === 'rewind') merges.splice(entry.round);
+  return merges;
+}
 
-/** Rounds among entries, in order. */
-export const roundsOf = (entries: readonly Entry[]): Round[] =>
-  entries.flatMap((entry) => (entry.type === 'round' ? [entry.round] : []));
+/** Rounds among entries that count, in order, and of them what counts: without revoked records. */
+export function roundsOf(entries: readonly Entry[]): Round[] {
+  let past: Past | undefined;
+  for (const entry of entries)
+    if (entry.type === 'round') past = withRound(past, entry.round);
+    else if (entry.type === 'revoke') past = withoutSlot(past, entry);
+    else if (entry.type === 'rewind') past = firstOf(past, entry.round);
+  return roundsIn(past);
+}
+
+/** Slot → records in these rounds. */
+export function slotRecords(rounds: readonly Round[]): Map<number, number> {
+  const records = new Map<number, number>();
+  for (const { segments } of rounds)
+    for (const { slot, codes } of segments) records.set(slot, (records.get(slot) ?? 0) + codes.length);
+  return records;
+}

@@ -7,6 +7,7 @@
 import { checksum, root } from '../apply/digest.ts';
 import { Fault } from '../faults.ts';
 import { applyCommitted, type Learner, measureRecords, memoryOf } from '../method/onebyte.ts';
+import { reviseCommitted } from '../method/revise.ts';
 import type { Example } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
@@ -72,6 +73,15 @@ export function localReplica(
           rounds++;
           await payDebts(round.header.usable * windowOf(manifest));
         }
+      }),
+    revise: (revision) =>
+      turn(async () => {
+        const { was, now } = revision;
+        const first = rounds - was.length;
+        if (was[0]?.header.round !== first || now.length > was.length)
+          throw new RangeError(`"revision" expected the last of ${rounds} rounds, got ${was.length} from another`);
+        await reviseCommitted(learner, revision, memory, payDebts);
+        rounds = first + now.length;
       }),
     measure: (header, from, count) =>
       turn(() => {

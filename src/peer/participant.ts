@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Fault, type FaultCode } from '../faults.ts';
+import { Fault } from '../faults.ts';
 import type { Hex, HostMessage, Manifest } from '../nouns.ts';
 import { equalBytes, toHex } from '../numeric/bytes.ts';
 import { printable } from '../numeric/text.ts';
@@ -19,7 +19,8 @@ import type { ParticipantEvent } from './events.ts';
 import { exchangeGuest } from './exchange-guest.ts';
 import type { Fetcher } from './fetcher.ts';
 import { Follower } from './follower.ts';
-import { Inbox, type Letter, Refusal } from './inbox.ts';
+import { expect, Inbox, type Letter } from './inbox.ts';
+import { mayPass } from './passing.ts';
 import type { MemoryKeeper, Replica } from './replica.ts';
 
 /** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
@@ -37,19 +38,6 @@ const BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 10_000;
 /** A device whose weights drift this often without a good round between cannot do this arithmetic. */
 const MAX_DRIFTS = 3;
-
-/** Refusals that trying again cannot change. */
-const FATAL: ReadonlySet<FaultCode> = new Set(['CODE_WRONG', 'VERSION_UNSUPPORTED', 'EVICTED', 'REPLACED']);
-/** Of our own faults, those that the network is to blame for. */
-const PASSING: ReadonlySet<FaultCode> = new Set([
-  'HOST_UNREACHABLE',
-  'DOWNLOAD_FAILED',
-  'FRAME_INVALID',
-  'FRAME_TOO_LONG',
-  'JOURNAL_CORRUPT',
-  'JOURNAL_TORN',
-  'MESSAGE_UNEXPECTED',
-]);
 
 export interface ParticipantOptions {
   readonly transport: Pick<Transport, 'dial'>;
@@ -110,6 +98,8 @@ export function startParticipant(options: ParticipantOptions): Participant {
   /** What was measured of the open round; survives a connection. */
   let measured: { readonly round: number; readonly from: number; readonly codes: readonly number[] } | undefined;
   let msPerRecord: number | undefined;
+  /** Revocations and rewinds that were heard of. */
+  let revisions = 0;
   /** When the host was last there, and how long it may be away from then on. */
   let contact = clock.now();
   let patienceMs = Math.min(FIRST_CONTACT_MS, options.patienceMs);
@@ -166,6 +156,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
   async function follow(inbox: Inbox, send: Send): Promise<'done' | 'stopped'> {
     const self = follower!;
     await self.fetch(fetcher);
+    heardRevisions();
     while (!(await self.advance(fetcher, guest.bring)) || inbox.peek()?.type === 'commit') {
       if (stopping) return 'stopped';
       emit({ event: 'catchup', round: self.replica.round(), head: self.ledger.round });
@@ -178,10 +169,11 @@ export function startParticipant(options: ParticipantOptions): Participant {
     let owed: number | undefined;
     /** The host is to hear the checksum of the weights as they are. */
     let due = false;
+    let { revisions: told } = self;
     for (;;) {
       contact = clock.now();
       const before = self.replica.round();
-      if (before < self.ledger.round) {
+      if (!self.isUpToDate) {
         const began = clock.now();
         while (!(await self.advance(fetcher, guest.bring)));
         emit({ event: 'applied', round: self.replica.round(), ms: clock.now() - began });
@@ -190,12 +182,13 @@ export function startParticipant(options: ParticipantOptions): Participant {
         drifts = 0;
         const steps = options.checksumSteps;
         due = isFinal() || Math.floor(self.ledger.round / steps) > Math.floor(before / steps);
-        // Whoever missed a round asks for work again: the host gives none to a peer that fell silent.
-        if (owed !== undefined) {
+        // Whoever missed a round asks for work again: the host gives none to a peer that fell silent. So does who went back.
+        if (owed !== undefined || self.revisions > told) {
           await report(send, 'ready');
           due = false;
         }
         owed = undefined;
+        told = self.revisions;
       }
       if (due && isFinal()) {
         await report(send, 'checksum');
@@ -214,6 +207,15 @@ export function startParticipant(options: ParticipantOptions): Participant {
     }
   }
 
+  /** What was measured before something was taken back is of weights that are no more. */
+  function heardRevisions(): void {
+    const { revisions: now, ledger } = follower!;
+    if (now === revisions) return;
+    measured = undefined;
+    revisions = now;
+    if (follower!.appliedRounds > 0) emit({ event: 'revised', round: ledger.round });
+  }
+
   const isFinal = (): boolean => follower!.ledger.round === follower!.ledger.manifest.max_steps;
 
   /** Records and receipts that have come in. Anything else is left for `follow`. */
@@ -229,6 +231,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
       if (!self.take(message.offset, message.record)) await self.fetch(fetcher);
       const { round } = self.ledger;
       if (round > before) emit({ event: 'round', round });
+      heardRevisions();
     } else if (message.type === 'receipt') {
       const { round, from, count, signature } = message;
       if (measured?.round !== round || measured.from !== from || measured.codes.length !== count) return;
@@ -275,7 +278,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
       msPerRecord = (clock.now() - before) / size;
       measured = { round, from, codes };
       await absorb(inbox);
-      if (self.ledger.round > round || inbox.peek() !== undefined || inbox.ended) return false;
+      if (!self.isUpToDate || inbox.peek() !== undefined || inbox.ended) return false;
       if (stopping) break;
     }
     contribute(send, round, from, Int8Array.from(codes));
@@ -331,7 +334,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
   }
 
   async function canRetry(fault: Fault): Promise<boolean> {
-    if (fault instanceof Refusal ? FATAL.has(fault.code) : !PASSING.has(fault.code)) return false;
+    if (!mayPass(fault)) return false;
     if (fault.code === 'DRIFT') {
       if (++drifts >= MAX_DRIFTS) return false;
       emit({ event: 'rebuild', round: follower!.ledger.round });
@@ -384,15 +387,4 @@ export function startParticipant(options: ParticipantOptions): Participant {
       interrupt();
     },
   };
-}
-
-/** @throws {Fault} if another message comes, or none */
-async function expect<T extends HostMessage['type']>(
-  inbox: Inbox,
-  type: T,
-): Promise<Extract<HostMessage, { readonly type: T }>> {
-  const message = await inbox.next();
-  if (message?.type === type) return message as Extract<HostMessage, { readonly type: T }>;
-  if (message === undefined) throw new Fault('INTERRUPTED', 'stopped while joining');
-  throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} before ${type}`);
 }

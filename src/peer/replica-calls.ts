@@ -117,6 +117,7 @@ export function askReplica(post: (message: Call | Reply) => void, exchanges: boo
     replica: {
       round: () => rounds,
       apply: (...args) => call('apply', ...args),
+      revise: (...args) => call('revise', ...args),
       measure: (...args) => call('measure', ...args),
       evaluate: () => call('evaluate'),
       checksum: () => call('checksum'),

@@ -7,6 +7,7 @@
  */
 
 import type { Given, MergeState } from '../method/merge.ts';
+import type { Revision } from '../method/revise.ts';
 import type { ByteSource } from '../model/source.ts';
 import type { Header, Merge, Round } from '../nouns.ts';
 import type { Powers } from '../optimizer/adamw.ts';
@@ -16,6 +17,11 @@ export interface Replica {
   round(): number;
   /** Applies committed rounds in order; the first must be round `round()`. @throws {Fault} RANGE, JOURNAL_ORDER */
   apply(rounds: readonly Round[]): Promise<void>;
+  /**
+   * Takes back what rounds that were applied hold too much: the weights are then, bit for bit, those of the rounds before
+   * and `now`. @throws {Fault} NOT_REVOCABLE where the run's steps are no sums, RANGE
+   */
+  revise(revision: Revision): Promise<void>;
   /**
    * Measures records `from` … `from + count - 1` of the round that `header` opens (its gain and usable are ignored),
    * which must be `round()`. @returns their codes.

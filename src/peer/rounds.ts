@@ -29,6 +29,7 @@ export function settle(draft: Turn): void {
   }
   if (draft.attempt !== undefined) closeRound(draft);
   if (draft.finished || draft.attempt !== undefined || draft.merging) return;
+  if (draft.asked.length > 0) return;
   if (draft.stopping) {
     if (draft.pending > 0 || draft.applied < draft.ledger.round) return;
     const { round, digests } = draft.ledger;

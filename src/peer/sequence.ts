@@ -7,6 +7,7 @@
  */
 import type { Journal } from '../journal/journal.ts';
 import type { JournalRecord } from '../journal/reader.ts';
+import type { Entry } from '../nouns.ts';
 import { concatBytes } from '../numeric/bytes.ts';
 import type { Clock, Store } from '../ports.ts';
 import { type Stepped, step } from './coordinator.ts';
@@ -52,16 +53,19 @@ export interface Sequence {
   start(): void;
 }
 
+/** Entries after which contributions are signed with another head of the journal. */
+const MOVES_HEAD: ReadonlySet<Entry['type']> = new Set(['round', 'merge', 'revoke', 'rewind']);
+
 /**
- * Whether a batch ends with the event of these effects: contributions are verified with the head of the journal at the
- * last round, and are kept until the next `forget`.
+ * Whether a batch ends with the event of these effects: contributions are verified with the head of the journal, and are
+ * kept until the next `forget`.
  */
 const endsBatch = (effects: readonly Effect[]): boolean =>
   effects.some(
     (effect) =>
       effect.type === 'forget' ||
       effect.type === 'finish' ||
-      (effect.type === 'append' && (effect.entry.type === 'round' || effect.entry.type === 'merge')),
+      (effect.type === 'append' && MOVES_HEAD.has(effect.entry.type)),
   );
 
 /**

@@ -6,10 +6,12 @@
  */
 import type { FaultCode } from '../faults.ts';
 import type { Holders } from '../journal/holders.ts';
+import type { Revision } from '../method/revise.ts';
 import type { Entry, Hex, HostMessage, Merge, Round, Segment } from '../nouns.ts';
 import type { Table } from '../numeric/table.ts';
 import type { Range } from './assignment.ts';
 import type { Ledger } from './ledger.ts';
+import type { Answered, Asked } from './wishes.ts';
 
 /** What the host of a run decides that is not in the manifest, because it changes no bits. */
 export interface Rules {
@@ -42,9 +44,10 @@ export type Event =
   | { readonly type: 'fetching'; readonly channel: number }
   | { readonly type: 'left'; readonly channel: number }
   /** The host's own replica stands at `round` rounds. */
-  | { readonly type: 'applied'; readonly round: number; readonly checksum: Hex }
-  | { readonly type: 'evaluated'; readonly round: number; readonly metrics: Readonly<Record<string, number>> }
-  | { readonly type: 'rooted'; readonly round: number; readonly root: Uint8Array }
+  | ({ readonly type: 'applied'; readonly checksum: Hex } & Finding)
+  | ({ readonly type: 'evaluated'; readonly metrics: Readonly<Record<string, number>> } & Finding)
+  | ({ readonly type: 'rooted'; readonly root: Uint8Array } & Finding)
+  | Asked
   /** What the shares of the round came to. */
   | { readonly type: 'merged'; readonly merge: Merge }
   /** None of the shares that were to be merged was of any use. */
@@ -52,6 +55,13 @@ export type Event =
   | { readonly type: 'tick' }
   /** Finish the round and close. */
   | { readonly type: 'stop' };
+
+/** What the host's replica found out. */
+export interface Finding {
+  readonly round: number;
+  /** Times that it had taken something back by then. Absent: none. */
+  readonly revisions?: number;
+}
 
 export type Effect =
   /** Make the entry durable, then send its record to `followers`. */
@@ -78,6 +88,9 @@ export type Effect =
   | { readonly type: 'merge'; readonly round: number; readonly segments: readonly Segment[] }
   | { readonly type: 'applyMerge'; readonly merge: Merge }
   | { readonly type: 'evaluate' | 'root' }
+  | { readonly type: 'revise'; readonly revision: Revision }
+  /** Tell who asked for something to be taken back. */
+  | { readonly type: 'answer'; readonly answered: Answered }
   /** Send `tick` at this time. Replaces an earlier one. */
   | { readonly type: 'wake'; readonly at: number }
   | { readonly type: 'finish'; readonly reason: 'done' | 'stopped' | FaultCode; readonly detail: string };
@@ -179,6 +192,14 @@ export interface State {
   readonly merging: boolean;
   /** Checksums of the host's replica by round. */
   readonly own: Table<Hex>;
+  /** Those of weights that were taken back since; a peer may have told one of them, or may yet. */
+  readonly former: ReadonlyMap<number, readonly Hex[]>;
+  /** What is to be taken back when no round is open. */
+  readonly asked: readonly Asked[];
+  /** Times that something was taken back. */
+  readonly revisions: number;
+  /** The most rounds that there were before that. */
+  readonly furthest: number;
   /** Rounds the host's replica has applied. */
   readonly applied: number;
   /** Evaluations and roots asked of the host's replica and not yet answered. */

@@ -158,19 +158,29 @@ export function fakeReplica(clock: Clock, msPerRecord = 1): FakeReplica {
     if (closed) throw new Fault('INTERNAL', 'the replica was used after it was closed');
   };
   const bytes = (): Uint8Array => new Uint8Array(q.buffer.slice(0));
+  const move = ({ header, segments }: Round, sign: 1 | -1): void => {
+    for (const { from, codes } of segments)
+      codes.forEach((code, i) => {
+        const element = (from + i) % q.length;
+        q[element]! += sign * Math.imul(code * header.scale, mix(header.round, from + i));
+      });
+  };
   return {
     round: () => rounds,
     async apply(committed: readonly Round[]) {
       use();
-      for (const { header, segments } of committed) {
+      for (const round of committed) {
+        const { header } = round;
         if (header.round !== rounds) throw new Fault('JOURNAL_ORDER', `round ${header.round} after ${rounds} rounds`);
-        for (const { from, codes } of segments)
-          codes.forEach((code, i) => {
-            const element = (from + i) % q.length;
-            q[element]! += Math.imul(code * header.scale, mix(header.round, from + i));
-          });
+        move(round, 1);
         rounds++;
       }
+    },
+    async revise({ was, now }) {
+      use();
+      for (const round of was) move(round, -1);
+      for (const round of now) move(round, 1);
+      rounds += now.length - was.length;
     },
     async measure(header, from, count) {
       use();

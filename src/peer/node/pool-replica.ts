@@ -70,6 +70,7 @@ export function poolReplica(replicas: readonly NodeReplica[]): NodeReplica {
     width: replicas.length,
     round: () => first.round(),
     apply: (committed) => everywhere((replica) => replica.apply(committed)),
+    revise: (...args) => everywhere((replica) => replica.revise(...args)),
     restore: (...args) => everywhere((replica) => replica.restore(...args)),
     async measure(header, from, count) {
       const shares = sharesOf(from, count, replicas.length);
