@@ -10,6 +10,7 @@ import { nodeEngine } from '../engine/node.ts';
 import { Fault } from '../faults.ts';
 import type { Settings } from '../method/backprop.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { pacer } from '../peer/eta.ts';
 import { lockFile } from '../peer/node/lock.ts';
 import type { MakeData } from '../peer/node/open-replica.ts';
 import { storedManifest } from '../peer/node/run-folder.ts';
@@ -20,7 +21,7 @@ import type { RunConfig } from './config.ts';
 import { exportModel } from './export.ts';
 import type { Output } from './output.ts';
 import { draftManifest, type Prepared, tokenCacheOf } from './prepare.ts';
-import { pacer, withPerplexity } from './report.ts';
+import { withPerplexity } from './report.ts';
 import { onInterrupt } from './signals.ts';
 import type { Io } from './verb.ts';
 
@@ -122,9 +123,10 @@ export async function finishAlone(alone: Alone, output: Output): Promise<Readonl
 
 /** Events with how far the training is. */
 function reporter({ manifest: { max_steps }, loggingSteps }: Alone, output: Output): (event: TrainingEvent) => void {
-  const eta = pacer(max_steps, () => performance.now());
+  const pace = pacer(max_steps, () => performance.now());
   return (event) => {
-    const eta_s = event.event === 'round' ? eta(event.round) : undefined;
+    if (event.event === 'round') pace.hear(event.round);
+    const eta_s = event.event === 'round' ? pace.left() : undefined;
     if (event.event === 'round' && event.round % loggingSteps !== 0 && event.round !== max_steps) return;
     output.event({ ...event, max_steps, ...(eta_s === undefined ? {} : { eta_s }) });
   };

@@ -13,12 +13,13 @@ import { encodeHostMessage } from '../wire/messages.ts';
 import { contributionMessage, receiptMessage } from '../wire/signed.ts';
 import { begin, type Stepped, step } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
-import { eventOf, type HostEvent } from './events.ts';
+import { eventOf, type HostEvent, refusalOf } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
 import { encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
+import { memberOn } from './turn.ts';
 
 /** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
 const CATCH_UP_ROUNDS = 64;
@@ -104,7 +105,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     exchangeHost({
       ...{ ports: options.exchange, exchange, exchanger: replica.exchange, sizes: await replica.exchange.sizes() },
       ...{ crypto, clock, send: (channel, message) => door.send(channel, message) },
-      onFailed: (slot, { code, detail }) => emit({ event: 'refused', slot, code, detail }),
+      onFailed: (slot, fault) => emit(refusalOf(fault, slot)),
     });
   const kept = readKept(await pending.read()).filter(
     (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
@@ -168,6 +169,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         diskMs = 0;
       }
       if (message.type === 'admitted') door.assign(channel, message.slot);
+      if (message.type === 'refused') emit(refusalOf(message, memberOn(state, channel)?.slot));
       door.send(channel, message);
     },
     async keep({ contribution }) {
@@ -303,8 +305,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         exchanging?.left(channel);
         post(() => ({ type: 'left', channel }));
       },
-      refused: ({ code, detail }, slot) =>
-        emit({ event: 'refused', ...(slot === undefined ? {} : { slot }), code, detail }),
+      refused: (fault, slot) => emit(refusalOf(fault, slot)),
     },
   });
 

@@ -52,7 +52,7 @@ export function setShare(draft: Turn, share: Share): void {
   draft.attempt = { openedAt, shares: new Map(shares).set(share.slot, share) };
 }
 
-export function memberOn(draft: Turn, channel: number): Member | undefined {
+export function memberOn(draft: Pick<State, 'members'>, channel: number): Member | undefined {
   return [...draft.members.values()].find((member) => member.channel === channel);
 }
 
