@@ -22,11 +22,11 @@ import { exportModel } from './export.ts';
 import type { Output } from './output.ts';
 import { draftManifest, type Prepared, tokenCacheOf } from './prepare.ts';
 import { withPerplexity } from './report.ts';
+import { requireState, STATE_FILE } from './resume.ts';
 import { onInterrupt } from './signals.ts';
 import type { Io } from './verb.ts';
 
 /** Below `output_dir`. */
-export const STATE_FILE = 'training.state';
 export const MODEL_FOLDER = 'model';
 
 /** Nobody signs a run that nobody else takes part in. */
@@ -54,6 +54,7 @@ export async function runAlone(
   threads: number,
   { output, env }: Io,
 ): Promise<Readonly<Record<string, unknown>>> {
+  if (config.resume) await requireState(config.resume);
   const prepared = await draftManifest(config, NOBODY, output, env);
   const settings = settingsOf(config, prepared.rates.zo_learning_rate);
   return finishAlone(

@@ -23,6 +23,7 @@ import { writeCurve } from './curve.ts';
 import { runFile } from './keys.ts';
 import { calibrated, checkSameRun, draftManifest, tokenCacheOf } from './prepare.ts';
 import { hostReport, result } from './report.ts';
+import { requireRun } from './resume.ts';
 import { onInterrupt } from './signals.ts';
 import { runAlone } from './train-alone.ts';
 import type { Io } from './verb.ts';
@@ -30,7 +31,8 @@ import type { Io } from './verb.ts';
 export const usage: string = `train [run.yaml] [flags]
 
 Fine-tunes a model with one byte per gradient, and hosts the run: peers on this machine (--peers) and any that join with
-the link it prints. A run that was interrupted goes on when the same command is given again.
+the link it prints. A run that was interrupted goes on when the same command is given again; --resume_from_checkpoint true
+refuses where there is none to go on with.
   murmur train run.yaml
   murmur train --model my-model --data reviews.jsonl --prompt "{text} It was" --labels "0= terrible,1= great" --peers 2
   murmur train run.yaml --host 0.0.0.0 --port 7777 --output_dir out
@@ -60,12 +62,13 @@ const forOthers = ([here, ...elsewhere]: readonly [string, ...string[]]): readon
 export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output, env } = io;
   const config = await configOf('train', argv, env);
-  const { output_dir: folder, peers, offload_folder: offloadFolder } = config;
+  const { output_dir: folder, peers, offload_folder: offloadFolder, resume } = config;
   const began = performance.now();
   const threads = threadsOf(config);
   if (isAlone(config)) return runAlone(config, threads, io);
 
   const begun = await storedManifest(folder);
+  if (resume) await requireRun(resume, begun);
   const key = join(folder, KEY_FILE);
   const known = await readSecret(key);
   if (begun && !known)
@@ -117,6 +120,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       shardOptimizer: config.shard_optimizer,
       maxEvalSamples: config.max_eval_samples,
       tokenCache: tokenCacheOf(env),
+      resume,
       onEvent: hear,
     });
   });

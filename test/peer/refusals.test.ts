@@ -19,7 +19,7 @@ const CODES = [...GROUP.matchAll(/^ {2}([A-Z_]+):/gm)].map(([, code]) => code as
 
 /** Driven by hand. */
 async function guest(s: Swarm, number: number) {
-  const secret = new Uint8Array(32).fill(number + 1);
+  const secret: Uint8Array = new Uint8Array(32).fill(number + 1);
   secret[1] = number >> 8;
   const key = fakeCrypto.publicKey(secret);
   const heard: HostMessage[] = [];

@@ -22,7 +22,7 @@ import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
 import { liveStatus, type RunStatus } from '../status.ts';
 import type { Paths } from './blobs.ts';
-import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
+import { restoreLatest, roundsIn, saveCheckpoint } from './checkpoints.ts';
 import { chunkFolder } from './chunk-folder.ts';
 import { nodeCompressor } from './compressor.ts';
 import { nodeCrypto } from './crypto.ts';
@@ -33,6 +33,7 @@ import { readMemory, writeMemory } from './memory-file.ts';
 import { openMetrics } from './metrics.ts';
 import { openPage } from './page.ts';
 import { threadedReplica } from './replica-thread.ts';
+import { type Asked, chooseCheckpoint, requireRestored } from './resume.ts';
 import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
 import { systemClock, systemEntropy } from './system.ts';
@@ -54,6 +55,8 @@ export interface ServeOptions
   readonly offloadFolder?: string | undefined;
   readonly maxEvalSamples?: number | undefined;
   readonly tokenCache?: string | undefined;
+  /** Go on from this checkpoint, or refuse. Without it, from whatever saves most time. */
+  readonly resume?: Asked | undefined;
 }
 
 export interface Served {
@@ -93,7 +96,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const keeps = promisesOf(manifest).snapshots.holds;
     const rounds = roundsOf(entries());
     const recent = (at: number) => recentOf(manifest, rounds, at);
+    const chosen = options.resume && chooseCheckpoint(folder, await roundsIn(folder), digests, options.resume);
     let snapshot = keeps ? await restoreLatest(replica, folder, digests, recent) : undefined;
+
+    requireRestored(folder, chosen, snapshot?.round);
 
     const run = journal.position.run!;
     const memory = join(folder, MEMORY_FILE);
