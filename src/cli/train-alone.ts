@@ -23,6 +23,7 @@ import type { Output } from './output.ts';
 import { draftManifest, type Prepared, tokenCacheOf } from './prepare.ts';
 import { withPerplexity } from './report.ts';
 import { requireState, STATE_FILE } from './resume.ts';
+import { recording, scribe } from './scribe.ts';
 import { onInterrupt } from './signals.ts';
 import type { Io } from './verb.ts';
 
@@ -43,6 +44,7 @@ export interface Alone extends Prepared {
   readonly evalSteps: number;
   readonly saveSteps: number;
   readonly loggingSteps: number;
+  readonly reportTo: RunConfig['report_to'];
   readonly maxEvalSamples: number | undefined;
   readonly offloadFolder: string | undefined;
   readonly tokenCache?: string | undefined;
@@ -62,6 +64,7 @@ export async function runAlone(
       ...prepared,
       ...{ settings, threads, folder: config.output_dir },
       ...{ evalSteps: config.eval_steps, saveSteps: config.save_steps, loggingSteps: config.logging_steps },
+      reportTo: config.report_to,
       ...{
         maxEvalSamples: config.max_eval_samples,
         offloadFolder: config.offload_folder,
@@ -98,9 +101,11 @@ export async function finishAlone(alone: Alone, output: Output): Promise<Readonl
     await trainer.resume(state);
     const resumed = trainer.steps();
     if (resumed > 0) output.note(`going on after step ${resumed}`);
+    const written = scribe({ folder, manifest, reportTo: alone.reportTo, now: () => new Date() });
+    written.begin(resumed);
     const { before, after } = await trainAlone(trainer, {
       ...{ maxSteps: manifest.max_steps, evalSteps, saveSteps, state },
-      onEvent: reporter(alone, output),
+      onEvent: reporter(alone, recording(output, written)),
       stopped: () => asked,
       now: () => performance.now(),
     });
