@@ -40,6 +40,7 @@ export const FAULTS = {
   VERSION_UNSUPPORTED: 'the other side speaks another protocol version',
   // the journal and the weights
   BLOB_MISMATCH: 'a file does not have the hash that the manifest names',
+  CHECKPOINT_WRONG: 'a checkpoint is damaged, of another run, or not the last of its run',
   DIVERGED: 'the held-out loss is not a number any more, or far above that of the base',
   DRIFT: 'weights differ from what the journal says',
   HEADER_WRONG: 'a round header is not what the journal implies',

@@ -5,6 +5,7 @@
  * @module
  */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Fault } from '../faults.ts';
 import { RECIPES } from '../method/recipes.ts';
 import { QUERIES_AND_VALUES } from '../model/adapter.ts';
@@ -14,6 +15,7 @@ import { agreeAlone, hasGradients } from './alone.ts';
 import { check } from './check.ts';
 import { agreeExchange, asRounds } from './exchange.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
+import { type Resume, resumeOf } from './resume.ts';
 import { chooseTask, type TaskChoice } from './task.ts';
 import { readYaml } from './yaml.ts';
 
@@ -26,6 +28,8 @@ export interface RunConfig extends RunFile {
   readonly min_peers: number;
   readonly eval_steps: number;
   readonly save_steps: number;
+  /** Where it goes on, if it must: `output_dir` is its folder then. */
+  readonly resume: Resume | undefined;
 }
 
 export type Source = 'default' | 'method' | 'environment' | 'file' | 'flag';
@@ -152,6 +156,12 @@ function agree(
   }
   if (run.workers !== undefined && run.threads !== undefined && run.workers > run.threads)
     refuse('workers', `is more than threads, ${run.threads}; lower it, or leave threads out`);
+  const resume = resumeOf(run.resume_from_checkpoint, run.output_dir);
+  if (resume && given('output_dir') && resolve(resume.folder) !== resolve(run.output_dir))
+    refuse(
+      'resume_from_checkpoint',
+      `is in ${resume.folder}, not in output_dir, ${run.output_dir}: a run goes on where its journal is; leave output_dir out, or copy the folder and name the copy`,
+    );
   agreeAlone(run, given, refuse);
   agreeExchange(run, given, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {
@@ -177,6 +187,7 @@ const OBJECTIVE_TASKS: Readonly<Record<RunFile['objective'], readonly Task['kind
 
 function derive(run: RunFile, tasks: TaskChoice): RunConfig {
   const min_peers = run.min_peers ?? run.peers;
+  const resume = resumeOf(run.resume_from_checkpoint, run.output_dir);
   const direction_per = run.direction_per ?? (run.direction === 'lowrank' ? 'sample' : 'batch');
   return {
     ...run,
@@ -186,6 +197,7 @@ function derive(run: RunFile, tasks: TaskChoice): RunConfig {
     min_peers,
     eval_steps: asRounds(run, run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20))),
     save_steps: asRounds(run, run.save_steps ?? run.max_steps),
+    ...{ resume, output_dir: resume?.folder ?? run.output_dir },
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Learning curves of a run, from what its journal says: `metrics.jsonl`, a line an evaluation, and `curve.svg`.
+ * Learning curves of a run, from what its journal says: lines of `metrics.jsonl`, and `curve.svg`.
  *
  * @module
  */
@@ -18,12 +18,12 @@ interface Evaluated extends Pick<Ledger, 'manifest'> {
 }
 
 /** Steps as `max_steps` of a run file counts them: rounds; where peers exchange vectors, steps of a peer or of the optimizer. */
-const stepsAt = ({ exchange }: Pick<Manifest, 'exchange'>, round: number): number => {
+export const stepsAt = ({ exchange }: Pick<Manifest, 'exchange'>, round: number): number => {
   if (exchange === undefined) return round;
   return isLocal(exchange) ? round * exchange.steps : round / mergesPerStep(exchange);
 };
 
-/** One JSON object a line, in the order of rounds. */
+/** Evaluations, one JSON object a line, in the order of rounds. */
 export const metricsOf = ({ manifest, evaluated }: Evaluated): string =>
   [...evaluated]
     .map(([round, metrics]) => `${JSON.stringify({ step: stepsAt(manifest, round), round, ...metrics })}\n`)
@@ -44,9 +44,8 @@ export const curveOf = ({ manifest, evaluated }: Evaluated): string =>
     ],
   });
 
-/** Writes both, where there is something to write. */
+/** Writes the curve, where there is one. */
 export async function writeCurve(folder: string, ledger: Evaluated): Promise<void> {
   if (ledger.evaluated.size === 0) return;
-  await writeWhole(join(folder, METRICS_FILE), metricsOf(ledger));
   await writeWhole(join(folder, CURVE_FILE), curveOf(ledger));
 }

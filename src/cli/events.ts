@@ -136,9 +136,11 @@ const RENDER: Readonly<Record<string, Render>> = {
       text: paint(style, `${mark} ${who(e)} ${state}${e['reason'] === undefined ? '' : `: ${show(e['reason'])}`}`),
     };
   },
-  refused: bad(
-    (e) => `refused ${e['slot'] === undefined ? 'a connection' : who(e)}: ${show(e['code'])}: ${show(e['detail'])}`,
-  ),
+  refused: bad((e) => {
+    const times = e['times'] === undefined ? '' : ` (${show(e['times'])} times)`;
+    return `refused ${e['slot'] === undefined ? 'a connection' : who(e)}${times}: ${show(e['code'])}: ${show(e['detail'])}`;
+  }),
+  evicted: bad((e) => `peer ${show(e['slot'])} is excluded for good: ${show(e['reason'])}`),
   disconnected: bad(
     (e) =>
       `disconnected: ${show(e['code'])}: ${show(e['detail'])}${typeof e['retryMs'] === 'number' ? `; trying again in ${formatSeconds(e['retryMs'] / 1000)}` : ''}`,

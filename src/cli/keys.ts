@@ -82,6 +82,8 @@ export interface RunFile extends ExchangeKeys {
   readonly eval_steps: number | undefined;
   readonly save_steps: number | undefined;
   readonly logging_steps: number;
+  readonly report_to: 'none' | 'tensorboard';
+  readonly resume_from_checkpoint: boolean | string | undefined;
   readonly guard: boolean;
   readonly host: string;
   readonly port: number;
@@ -138,6 +140,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   ],
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard'] as const),
+    ...(['report_to', 'resume_from_checkpoint'] as const),
     ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
@@ -333,6 +336,15 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   eval_steps: count(1).optional().describe('Rounds between evaluations. Default: a twentieth of max_steps.'),
   save_steps: count(1).optional().describe('Rounds between checkpoints. Default: only at the end.'),
   logging_steps: count(1).default(1).describe('Rounds between lines of progress.'),
+  report_to: z
+    .enum(['none', 'tensorboard'])
+    .default('tensorboard')
+    .describe('Beside metrics.jsonl: event files for TensorBoard, below output_dir/runs.'),
+  resume_from_checkpoint: z
+    .union([z.boolean(), text()])
+    .optional()
+    .meta({ examples: ['true', 'out/checkpoint-50'] })
+    .describe('Go on with the run in output_dir (true) or in this folder, from its last checkpoint, or refuse.'),
   guard: z
     .boolean()
     .default(true)

@@ -17,6 +17,7 @@ import { initialScale } from '../numeric/scale.ts';
 import { blobRef, type Paths } from '../peer/node/blobs.ts';
 import { openModel, type ReplicaSpec } from '../peer/node/open-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
+import { nameless } from '../peer/same-run.ts';
 import { adapterFiles } from './adapter.ts';
 import { directionOf, optionalKeys, type RunConfig, recordsOf, viewFrom } from './config.ts';
 import { type DataFiles, dataFilesOf, plainName } from './data.ts';
@@ -210,18 +211,17 @@ export async function calibrated(
   }
 }
 
-/** Keys of a manifest that two starts of the same run may differ in. */
-const measured = ({ initial_scale: _, ...rest }: Manifest): string => canonicalJson(rest);
+/** Without what two starts of the same run may differ in. */
+const decided = ({ initial_scale: _, ...rest }: Manifest): Readonly<Record<string, unknown>> => ({ ...nameless(rest) });
 
 /** @throws {Fault} OUTPUT_EXISTS naming the first key in which the folder's run differs */
 export function checkSameRun(folder: string, begun: Manifest, wanted: Manifest): void {
-  if (measured(begun) === measured(wanted)) return;
-  const either = Object.keys({ ...begun, ...wanted }) as (keyof Manifest)[]; // a key may be absent from one of them
-  const differs = either.find(
-    (key) => key !== 'initial_scale' && canonicalJson(begun[key] ?? null) !== canonicalJson(wanted[key] ?? null),
-  );
+  const [ours, theirs] = [decided(begun), decided(wanted)];
+  const either = Object.keys({ ...ours, ...theirs }); // a key may be absent from one of them
+  const differs = either.find((key) => canonicalJson(ours[key] ?? null) !== canonicalJson(theirs[key] ?? null));
+  if (differs === undefined) return;
   throw new Fault(
     'OUTPUT_EXISTS',
-    `${folder} holds a run with another ${differs ?? 'manifest'}; name another output_dir, or repeat its settings to go on`,
+    `${folder} holds a run with another ${differs}; name another output_dir, or repeat its settings to go on`,
   );
 }

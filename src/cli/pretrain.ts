@@ -208,6 +208,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       makeData,
       ...{ threads: given.threads ?? availableParallelism(), folder },
       ...{ evalSteps: config.eval_steps, saveSteps: config.save_steps, loggingSteps: config.logging_steps },
+      reportTo: 'none',
       ...{ maxEvalSamples: given.max_eval_samples, offloadFolder: undefined },
     },
     output,

@@ -6,6 +6,7 @@
  */
 import type { Manifest, Task } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { pacer } from '../peer/eta.ts';
 import type { HostEvent } from '../peer/events.ts';
 import { mergesOf, roundsOf } from '../peer/ledger.ts';
 import type { Served } from '../peer/node/serve.ts';
@@ -18,24 +19,9 @@ export interface HostReport {
   peerExited(name: string, code: number | null, signal: NodeJS.Signals | null, logs: string): void;
 }
 
-/** Rounds over which the time left is estimated. */
-const RECENT = 20;
-
-/** Seconds left, from the pace of the latest rounds: asked once a round. @param now milliseconds. */
-export function pacer(maxSteps: number, now: () => number): (round: number) => number | undefined {
-  const times: number[] = [];
-  return (round) => {
-    times.push(now());
-    if (times.length > RECENT + 1) times.shift();
-    if (times.length < 2) return undefined;
-    const perRound = (times.at(-1)! - times[0]!) / (times.length - 1);
-    return ((maxSteps - round) * perRound) / 1000;
-  };
-}
-
 export function hostReport(manifest: Manifest, loggingSteps: number, output: Output): HostReport {
   const { max_steps } = manifest;
-  const eta = pacer(max_steps, () => performance.now());
+  const pace = pacer(max_steps, () => performance.now());
   let served: Served | undefined;
   let over = false;
   const counted = () => {
@@ -48,7 +34,8 @@ export function hostReport(manifest: Manifest, loggingSteps: number, output: Out
       // When a run is over everybody leaves: no news.
       if (over && event.event === 'peer') return;
       if (event.event === 'round' || event.event === 'merge') {
-        const eta_s = eta(event.round);
+        pace.hear(event.round);
+        const eta_s = pace.left();
         if (event.round % loggingSteps !== 0 && event.round !== max_steps) return;
         output.event({ ...event, max_steps, ...counted(), ...(eta_s === undefined ? {} : { eta_s }) });
       } else if (event.event === 'evaluation') output.event({ ...event, max_steps, ...counted() });

@@ -65,9 +65,14 @@ async function known(folder: string): Promise<Finished[]> {
 }
 
 /** What a run is made of. Where it is put is no part of it, and a secret has no place in a file of results. */
-export type Kept = Omit<Rated, 'output_dir' | 'hub_token' | 'threads' | 'logging_steps'>;
+const ELSEWHERE = [
+  ...(['output_dir', 'hub_token', 'threads', 'logging_steps'] as const),
+  ...(['report_to', 'resume_from_checkpoint', 'resume'] as const),
+];
+export type Kept = Omit<Rated, (typeof ELSEWHERE)[number]>;
 
-const keptOf = ({ output_dir: _, hub_token: __, threads: ___, logging_steps: ____, ...config }: Rated): Kept => config;
+const keptOf = (config: Rated): Kept =>
+  Object.fromEntries(Object.entries(config).filter(([key]) => !(ELSEWHERE as readonly string[]).includes(key))) as Kept;
 
 /**
  * @param run makes one run. @param parallel runs at a time.

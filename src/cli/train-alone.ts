@@ -10,6 +10,7 @@ import { nodeEngine } from '../engine/node.ts';
 import { Fault } from '../faults.ts';
 import type { Settings } from '../method/backprop.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { pacer } from '../peer/eta.ts';
 import { lockFile } from '../peer/node/lock.ts';
 import type { MakeData } from '../peer/node/open-replica.ts';
 import { storedManifest } from '../peer/node/run-folder.ts';
@@ -20,12 +21,13 @@ import type { RunConfig } from './config.ts';
 import { exportModel } from './export.ts';
 import type { Output } from './output.ts';
 import { draftManifest, type Prepared, tokenCacheOf } from './prepare.ts';
-import { pacer, withPerplexity } from './report.ts';
+import { withPerplexity } from './report.ts';
+import { requireState, STATE_FILE } from './resume.ts';
+import { recording, scribe } from './scribe.ts';
 import { onInterrupt } from './signals.ts';
 import type { Io } from './verb.ts';
 
 /** Below `output_dir`. */
-export const STATE_FILE = 'training.state';
 export const MODEL_FOLDER = 'model';
 
 /** Nobody signs a run that nobody else takes part in. */
@@ -42,6 +44,7 @@ export interface Alone extends Prepared {
   readonly evalSteps: number;
   readonly saveSteps: number;
   readonly loggingSteps: number;
+  readonly reportTo: RunConfig['report_to'];
   readonly maxEvalSamples: number | undefined;
   readonly offloadFolder: string | undefined;
   readonly tokenCache?: string | undefined;
@@ -53,6 +56,7 @@ export async function runAlone(
   threads: number,
   { output, env }: Io,
 ): Promise<Readonly<Record<string, unknown>>> {
+  if (config.resume) await requireState(config.resume);
   const prepared = await draftManifest(config, NOBODY, output, env);
   const settings = settingsOf(config, prepared.rates.zo_learning_rate);
   return finishAlone(
@@ -60,6 +64,7 @@ export async function runAlone(
       ...prepared,
       ...{ settings, threads, folder: config.output_dir },
       ...{ evalSteps: config.eval_steps, saveSteps: config.save_steps, loggingSteps: config.logging_steps },
+      reportTo: config.report_to,
       ...{
         maxEvalSamples: config.max_eval_samples,
         offloadFolder: config.offload_folder,
@@ -96,9 +101,11 @@ export async function finishAlone(alone: Alone, output: Output): Promise<Readonl
     await trainer.resume(state);
     const resumed = trainer.steps();
     if (resumed > 0) output.note(`going on after step ${resumed}`);
+    const written = scribe({ folder, manifest, reportTo: alone.reportTo, now: () => new Date() });
+    written.begin(resumed);
     const { before, after } = await trainAlone(trainer, {
       ...{ maxSteps: manifest.max_steps, evalSteps, saveSteps, state },
-      onEvent: reporter(alone, output),
+      onEvent: reporter(alone, recording(output, written)),
       stopped: () => asked,
       now: () => performance.now(),
     });
@@ -122,9 +129,10 @@ export async function finishAlone(alone: Alone, output: Output): Promise<Readonl
 
 /** Events with how far the training is. */
 function reporter({ manifest: { max_steps }, loggingSteps }: Alone, output: Output): (event: TrainingEvent) => void {
-  const eta = pacer(max_steps, () => performance.now());
+  const pace = pacer(max_steps, () => performance.now());
   return (event) => {
-    const eta_s = event.event === 'round' ? eta(event.round) : undefined;
+    if (event.event === 'round') pace.hear(event.round);
+    const eta_s = event.event === 'round' ? pace.left() : undefined;
     if (event.event === 'round' && event.round % loggingSteps !== 0 && event.round !== max_steps) return;
     output.event({ ...event, max_steps, ...(eta_s === undefined ? {} : { eta_s }) });
   };

@@ -24,6 +24,8 @@ import { writeCurve } from './curve.ts';
 import { runFile } from './keys.ts';
 import { calibrated, checkSameRun, draftManifest, tokenCacheOf } from './prepare.ts';
 import { hostReport, result } from './report.ts';
+import { requireRun } from './resume.ts';
+import { recording, scribe } from './scribe.ts';
 import { onInterrupt } from './signals.ts';
 import { runAlone } from './train-alone.ts';
 import type { Io } from './verb.ts';
@@ -31,7 +33,8 @@ import type { Io } from './verb.ts';
 export const usage: string = `train [run.yaml] [flags]
 
 Fine-tunes a model with one byte per gradient, and hosts the run: peers on this machine (--peers) and any that join with
-the link it prints. A run that was interrupted goes on when the same command is given again.
+the link it prints. A run that was interrupted goes on when the same command is given again; where there is none, one begins,
+unless --resume_from_checkpoint asks for it.
   murmur train run.yaml
   murmur train --model my-model --data reviews.jsonl --prompt "{text} It was" --labels "0= terrible,1= great" --peers 2
   murmur train run.yaml --host 0.0.0.0 --port 7777 --output_dir out
@@ -61,12 +64,13 @@ const forOthers = ([here, ...elsewhere]: readonly [string, ...string[]]): readon
 export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output, env } = io;
   const config = await configOf('train', argv, env);
-  const { output_dir: folder, peers, offload_folder: offloadFolder } = config;
+  const { output_dir: folder, peers, offload_folder: offloadFolder, resume } = config;
   const began = performance.now();
   const threads = threadsOf(config);
   if (isAlone(config)) return runAlone(config, threads, io);
 
   const begun = await storedManifest(folder);
+  if (resume) await requireRun(resume, begun);
   const key = join(folder, KEY_FILE);
   const known = await readSecret(key);
   if (begun && !known)
@@ -86,7 +90,8 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     begun ?? (await calibrated({ manifest: draft, paths: found }, { threads: availableParallelism(), offloadFolder }));
 
   // Up to here nothing was written: whatever is wrong with the settings, the model or the data has shown by now.
-  const report = hostReport(manifest, config.logging_steps, output);
+  const written = scribe({ folder, manifest, reportTo: config.report_to, now: () => new Date() });
+  const report = hostReport(manifest, config.logging_steps, recording(output, written));
   let drawn: Promise<void> = Promise.resolve();
   let evaluated: Ledger['evaluated'] = Table.of();
   const hear = (event: HostEvent): void => {
@@ -118,6 +123,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       shardOptimizer: config.shard_optimizer,
       maxEvalSamples: config.max_eval_samples,
       tokenCache: tokenCacheOf(env),
+      resume,
       onEvent: hear,
     });
   });
@@ -125,6 +131,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   try {
     report.follow(served);
     evaluated = served.journal().ledger.evaluated; // what an earlier host evaluated is in it too
+    written.begin(served.resumed, evaluated);
     if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
     for (const link of forOthers(served.links)) output.event({ event: 'link', link });
     for (const link of forOthers(served.viewLinks)) output.event({ event: 'view', link });

@@ -60,6 +60,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     may: hasBase ? ['try'] : [],
     phase: ledger.round >= manifest.max_steps ? 'done' : 'stopped',
     round: ledger.round,
+    max_steps: manifest.max_steps,
     journal_bytes: statSync(file).size,
     ...(weights === undefined ? {} : { weights }),
     peers: [],

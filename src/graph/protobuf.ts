@@ -1,5 +1,5 @@
 /**
- * The part of the Protocol Buffers wire format that ONNX files need, writing only
+ * The part of the Protocol Buffers wire format that ONNX files and event files need, writing only
  * (https://protobuf.dev/programming-guides/encoding). Every function gives the bytes of one field; a message is the
  * concatenation of its fields.
  *
@@ -7,6 +7,7 @@
  */
 
 const VARINT = 0;
+const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
 
@@ -42,6 +43,12 @@ export function float(field: number, value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setFloat32(0, value, true);
   return concat([tag(field, FIXED32), bytes]);
+}
+
+export function double(field: number, value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return concat([tag(field, FIXED64), bytes]);
 }
 
 export const bytes = (field: number, value: Uint8Array): Uint8Array =>

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { FaultCode } from '../faults.ts';
+import { FAULTS, type FaultCode } from '../faults.ts';
 import type { Entry, Hex } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { MemberView, Phase } from './state.ts';
@@ -13,8 +13,16 @@ export type HostEvent =
   | { readonly event: 'listening'; readonly address: string; readonly run: Hex; readonly round: number }
   | { readonly event: 'phase'; readonly phase: Phase }
   | { readonly event: 'peer'; readonly slot: number; readonly name: string; readonly state: MemberView['state'] }
-  /** `slot` is absent when the connection had not proved who it is. */
-  | { readonly event: 'refused'; readonly slot?: number; readonly code: FaultCode; readonly detail: string }
+  /** `slot` is absent when whoever it was had not proved who it is; `times`, so many since this was last told. */
+  | {
+      readonly event: 'refused';
+      readonly slot?: number;
+      readonly code: FaultCode;
+      readonly detail: string;
+      readonly times?: number;
+    }
+  /** For good, and in the journal: `reason` as it has it, `code` where that is none. */
+  | { readonly event: 'evicted'; readonly slot: number; readonly code: FaultCode; readonly reason: string }
   | {
       readonly event: 'round';
       /** Rounds committed, this one included. */
@@ -90,11 +98,28 @@ export type ParticipantEvent =
   /** `retryMs`: it tries again after that. */
   | { readonly event: 'disconnected'; readonly code: FaultCode; readonly detail: string; readonly retryMs: number };
 
+const isCode = (text: string): text is FaultCode => Object.hasOwn(FAULTS, text);
+
+/** @param slot of whom it is refused, if that is known. */
+export const refusalOf = (
+  { code, detail }: { readonly code: string; readonly detail: string },
+  slot: number | undefined,
+): HostEvent => ({
+  event: 'refused',
+  ...(slot === undefined ? {} : { slot }),
+  code: isCode(code) ? code : 'INTERNAL',
+  detail,
+});
+
 /** What a host tells of an entry of its journal. @param times of the round that it ends. */
 export function eventOf(entry: Entry, times: { readonly ms: number; readonly disk_ms: number }): HostEvent | undefined {
   switch (entry.type) {
     case 'evaluation':
       return { event: 'evaluation', round: entry.round, metrics: entry.metrics };
+    case 'evict': {
+      const { slot, reason } = entry;
+      return { event: 'evicted', slot, code: isCode(reason) ? reason : 'EVICTED', reason };
+    }
     case 'digest':
       return { event: 'digest', round: entry.round, root: toHex(entry.root) };
     case 'revoke':

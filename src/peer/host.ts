@@ -13,7 +13,7 @@ import { encodeHostMessage } from '../wire/messages.ts';
 import { contributionMessage, receiptMessage } from '../wire/signed.ts';
 import { begin } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
-import { eventOf, type HostEvent, type Outcome } from './events.ts';
+import { eventOf, type HostEvent, type Outcome, refusalOf } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
 import { readKept } from './pending.ts';
@@ -21,6 +21,7 @@ import type { Replica } from './replica.ts';
 import { type Durable, openSequence } from './sequence.ts';
 import { settleable } from './settleable.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
+import { memberOn } from './turn.ts';
 import { type Granted, openWishes, type Wish } from './wishes.ts';
 
 /** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
@@ -102,7 +103,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     exchangeHost({
       ...{ ports: options.exchange, exchange, exchanger: replica.exchange, sizes: await replica.exchange.sizes() },
       ...{ crypto, clock, send: (channel, message) => door.send(channel, message) },
-      onFailed: (slot, { code, detail }) => emit({ event: 'refused', slot, code, detail }),
+      onFailed: (slot, fault) => emit(refusalOf(fault, slot)),
     });
   const kept = readKept(await pending.read()).filter(
     (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
@@ -138,6 +139,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         diskMs = 0;
       }
       if (message.type === 'admitted') door.assign(channel, message.slot);
+      if (message.type === 'refused') emit(refusalOf(message, memberOn(state(), channel)?.slot));
       door.send(channel, message);
     },
     keep() {}, // it is
@@ -278,8 +280,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
         exchanging?.left(channel);
         post(() => ({ type: 'left', channel }));
       },
-      refused: ({ code, detail }, slot) =>
-        emit({ event: 'refused', ...(slot === undefined ? {} : { slot }), code, detail }),
+      refused: (fault, slot) => emit(refusalOf(fault, slot)),
     },
   });
 

@@ -19,11 +19,20 @@ export const joinLink = (address: string, joinCode: string): string =>
 
 /** @throws {Fault} CONFIG_INVALID */
 export function parseJoinLink(link: string): JoinLink {
-  const url = URL.canParse(link) ? new URL(link) : undefined;
-  const path = /^\/join\/([^/]+)$/.exec(url?.pathname ?? '');
-  if (url === undefined || path === null || !/^https?:$/.test(url.protocol))
+  const { joinCode, ...places } = parseRunLink(link) ?? { joinCode: undefined };
+  if (joinCode === undefined || !('address' in places))
     throw new Fault('CONFIG_INVALID', `"${link}" is no join link; it looks like http://host:port/join/code`);
-  const joinCode = decodeURIComponent(path[1]!);
+  return { ...places, joinCode };
+}
+
+/** A join link, or one of those who may only look, which has no join code; undefined for any other text. */
+export function parseRunLink(
+  link: string,
+): (Omit<JoinLink, 'joinCode'> & { readonly joinCode: string | undefined }) | undefined {
+  const url = URL.canParse(link) ? new URL(link) : undefined;
+  const path = /^\/(join|view)\/([^/]+)$/.exec(url?.pathname ?? '');
+  if (url === undefined || path === null || !/^https?:$/.test(url.protocol)) return undefined;
   const address = `${url.protocol.replace('http', 'ws')}//${url.host}`;
-  return { address, files: `${url.origin}/${path[1]}`, joinCode };
+  const joinCode = path[1] === 'join' ? decodeURIComponent(path[2]!) : undefined;
+  return { address, files: `${url.origin}/${path[2]}`, joinCode };
 }

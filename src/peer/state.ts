@@ -211,7 +211,7 @@ export interface State {
 }
 
 /** What a person wants to see of a peer. */
-export type MemberView = Pick<Member, 'slot' | 'name' | 'rate' | 'records' | 'seen'> & {
+export type MemberView = Pick<Member, 'slot' | 'name' | 'rate' | 'records' | 'strikes' | 'seen'> & {
   /** Rounds after which it last said what its weights are; −1: never. */
   readonly applied: number;
   readonly state: Status | 'measuring';
@@ -227,11 +227,11 @@ export interface View {
 
 export function view({ phase, ledger, members, attempt }: State): View {
   const peers = [...members.values()].map(
-    ({ slot, name, rate, records, seen, confirmed, claims, status }): MemberView => {
+    ({ slot, name, rate, records, strikes, seen, confirmed, claims, status }): MemberView => {
       const share = attempt?.shares.get(slot);
       const measuring = status === 'ready' && share !== undefined && share.codes === undefined;
       const applied = Math.max(confirmed, ...claims.map(({ round }) => round));
-      return { slot, name, rate, records, seen, applied, state: measuring ? 'measuring' : status };
+      return { slot, name, rate, records, strikes, seen, applied, state: measuring ? 'measuring' : status };
     },
   );
   return { phase, round: ledger.round, peers, openedAt: attempt?.openedAt };

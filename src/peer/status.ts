@@ -16,6 +16,12 @@ export interface PeerStatus {
   readonly state: View['peers'][number]['state'];
   /** Gradients a second, the way to the host included; absent before the first delivery. */
   readonly rate?: number;
+  /** Gradients (or inner steps) in committed rounds. */
+  readonly records: number;
+  /** Provable offences since the host began; three evict. */
+  readonly strikes: number;
+  /** Why it was evicted, as the journal has it. */
+  readonly reason?: string;
   /** Since its last message. */
   readonly seen_ms: number;
   /** Rounds after which it last said what its weights are; absent: never. */
@@ -30,6 +36,12 @@ export interface RunStatus {
   readonly phase: Phase | 'stopped';
   /** Rounds committed. */
   readonly round: number;
+  /** Of the whole run. */
+  readonly max_steps: number;
+  /** Seconds left, from the pace of the latest rounds. */
+  readonly eta_s?: number;
+  /** The latest of the host's replica. */
+  readonly evaluation?: { readonly round: number; readonly metrics: Readonly<Record<string, number>> };
   /** Since the open round was opened; absent where none is. */
   readonly open_ms?: number;
   /** Bytes of the journal. */
@@ -67,18 +79,23 @@ export interface Pace {
   readonly wire: number;
 }
 
-/** What the host knows of a run, as `status` tells it. @param now of the clock that the view was made with. */
+/**
+ * What the host knows of a run, as `status` tells it.
+ * @param now of the clock that the view was made with. @param reasons why slots were evicted.
+ */
 export function liveStatus(
   { phase, round, peers, openedAt, traffic }: View & { readonly traffic: ReadonlyMap<number, Traffic> },
   total: Traffic,
   now: number,
+  reasons: ReadonlyMap<number, string> = new Map(),
 ): Pick<RunStatus, 'phase' | 'round' | 'open_ms' | 'peers' | 'bytes'> {
   return {
     phase,
     round,
     ...(openedAt === undefined ? {} : { open_ms: now - openedAt }),
-    peers: peers.map(({ slot, name, state, rate, seen, applied }) => ({
-      ...{ slot, name, state, seen_ms: now - seen },
+    peers: peers.map(({ slot, name, state, records, strikes, rate, seen, applied }) => ({
+      ...{ slot, name, state, records, strikes, seen_ms: now - seen },
+      ...(reasons.has(slot) ? { reason: reasons.get(slot)! } : {}),
       ...(rate === undefined ? {} : { rate: rate * 1000 }),
       ...(applied < 0 ? {} : { applied }),
       bytes: traffic.get(slot) ?? { payload: 0, wire: 0 },

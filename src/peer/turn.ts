@@ -64,7 +64,7 @@ export function setShare(draft: Turn, share: Share): void {
   draft.attempt = withShare(draft.attempt!, share, draft.members.get(share.slot)!);
 }
 
-export function memberOn(draft: Turn, channel: number): Member | undefined {
+export function memberOn(draft: Pick<State, 'members' | 'channels'>, channel: number): Member | undefined {
   const slot = draft.channels.get(channel);
   return slot === undefined ? undefined : draft.members.get(slot);
 }

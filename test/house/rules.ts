@@ -43,6 +43,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   hyparquet: /^data\//,
   'hyparquet-compressors': /^data\//,
   preact: /^web\//,
+  'prom-client': /^peer\/node\/metrics/,
   uplot: /^web\//,
   uqr: /^web\//,
   ws: /^peer\//,

@@ -13,7 +13,15 @@ let round: number;
 const journal = await begunJournal();
 
 const statusOf = (joiner: boolean): RunStatus => ({
-  ...{ kind: 'live', may: joiner ? ['join'] : [], phase: 'measuring', round, journal_bytes: 0, peers: [] },
+  ...{
+    kind: 'live',
+    may: joiner ? ['join'] : [],
+    phase: 'measuring',
+    round,
+    max_steps: 9,
+    journal_bytes: 0,
+    peers: [],
+  },
   bytes: { payload: 0, wire: 100 * round },
 });
 

@@ -21,7 +21,7 @@ const CODE = 'k3y_-x';
 const VIEW = viewCode(CODE, fakeCrypto);
 const SCRIPT = `console.log(${JSON.stringify('murmur '.repeat(100))});`;
 const STATUS: RunStatus = {
-  ...{ kind: 'live', may: [], phase: 'measuring', round: 3, journal_bytes: 100, weights: 8, peers: [] },
+  ...{ kind: 'live', may: [], phase: 'measuring', round: 3, max_steps: 9, journal_bytes: 100, weights: 8, peers: [] },
   bytes: { payload: 0, wire: 0 },
 };
 let tryOut: (text: Readonly<Record<string, string>>) => Promise<unknown> = async (text) => text;

@@ -71,8 +71,8 @@ export async function restoreLatest(
   return undefined;
 }
 
-/** Ascending. */
-async function roundsIn(folder: string): Promise<number[]> {
+/** Rounds of the checkpoints in a folder, whole or not, ascending. */
+export async function roundsIn(folder: string): Promise<number[]> {
   const names = await readdir(folder).catch(() => []);
   return names
     .flatMap((name) => /^checkpoint-(\d+)$/.exec(name)?.[1] ?? [])

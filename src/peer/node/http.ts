@@ -9,6 +9,7 @@
  *     GET  /<code>/manifest *       canonical JSON
  *     GET  /<code>/journal?from=n * the journal from byte n to its end
  *     GET  /<code>/status *         `RunStatus`
+ *     GET  /<code>/metrics *        for Prometheus (`metrics.ts`)
  *     GET  /<code>/events *         server-sent events (`feed.ts`)
  *     GET  /<code>/blob/<sha256>    a file of the base or the data; Range requests resume
  *     GET  /<code>/snapshot/latest  weights; headers murmur-round and murmur-root; 404 if there is none
@@ -30,6 +31,7 @@ import { equalSlowly } from '../door.ts';
 import type { RunStatus } from '../status.ts';
 import type { Feed } from './feed.ts';
 import { viewCode } from './link.ts';
+import type { Metrics } from './metrics.ts';
 import type { Page } from './page.ts';
 
 export interface Snapshot {
@@ -52,6 +54,9 @@ export interface HttpOptions {
   /** @param joiner whether who asks holds the join code */
   readonly status?: (joiner: boolean) => RunStatus;
   readonly feed?: Feed;
+  readonly metrics?: Pick<Metrics, 'text'>;
+  /** Hears of requests with a code that is not of this run, or does not open what was asked for. */
+  readonly refused?: (fault: Fault) => void;
   /** What both models make of a text. */
   readonly tryOut?: (text: Tried) => Promise<unknown>;
 }
@@ -78,7 +83,7 @@ interface Route {
 }
 
 export function httpRoutes(options: HttpOptions): RequestListener {
-  const { joinCode, journal, blobs, snapshot, crypto, page, status, feed, tryOut } = options;
+  const { joinCode, journal, blobs, snapshot, crypto, page, status, feed, metrics, refused, tryOut } = options;
   const hashed = (text: string): Uint8Array => crypto.sha256(toUtf8(text));
   const [joinHash, viewHash] = [hashed(joinCode), hashed(viewCode(joinCode, crypto))];
   const isJoin = (text: string): boolean => equalSlowly(hashed(text), joinHash);
@@ -110,6 +115,14 @@ export function httpRoutes(options: HttpOptions): RequestListener {
       answer(_, response, __, joiner) {
         if (status === undefined) notFound(response);
         else say(response, 200, 'application/json', JSON.stringify(status(joiner)));
+      },
+    },
+    metrics: {
+      viewers: true,
+      async answer(_, response) {
+        if (metrics === undefined) return notFound(response);
+        const { type, body } = await metrics.text();
+        say(response, 200, type, body);
       },
     },
     events: {
@@ -179,8 +192,11 @@ export function httpRoutes(options: HttpOptions): RequestListener {
     if (first === 'assets' && looks && page?.asset(second, request, response)) return undefined;
     const route = Object.hasOwn(routes, second) ? routes[second] : undefined;
     const joiner = isJoin(first);
-    if (route === undefined || !(joiner || (route.viewers && isView(first))))
+    const guarded = route !== undefined || first === 'join' || first === 'view';
+    if (route === undefined || !(joiner || (route.viewers && isView(first)))) {
+      if (guarded) refused?.(wrongCode(request, route ? second : `the ${first} page`));
       return looks ? notFound(response) : notAllowed(response);
+    }
     if (method === 'OPTIONS' && route.method === undefined)
       return void response.writeHead(204, { ...CORS, 'access-control-allow-headers': 'range' }).end();
     if (route.method === 'POST' ? method !== 'POST' : !looks) return notAllowed(response);
@@ -193,6 +209,10 @@ function say(response: ServerResponse, status: number, type: string, body: strin
   const headers = { ...CORS, 'content-type': type, 'content-length': Buffer.byteLength(body) };
   response.writeHead(status, { ...headers, 'cache-control': 'no-store' }).end(body);
 }
+
+/** Whoever reads of it can tell the address to a firewall; what was guessed is none of his business. */
+const wrongCode = ({ socket }: IncomingMessage, what: string): Fault =>
+  new Fault('CODE_WRONG', `${socket.remoteAddress ?? 'somebody'} asked for ${what} with a code that does not open it`);
 
 const notFound = (response: ServerResponse): void => say(response, 404, TEXT, NOT_FOUND);
 const notAllowed = (response: ServerResponse): void => void response.writeHead(405).end();

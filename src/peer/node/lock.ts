@@ -22,6 +22,12 @@ const isAlive = (pid: number): boolean => {
   }
 };
 
+/** The process that writes a file, if one does. */
+export async function writerOf(path: string): Promise<number | undefined> {
+  const pid = Number.parseInt(await readFile(`${path}.lock`, 'utf8').catch(() => ''), 10);
+  return pid > 0 && isAlive(pid) ? pid : undefined;
+}
+
 /** @param path absolute. @returns releases the lock. @throws {Fault} JOURNAL_LOCKED */
 export async function lockFile(path: string): Promise<() => Promise<void>> {
   const lock = `${path}.lock`;

@@ -8,17 +8,21 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
 import type { Entry, Manifest } from '../../nouns.ts';
+import { toHex } from '../../numeric/bytes.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
 import { recentOf } from '../../optimizer/steps.ts';
+import { calmly } from '../calm.ts';
+import { refusalOf } from '../events.ts';
 import { offeredIn } from '../exchange-host.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
 import { joinLink } from '../link.ts';
+import { newsOf } from '../news.ts';
 import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
 import { liveStatus, type RunStatus } from '../status.ts';
 import type { Paths } from './blobs.ts';
-import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
+import { restoreLatest, roundsIn, saveCheckpoint } from './checkpoints.ts';
 import { chunkFolder } from './chunk-folder.ts';
 import { nodeCompressor } from './compressor.ts';
 import { nodeCrypto } from './crypto.ts';
@@ -26,8 +30,10 @@ import { openFeed } from './feed.ts';
 import { httpRoutes } from './http.ts';
 import { dialable, viewLink } from './link.ts';
 import { readMemory, writeMemory } from './memory-file.ts';
+import { openMetrics } from './metrics.ts';
 import { openPage } from './page.ts';
 import { threadedReplica } from './replica-thread.ts';
+import { type Asked, chooseCheckpoint, requireRestored } from './resume.ts';
 import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
 import { systemClock, systemEntropy } from './system.ts';
@@ -49,6 +55,8 @@ export interface ServeOptions
   readonly offloadFolder?: string | undefined;
   readonly maxEvalSamples?: number | undefined;
   readonly tokenCache?: string | undefined;
+  /** Go on from this checkpoint, or refuse. Without it, from whatever saves most time. */
+  readonly resume?: Asked | undefined;
 }
 
 export interface Served {
@@ -81,14 +89,17 @@ export async function serve(options: ServeOptions): Promise<Served> {
     closers.push(() => pending.close());
     if (journal.records.length === 0) await journal.append({ type: 'manifest', manifest: options.manifest });
     const entries = (): Entry[] => journal.records.map(({ entry }) => entry);
-    const { manifest, round, digests } = ledgerOf(entries());
+    const { manifest, round, digests, evaluated } = ledgerOf(entries());
 
     const replica = await threadedReplica({ manifest, paths, threads, offloadFolder, maxEvalSamples, tokenCache });
     closers.push(() => replica.close());
     const keeps = promisesOf(manifest).snapshots.holds;
     const rounds = roundsOf(entries());
     const recent = (at: number) => recentOf(manifest, rounds, at);
+    const chosen = options.resume && chooseCheckpoint(folder, await roundsIn(folder), digests, options.resume);
     let snapshot = keeps ? await restoreLatest(replica, folder, digests, recent) : undefined;
+
+    requireRestored(folder, chosen, snapshot?.round);
 
     const run = journal.position.run!;
     const memory = join(folder, MEMORY_FILE);
@@ -96,6 +107,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const named = [...manifest.base.files, train, ...(held ? [held] : [])];
     const blobs = new Map(named.flatMap(({ sha256 }) => (paths[sha256] ? [[sha256, paths[sha256]] as const] : [])));
     const weights = await trainedWeights(manifest, paths);
+    const news = newsOf(entries(), manifest.max_steps, evaluated, systemClock.now);
     let host: Host | undefined;
     let links: Served['links'] | undefined;
     const status = (joiner: boolean): RunStatus => ({
@@ -103,9 +115,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
       may: joiner ? ['join'] : [],
       journal_bytes: journal.position.length,
       weights,
+      ...news.facts(),
       ...(joiner && links ? { links } : {}),
       ...(host
-        ? liveStatus(host.view(), host.traffic(), systemClock.now())
+        ? liveStatus(host.view(), host.traffic(), systemClock.now(), news.reasons)
         : { phase: 'waiting', round, peers: [], bytes: { payload: 0, wire: 0 } }),
     });
     const feed = openFeed({
@@ -113,16 +126,22 @@ export async function serve(options: ServeOptions): Promise<Served> {
       wire: () => host?.traffic().wire ?? 0,
     });
     closers.push(async () => feed.close());
+    const metrics = openMetrics(manifest, toHex(run), () => status(false));
+    const calm = calmly((event) => {
+      news.hear(event);
+      metrics.hear(event);
+      feed.hear(event);
+      options.onEvent?.(event);
+    }, systemClock);
+    closers.push(async () => calm.close());
     const request = httpRoutes({
       ...{ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
-      ...{ page: await openPage(), status, feed },
+      ...{ page: await openPage(), status, feed, metrics },
+      refused: (fault) => calm.hear(refusalOf(fault, undefined)),
     });
     host = await startHost({
       ...options,
-      onEvent(event) {
-        feed.hear(event);
-        options.onEvent?.(event);
-      },
+      onEvent: calm.hear,
       journal,
       pending,
       replica,

@@ -16,8 +16,10 @@ import type { Moments } from '../../method/backprop.ts';
 import { fileSource } from '../../model/node/files.ts';
 import type { ByteSource } from '../../model/source.ts';
 import type { Fixed, Weights } from '../../model/weights.ts';
+import type { Manifest } from '../../nouns.ts';
 import { equalBytes } from '../../numeric/bytes.ts';
 import type { Powers } from '../../optimizer/adamw.ts';
+import { nameless } from '../same-run.ts';
 import { writePieces } from './write-file.ts';
 
 const MAGIC = new TextEncoder().encode('murmurT1');
@@ -135,20 +137,24 @@ async function openState(source: ByteSource): Promise<{ header: Header; start: n
   return { header, start: opening + length };
 }
 
+/** Files may be called otherwise on another machine. */
+const unnamed = ({ manifest, ...rest }: TrainingState['identity']): object =>
+  manifest === undefined ? rest : { ...rest, manifest: nameless(manifest as Manifest) };
+
 /** @throws {Fault} OUTPUT_EXISTS */
 function checkIdentity(path: string, found: TrainingState['identity'], wanted: TrainingState['identity']): void {
   const leaves = (value: unknown, at: string): [string, string][] =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.entries(value).flatMap(([key, item]) => leaves(item, `${at}.${key}`))
       : [[at, canonicalJson(value)]];
-  if (canonicalJson(found) === canonicalJson(wanted)) return;
-  const [a, b] = [found, wanted].map((identity) => new Map(leaves(identity, ''))) as [
+  const [a, b] = [found, wanted].map((identity) => new Map(leaves(unnamed(identity), ''))) as [
     Map<string, string>,
     Map<string, string>,
   ];
   const differs = [...new Set([...a.keys(), ...b.keys()])].find((key) => a.get(key) !== b.get(key));
+  if (differs === undefined) return;
   throw new Fault(
     'OUTPUT_EXISTS',
-    `${path} is of a training with another ${differs?.split('.').at(-1) ?? 'setting'}; name another output_dir, or repeat its settings to go on`,
+    `${path} is of a training with another ${differs.split('.').at(-1)}; name another output_dir, or repeat its settings to go on`,
   );
 }

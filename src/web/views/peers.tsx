@@ -52,7 +52,7 @@ export function PeersView({ store }: ViewProps) {
     'Peer',
     'Given',
     'Share',
-    ...(live ? ['State', `${unit}/s`, 'Behind', 'Last heard', 'Bytes'] : ['State']),
+    ...(live ? ['State', `${unit}/s`, 'Behind', 'Last heard', 'Bytes', 'Strikes'] : ['State']),
   ];
   return (
     <Section title="Peers" aside={<span class="dim">{rows.length} admitted</span>}>
@@ -68,7 +68,7 @@ export function PeersView({ store }: ViewProps) {
       <p class="caption">
         Given: {unit} in committed rounds, counted in the journal.
         {live
-          ? ' Behind: rounds of the journal that its weights, as it last reported them, did not have yet. Bytes: what its sockets moved, both ways.'
+          ? ' Behind: rounds of the journal that its weights, as it last reported them, did not have yet. Bytes: what its sockets moved, both ways. Strikes: offences that only its key can have done; three exclude it.'
           : ' Rates, lag and bytes are known while a host runs.'}
       </p>
     </Section>
@@ -107,6 +107,7 @@ function PeerRow({
           <td class="number">{now === undefined ? '–' : behind(now, round)}</td>
           <td class="number">{now === undefined ? '–' : `${(now.seen_ms / 1000).toFixed(1)} s ago`}</td>
           <td class="number">{now === undefined ? '–' : formatBytes(now.bytes.wire)}</td>
+          <td class="number">{now === undefined ? '–' : now.strikes}</td>
         </>
       )}
     </tr>
