@@ -8,7 +8,6 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } f
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest } from '../nouns.ts';
-import type { Ledger } from '../peer/ledger.ts';
 import { fileRefusal } from '../peer/node/file-refusal.ts';
 import { METRICS_FILE, metricsOf, stepsAt } from './curve.ts';
 import { fileVersion, restarted, scalars } from './event-file.ts';
