@@ -268,7 +268,9 @@ export type Entry =
       readonly metrics: Readonly<Record<string, number>>;
     }
   /** SHA-256 Merkle root of the weights after `round` rounds. */
-  | { readonly type: 'digest'; readonly round: number; readonly root: Uint8Array };
+  | { readonly type: 'digest'; readonly round: number; readonly root: Uint8Array }
+  /** SHA-256 of what must be known of the journal up to the end of `round` rounds, to go on from there (`standing.ts`). */
+  | { readonly type: 'standing'; readonly round: number; readonly hash: Uint8Array };
 
 /** The slot under which the host itself reports. */
 export const HOST_SLOT = 0xffff_fffd;

@@ -25,7 +25,6 @@ export interface RunConfig extends RunFile {
   readonly direction_per: 'sample' | 'batch';
   readonly min_peers: number;
   readonly eval_steps: number;
-  readonly save_steps: number;
 }
 
 export type Source = 'default' | 'method' | 'environment' | 'file' | 'flag';
@@ -185,7 +184,7 @@ function derive(run: RunFile, tasks: TaskChoice): RunConfig {
     direction_per,
     min_peers,
     eval_steps: asRounds(run, run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20))),
-    save_steps: asRounds(run, run.save_steps ?? run.max_steps),
+    save_steps: run.save_steps && asRounds(run, run.save_steps),
   };
 }
 

@@ -19,6 +19,7 @@ const summary: { readonly [T in Entry['type']]: (entry: Extract<Entry, { readonl
       .map(([name, value]) => `${name} ${value.toPrecision(6)}`)
       .join(', ')}`,
   digest: ({ round, root }) => `after ${round} rounds: ${toHex(root)}`,
+  standing: ({ round, hash }) => `of the journal after ${round} rounds: ${toHex(hash)}`,
 };
 
 export const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry) => string)(entry);

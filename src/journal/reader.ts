@@ -150,10 +150,10 @@ export class JournalReader {
   readonly #crypto: Verifier;
   #position: Position;
 
-  /** @param run the run id that the manifest must have, if it is known. */
-  constructor(crypto: Verifier, run: Uint8Array | null = null) {
+  /** @param run the run id that the manifest must have, if it is known. @param start where it begins: the first record. */
+  constructor(crypto: Verifier, run: Uint8Array | null = null, start: Position = journalStart(run)) {
     this.#crypto = crypto;
-    this.#position = journalStart(run);
+    this.#position = start;
   }
 
   get position(): Position {

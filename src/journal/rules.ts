@@ -85,6 +85,10 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
   digest(state, { round }) {
     return round > state.rounds ? `is the digest of round ${round} after ${state.rounds} rounds` : state;
   },
+
+  standing(state, { round }) {
+    return round > state.rounds ? `is the standing of round ${round} after ${state.rounds} rounds` : state;
+  },
 };
 
 /**

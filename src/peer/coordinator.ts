@@ -88,6 +88,8 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     merging: false,
     own: new Map(),
     applied: 0,
+    saved: Math.max(0, ...ledger.digests.keys()),
+    snapshotRounds: Number.POSITIVE_INFINITY,
     pending: 0,
     stopping: false,
     finished: false,
@@ -198,8 +200,9 @@ const HANDLERS: Handlers = {
     leave(draft, channel);
   },
 
-  applied(draft, { round, checksum }) {
+  applied(draft, { round, checksum, snapshotRounds = Number.POSITIVE_INFINITY }) {
     draft.applied = round;
+    draft.snapshotRounds = snapshotRounds;
     draft.own = new Map(draft.own).set(round, checksum);
     for (const member of draft.members.values()) confirm(draft, member);
   },
@@ -216,8 +219,9 @@ const HANDLERS: Handlers = {
     if (found) finish(draft, found.code, found.detail);
   },
 
-  rooted(draft, { round, root }) {
+  rooted(draft, { round, root, standing }) {
     draft.pending--;
+    if (standing !== undefined) append(draft, { type: 'standing', round, hash: standing });
     append(draft, { type: 'digest', round, root });
     if (round < draft.ledger.manifest.max_steps) return;
     draft.phase = 'done';

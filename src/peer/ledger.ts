@@ -51,6 +51,7 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
     evaluated: new Map(ledger.evaluated).set(round, metrics),
   }),
   digest: (ledger, { round, root }) => ({ ...ledger, digests: new Map(ledger.digests).set(round, root) }),
+  standing: (ledger) => ledger, // checked by whoever has the records: `standing.ts`
 };
 
 /**

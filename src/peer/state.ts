@@ -15,7 +15,7 @@ export interface Rules {
   readonly minPeers: number;
   /** Rounds between two evaluations by the host's own replica; round 0 and the last are always evaluated. */
   readonly evalSteps: number;
-  /** Rounds between two checkpoints, whose digest goes into the journal; without it, only the last round has one. */
+  /** Rounds between two checkpoints, whose digest goes into the journal; without it, the host's replica says when. */
   readonly saveSteps?: number;
   /** Stop a run that diverges or does not move (`guard.ts`). A loss that is not a number ends every run. */
   readonly guarded?: boolean;
@@ -40,9 +40,21 @@ export type Event =
   | { readonly type: 'fetching'; readonly channel: number }
   | { readonly type: 'left'; readonly channel: number }
   /** The host's own replica stands at `round` rounds. */
-  | { readonly type: 'applied'; readonly round: number; readonly checksum: Hex }
+  | {
+      readonly type: 'applied';
+      readonly round: number;
+      readonly checksum: Hex;
+      /** Rounds after which a snapshot is worth its download (`snapshot-pace.ts`). Absent: it never is. */
+      readonly snapshotRounds?: number;
+    }
   | { readonly type: 'evaluated'; readonly round: number; readonly metrics: Readonly<Record<string, number>> }
-  | { readonly type: 'rooted'; readonly round: number; readonly root: Uint8Array }
+  | {
+      readonly type: 'rooted';
+      readonly round: number;
+      readonly root: Uint8Array;
+      /** Hash of the journal's standing after that many rounds (`standing.ts`), where a snapshot was written. */
+      readonly standing?: Uint8Array;
+    }
   /** What the shares of the round came to. */
   | { readonly type: 'merged'; readonly merge: Merge }
   /** None of the shares that were to be merged was of any use. */
@@ -155,6 +167,9 @@ export interface State {
   readonly own: ReadonlyMap<number, Hex>;
   /** Rounds the host's replica has applied. */
   readonly applied: number;
+  /** Rounds of the last snapshot that was asked for, and those to the next. */
+  readonly saved: number;
+  readonly snapshotRounds: number;
   /** Evaluations and roots asked of the host's replica and not yet answered. */
   readonly pending: number;
   readonly stopping: boolean;

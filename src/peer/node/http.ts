@@ -11,7 +11,9 @@
  *     GET  /<code>/status *         `RunStatus`
  *     GET  /<code>/events *         server-sent events (`feed.ts`)
  *     GET  /<code>/blob/<sha256>    a file of the base or the data; Range requests resume
- *     GET  /<code>/snapshot/latest  weights; headers murmur-round and murmur-root; 404 if there is none
+ *     GET  /<code>/snapshot/latest  what names its chunks, and who has them; 404 if there is none
+ *     GET  /<code>/chunk/<name>     a chunk of a snapshot
+ *     POST /<code>/mirror           a peer has the chunks too: `Announcement`
  *     POST /<code>/try *            a text → what the base and the tuned model make of it, where that is offered
  *
  * @module
@@ -27,15 +29,19 @@ import type { Hex } from '../../nouns.ts';
 import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
 import { equalSlowly } from '../door.ts';
+import { MAX_ANNOUNCEMENT_BYTES } from '../mirrors.ts';
 import type { RunStatus } from '../status.ts';
 import type { Feed } from './feed.ts';
 import { viewCode } from './link.ts';
 import type { Page } from './page.ts';
 
-export interface Snapshot {
-  readonly round: number;
-  readonly root: Hex;
-  readonly path: string;
+/** Snapshots for those who join late. */
+export interface SnapshotRoutes {
+  /** Bytes of an `OfferedSnapshot`. @param asker address of whoever asks. */
+  latest(asker: string): Uint8Array | undefined;
+  chunk(name: Hex): Promise<Uint8Array | undefined>;
+  /** @param json `Announcement`. @returns whether it was one. */
+  announce(json: string | undefined, address: string): boolean;
 }
 
 /** A text, column by column, as `/try` takes it. */
@@ -46,7 +52,7 @@ export interface HttpOptions {
   readonly journal: Pick<Journal, 'read' | 'records'>;
   /** Hash → path of a file that peers may have. */
   readonly blobs: ReadonlyMap<Hex, string>;
-  readonly snapshot?: () => Snapshot | undefined;
+  readonly snapshots?: SnapshotRoutes;
   readonly crypto: Pick<Crypto, 'sha256'>;
   readonly page?: Page | undefined;
   /** @param joiner whether who asks holds the join code */
@@ -64,7 +70,7 @@ const MAX_TRIALS = 8;
 
 const CORS = {
   'access-control-allow-origin': '*',
-  'access-control-expose-headers': 'content-range, murmur-round, murmur-root',
+  'access-control-expose-headers': 'content-range',
   'cross-origin-resource-policy': 'cross-origin',
 } as const;
 
@@ -78,7 +84,7 @@ interface Route {
 }
 
 export function httpRoutes(options: HttpOptions): RequestListener {
-  const { joinCode, journal, blobs, snapshot, crypto, page, status, feed, tryOut } = options;
+  const { joinCode, journal, blobs, snapshots, crypto, page, status, feed, tryOut } = options;
   const hashed = (text: string): Uint8Array => crypto.sha256(toUtf8(text));
   const [joinHash, viewHash] = [hashed(joinCode), hashed(viewCode(joinCode, crypto))];
   const isJoin = (text: string): boolean => equalSlowly(hashed(text), joinHash);
@@ -124,14 +130,29 @@ export function httpRoutes(options: HttpOptions): RequestListener {
       async answer(request, response, url) {
         const path = blobs.get(url.pathname.split('/')[3] ?? '');
         if (path === undefined) notFound(response);
-        else await sendFile(request, response, path, {});
+        else await sendFile(request, response, path);
       },
     },
     snapshot: {
+      answer(request, response) {
+        const offer = snapshots?.latest(request.socket.remoteAddress ?? '');
+        if (offer === undefined) notFound(response);
+        else say(response, 200, 'application/octet-stream', offer);
+      },
+    },
+    chunk: {
+      async answer(_, response, url) {
+        const bytes = await snapshots?.chunk(url.pathname.split('/')[3] ?? '');
+        if (bytes === undefined) notFound(response);
+        else say(response, 200, 'application/octet-stream', bytes);
+      },
+    },
+    mirror: {
+      method: 'POST',
       async answer(request, response) {
-        const latest = snapshot?.();
-        if (latest === undefined) return notFound(response);
-        await sendFile(request, response, latest.path, { 'murmur-round': latest.round, 'murmur-root': latest.root });
+        const address = request.socket.remoteAddress ?? '';
+        const known = snapshots?.announce(await bodyOf(request, MAX_ANNOUNCEMENT_BYTES), address);
+        say(response, known ? 200 : 422, TEXT, known ? 'Thanks.\n' : 'A member of the run says this, signed.\n');
       },
     },
     try: {
@@ -230,10 +251,9 @@ async function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
   path: string,
-  headers: Record<string, string | number>,
 ): Promise<void> {
   const { size } = await stat(path);
-  const common = { ...CORS, ...headers, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
+  const common = { ...CORS, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   const start = range === null ? 0 : Number(range[1]);
   const end = range === null || range[2] === '' ? size : Math.min(size, Number(range[2]) + 1);
