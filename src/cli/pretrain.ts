@@ -207,7 +207,11 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       origin: { corpus: parts.map(({ blob, times }) => ({ blob, times })), text_column: column },
       makeData,
       ...{ threads: given.threads ?? availableParallelism(), folder },
-      ...{ evalSteps: config.eval_steps, saveSteps: config.save_steps ?? config.max_steps, loggingSteps: config.logging_steps },
+      ...{
+        evalSteps: config.eval_steps,
+        saveSteps: config.save_steps ?? config.max_steps,
+        loggingSteps: config.logging_steps,
+      },
       ...{ maxEvalSamples: given.max_eval_samples, offloadFolder: undefined },
     },
     output,

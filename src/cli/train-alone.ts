@@ -59,7 +59,11 @@ export async function runAlone(
     {
       ...prepared,
       ...{ settings, threads, folder: config.output_dir },
-      ...{ evalSteps: config.eval_steps, saveSteps: config.save_steps ?? config.max_steps, loggingSteps: config.logging_steps },
+      ...{
+        evalSteps: config.eval_steps,
+        saveSteps: config.save_steps ?? config.max_steps,
+        loggingSteps: config.logging_steps,
+      },
       ...{
         maxEvalSamples: config.max_eval_samples,
         offloadFolder: config.offload_folder,

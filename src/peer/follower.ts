@@ -28,9 +28,13 @@ const SNAPSHOT_ROUNDS = 16;
 const MERGES_BEFORE_SNAPSHOT = 2;
 
 /** What is said of a journal that a standing does not lead to: the standing may be at fault. */
-const NOT_THIS_JOURNAL: ReadonlySet<string> = new Set(
-  ['JOURNAL_CORRUPT', 'JOURNAL_FOREIGN', 'JOURNAL_FORKED', 'JOURNAL_ORDER', 'SIGNATURE_WRONG'],
-);
+const NOT_THIS_JOURNAL: ReadonlySet<string> = new Set([
+  'JOURNAL_CORRUPT',
+  'JOURNAL_FOREIGN',
+  'JOURNAL_FORKED',
+  'JOURNAL_ORDER',
+  'SIGNATURE_WRONG',
+]);
 
 const inMemory: OpenChunks = async () => {
   const all = new Map<Hex, Uint8Array>();
@@ -324,7 +328,8 @@ export class Follower {
       const own = chunksOf(await replica.leaves(), sha256);
       const wanted = chunks.filter((chunk, i) => !isKept(chunk, i, own));
       const store = await (this.#options.chunks ?? inMemory)(new Set(wanted.map(({ name }) => name)));
-      const progress = (source = 'here', bytes: number): void => this.#options.emit?.({ event: 'chunk', source, bytes });
+      const progress = (source = 'here', bytes: number): void =>
+        this.#options.emit?.({ event: 'chunk', source, bytes });
       await gather({ wanted, sources: offer.sources, store, crypto: this.#crypto, progress });
       const recent = recentOf(manifest, this.#rounds, offer.round - this.#before);
       await replica.restore(offer.round, storedSnapshot(chunks, store), root, recent, offer.leaves);

@@ -61,8 +61,8 @@ export async function gather({ wanted, sources, store, crypto, progress }: Gathe
   return new Promise<void>((resolve, reject) => {
     const own = new Map(sources.map((source) => [source, new Set<Hex>()]));
     const pump = (): void => {
-      if (missing.size === 0) return resolve();
-      if (dropped.size === sources.length) return reject(last);
+      if (missing.size === 0) resolve();
+      else if (dropped.size === sources.length) reject(last);
       for (const source of sources)
         while (!dropped.has(source) && own.get(source)!.size < AT_ONCE) {
           const chunk = next(own.get(source)!);

@@ -46,7 +46,11 @@ const requester =
   };
 
 /** @param most bytes that it may have. @throws {Fault} DOWNLOAD_FAILED */
-async function body({ response, awaiting }: Answer, path: string, most = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+async function body(
+  { response, awaiting }: Answer,
+  path: string,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   try {

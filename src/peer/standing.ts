@@ -146,7 +146,9 @@ export function decodeStanding(bytes: Uint8Array, run: Uint8Array, { sha256 }: S
 /** Whether one of these records, which are signed, says that the journal stood so. @param bytes `encodeStanding` */
 export function isSigned(bytes: Uint8Array, round: number, records: readonly JournalRecord[], crypto: Sha256): boolean {
   const hash = crypto.sha256(bytes);
-  return records.some(({ entry }) => entry.type === 'standing' && entry.round === round && equalBytes(entry.hash, hash));
+  return records.some(
+    ({ entry }) => entry.type === 'standing' && entry.round === round && equalBytes(entry.hash, hash),
+  );
 }
 
 /**

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Codec, decode, encode, fixed, list, rest, struct, varint } from '../numeric/codec.ts';
+import { type Codec, decode, encode, fixed, list, rest, struct, unsigned, varint } from '../numeric/codec.ts';
 import { LEAF_ELEMENTS, type Leaf } from '../numeric/merkle.ts';
 import { text } from '../numeric/text.ts';
 
@@ -48,3 +48,25 @@ export const encodeLeaves = (leaves: readonly Leaf[]): Uint8Array => encode(leaf
 /** @throws {Fault} BLOB_MISMATCH */
 export const decodeLeaves = (bytes: Uint8Array): readonly Leaf[] =>
   decode(leafList, bytes, 'the leaves of a checkpoint', 'BLOB_MISMATCH');
+
+/** A peer tells its host that it has the chunks of the snapshot of `round`, at `port` of its machine. */
+export interface Announcement {
+  readonly key: Uint8Array;
+  readonly round: number;
+  readonly port: number;
+  /** Of `mirrorMessage`. */
+  readonly signature: Uint8Array;
+}
+
+const announcement: Codec<Announcement> = struct<Announcement>({
+  ...{ key: fixed(32), round: varint(), port: unsigned(2), signature: fixed(64) },
+});
+
+/** Longer is none, as hexadecimal digits. */
+export const MAX_ANNOUNCEMENT_DIGITS: number = 2 * (32 + 5 + 2 + 64);
+
+export const encodeAnnouncement = (value: Announcement): Uint8Array => encode(announcement, value, 'announcement');
+
+/** @throws {Fault} FRAME_INVALID */
+export const decodeAnnouncement = (bytes: Uint8Array): Announcement =>
+  decode(announcement, bytes, 'announcement', 'FRAME_INVALID');

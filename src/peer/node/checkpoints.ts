@@ -54,7 +54,9 @@ async function leavesIn(folder: string, root: Uint8Array): Promise<readonly Leaf
   const bytes = await readFile(join(folder, LEAVES)).catch(() => undefined);
   try {
     const leaves = bytes && decodeLeaves(new Uint8Array(bytes));
-    return leaves && leaves.length > 0 && equalBytes(rootOfLeaves(leaves, nodeCrypto.sha256), root) ? leaves : undefined;
+    return leaves && leaves.length > 0 && equalBytes(rootOfLeaves(leaves, nodeCrypto.sha256), root)
+      ? leaves
+      : undefined;
   } catch (error) {
     if (error instanceof Fault) return undefined;
     throw error;

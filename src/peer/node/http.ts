@@ -28,8 +28,8 @@ import { encodeManifest } from '../../journal/manifest.ts';
 import type { Hex } from '../../nouns.ts';
 import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
+import { MAX_ANNOUNCEMENT_DIGITS } from '../../wire/snapshot-offer.ts';
 import { equalSlowly } from '../door.ts';
-import { MAX_ANNOUNCEMENT_BYTES } from '../mirrors.ts';
 import type { RunStatus } from '../status.ts';
 import type { Feed } from './feed.ts';
 import { viewCode } from './link.ts';
@@ -40,8 +40,8 @@ export interface SnapshotRoutes {
   /** Bytes of an `OfferedSnapshot`. @param asker address of whoever asks. */
   latest(asker: string): Uint8Array | undefined;
   chunk(name: Hex): Promise<Uint8Array | undefined>;
-  /** @param json `Announcement`. @returns whether it was one. */
-  announce(json: string | undefined, address: string): boolean;
+  /** @param text hexadecimal digits of an `Announcement`. @returns whether it was one. */
+  announce(text: string | undefined, address: string): boolean;
 }
 
 /** A text, column by column, as `/try` takes it. */
@@ -151,7 +151,7 @@ export function httpRoutes(options: HttpOptions): RequestListener {
       method: 'POST',
       async answer(request, response) {
         const address = request.socket.remoteAddress ?? '';
-        const known = snapshots?.announce(await bodyOf(request, MAX_ANNOUNCEMENT_BYTES), address);
+        const known = snapshots?.announce(await bodyOf(request, MAX_ANNOUNCEMENT_DIGITS), address);
         say(response, known ? 200 : 422, TEXT, known ? 'Thanks.\n' : 'A member of the run says this, signed.\n');
       },
     },
@@ -247,11 +247,7 @@ const joinText = (link: string): string =>
   `This is a Murmur run: several machines train one language model together.\nTo take part, run\n\n    npx murmur join ${link}\n\n`;
 
 /** Whole, or the one range that was asked for. */
-async function sendFile(
-  request: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-): Promise<void> {
+async function sendFile(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
   const { size } = await stat(path);
   const common = { ...CORS, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');

@@ -46,7 +46,6 @@ export async function snapshotsOf(db: Database, me: string, run: Hex): Promise<S
   for (const [name, bytes] of await wholesNamed(db, prefix)) here.set(name.slice(prefix.length), bytes);
 
   async function put(name: Hex, bytes: Uint8Array): Promise<void> {
-    if (here.get(name) === bytes.length) return;
     await addPiece(db, nameOf(name), 0, bytes);
     here.set(name, bytes.length);
   }
@@ -77,7 +76,10 @@ export async function snapshotsOf(db: Database, me: string, run: Hex): Promise<S
       const leaves = await replica.leaves();
       const names = chunksOf(leaves, webCrypto.sha256).map(({ name }) => name);
       let next = 0;
-      await replica.snapshot((bytes) => put(names[next++]!, bytes));
+      await replica.snapshot(async (bytes) => {
+        const name = names[next++]!;
+        if (!here.has(name)) await put(name, bytes);
+      });
       kept = { run, round, leaves };
       await db.put('snapshots', me, kept);
       await keepOnly(new Set(names));
