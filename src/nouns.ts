@@ -272,7 +272,9 @@ export type Entry =
   /** The records of `slot` in rounds `from` … `to` - 1 count no more. */
   | { readonly type: 'revoke'; readonly slot: number; readonly from: number; readonly to: number }
   /** Rounds `round` and later count no more: the next one has this number again. */
-  | { readonly type: 'rewind'; readonly round: number };
+  | { readonly type: 'rewind'; readonly round: number }
+  /** SHA-256 of what must be known of the journal up to the end of `round` rounds, to go on from there (`standing.ts`). */
+  | { readonly type: 'standing'; readonly round: number; readonly hash: Uint8Array };
 
 /** The slot under which the host itself reports. */
 export const HOST_SLOT = 0xffff_fffd;

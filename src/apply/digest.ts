@@ -7,7 +7,7 @@
 import type { Weights } from '../model/weights.ts';
 import { checksumKey } from '../numeric/checksum.ts';
 import { checkRange } from '../numeric/fixed.ts';
-import { leafHashes, rootOf } from '../numeric/merkle.ts';
+import { type Leaf, leavesOf, rootOf } from '../numeric/merkle.ts';
 import type { Crypto } from '../ports.ts';
 
 /** Eight bytes over all tensors in id order, under the key of `round`. @throws {Fault} RANGE naming the tensor */
@@ -32,12 +32,19 @@ export async function checksum(weights: Weights, round: number, run: number): Pr
   return bytes;
 }
 
-/** SHA-256 Merkle root over the weights, tensor by tensor in id order. */
-export async function root(weights: Weights, { sha256 }: Crypto): Promise<Uint8Array> {
-  const leaves: Uint8Array[] = [];
+/** Leaves of the Merkle tree over the weights, tensor by tensor in id order, with the bytes under each. */
+export async function leaves(weights: Weights, { sha256 }: Crypto): Promise<Leaf[]> {
+  const found: Leaf[] = [];
   for (const { name } of weights.tensors)
     await weights.visit(name, ({ tensor }) => {
-      for (const leaf of leafHashes(tensor(name).q, sha256)) leaves.push(leaf);
+      for (const leaf of leavesOf(tensor(name).q, sha256)) found.push(leaf);
     });
-  return rootOf(leaves, sha256);
+  return found;
 }
+
+/** SHA-256 Merkle root over the weights. */
+export const root = async (weights: Weights, crypto: Crypto): Promise<Uint8Array> =>
+  rootOf(
+    (await leaves(weights, crypto)).map(({ hash }) => hash),
+    crypto.sha256,
+  );

@@ -27,7 +27,6 @@ export interface RunConfig extends RunFile {
   readonly direction_per: 'sample' | 'batch';
   readonly min_peers: number;
   readonly eval_steps: number;
-  readonly save_steps: number;
   /** Where it goes on, if it must: `output_dir` is its folder then. */
   readonly resume: Resume | undefined;
 }
@@ -196,7 +195,7 @@ function derive(run: RunFile, tasks: TaskChoice): RunConfig {
     direction_per,
     min_peers,
     eval_steps: asRounds(run, run.eval_steps ?? Math.max(1, Math.ceil(run.max_steps / 20))),
-    save_steps: asRounds(run, run.save_steps ?? run.max_steps),
+    save_steps: run.save_steps && asRounds(run, run.save_steps),
     ...{ resume, output_dir: resume?.folder ?? run.output_dir },
   };
 }

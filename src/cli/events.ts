@@ -89,6 +89,7 @@ const RENDER: Readonly<Record<string, Render>> = {
   measured: hidden,
   applied: hidden,
   checksum: hidden,
+  chunk: hidden,
   started: hidden,
   progress: hidden,
   threads: (e) => ({ text: `threads: ${plural(e['workers'], 'worker')} x ${show(e['threads'])}` }),

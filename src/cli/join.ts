@@ -11,14 +11,17 @@ import { Fault } from '../faults.ts';
 import type { BlobRef, Manifest } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Fetcher } from '../peer/fetcher.ts';
+import type { OpenChunks } from '../peer/follower.ts';
 import { httpFetcher } from '../peer/http-fetcher.ts';
 import { parseJoinLink } from '../peer/link.ts';
 import { locate, type Paths } from '../peer/node/blobs.ts';
+import { chunkFolder } from '../peer/node/chunk-folder.ts';
 import { nodeCompressor } from '../peer/node/compressor.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
 import { downloadBlob } from '../peer/node/fetcher.ts';
 import { freeIdentity, secretOf } from '../peer/node/identity.ts';
 import { readMemory, writeMemory } from '../peer/node/memory-file.ts';
+import { type Mirror, openMirror, parseShare } from '../peer/node/mirror.ts';
 import { openPool } from '../peer/node/pool-replica.ts';
 import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { rewardPath } from '../peer/node/reward.ts';
@@ -58,6 +61,11 @@ const own = z.strictObject({
     .optional()
     .describe('Replicas that the threads are shared out to; each holds the weights. Default: what is fastest.'),
   offload_folder: z.string().min(1).optional().describe(OFFLOAD),
+  share: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Port, or host:port, to give snapshots to others who join from. Default: the host alone gives them.'),
   patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
 });
 export const flags: z.ZodObject = own;
@@ -84,7 +92,15 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const me = toHex(nodeCrypto.publicKey(secret)).slice(0, 16);
   const memoryPath = (run: Uint8Array): string => join(cache, 'memory', `${toHex(run).slice(0, 16)}-${me}`);
   const known = given.files === undefined ? {} : await readPaths(given.files);
+  let runId: Uint8Array | undefined;
+  let mirror: Mirror | undefined;
   try {
+    if (given.share !== undefined)
+      mirror = await openMirror({
+        ...parseShare(given.share),
+        ...{ folder: join(cache, 'shared', me), joinCode, files, secret },
+        onEvent: (event) => output.event({ ...event }),
+      });
     const participant = startParticipant({
       transport: webSocketTransport(),
       address,
@@ -102,7 +118,12 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
         write: (run, memory) => writeMemory(memoryPath(run), run, memory),
       },
       patienceMs: given.patience * 1000,
-      makeReplica: async (manifest) => {
+      snapshots: {
+        chunks: (wanted) => syncedChunks(join(cache, 'snapshots', me), wanted),
+        onDigest: (round, root, replica) => mirror?.keep(runId!, round, root, replica),
+      },
+      makeReplica: async (manifest, id) => {
+        runId = id;
         const reward = await rewardPath(manifest, given.reward, known);
         const fetched = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
         const paths = { ...fetched, ...reward };
@@ -128,11 +149,19 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       ...{ reason, slot, rounds: round, records },
       'bytes/payload': traffic.payload,
       'bytes/wire': traffic.wire,
+      ...(mirror && { 'bytes/shared': mirror.sent() }),
       ...(root === undefined ? {} : { digest: root }),
     };
   } finally {
+    await mirror?.close();
     await release();
   }
+}
+
+/** What was put there outlives a cut download, and a crash. */
+async function syncedChunks(folder: string, wanted: ReadonlySet<string>): ReturnType<OpenChunks> {
+  const { get, has, put, sync } = await chunkFolder(folder, wanted);
+  return { get, has, put: (name, bytes) => put(name, bytes).then(sync) };
 }
 
 async function readPaths(name: string): Promise<Paths> {

@@ -334,7 +334,11 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   peers: z.int().min(0).max(1024).default(1).describe('Peers to start as processes on this machine.'),
   min_peers: z.int().min(1).max(1024).optional().describe('Peers to wait for before the first round.'),
   eval_steps: count(1).optional().describe('Rounds between evaluations. Default: a twentieth of max_steps.'),
-  save_steps: count(1).optional().describe('Rounds between checkpoints. Default: only at the end.'),
+  save_steps: count(1)
+    .optional()
+    .describe(
+      'Rounds between checkpoints. Default: when replaying the last ones takes longer than a download; alone: at the end.',
+    ),
   logging_steps: count(1).default(1).describe('Rounds between lines of progress.'),
   report_to: z
     .enum(['none', 'tensorboard'])

@@ -63,8 +63,12 @@ export async function runAlone(
     {
       ...prepared,
       ...{ settings, threads, folder: config.output_dir },
-      ...{ evalSteps: config.eval_steps, saveSteps: config.save_steps, loggingSteps: config.logging_steps },
-      reportTo: config.report_to,
+      ...{
+        evalSteps: config.eval_steps,
+        saveSteps: config.save_steps ?? config.max_steps,
+        loggingSteps: config.logging_steps,
+        reportTo: config.report_to,
+      },
       ...{
         maxEvalSamples: config.max_eval_samples,
         offloadFolder: config.offload_folder,

@@ -118,7 +118,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       offloadFolder,
       minPeers: config.min_peers,
       evalSteps: config.eval_steps,
-      saveSteps: config.save_steps,
+      ...(config.save_steps === undefined ? {} : { saveSteps: config.save_steps }),
       guarded: config.guard,
       shardOptimizer: config.shard_optimizer,
       maxEvalSamples: config.max_eval_samples,

@@ -21,6 +21,7 @@ const summary: { readonly [T in Entry['type']]: (entry: Extract<Entry, { readonl
   digest: ({ round, root }) => `after ${round} rounds: ${toHex(root)}`,
   revoke: ({ slot, from, to }) => `slot ${slot}: its records of rounds ${from} to ${to - 1} count no more`,
   rewind: ({ round }) => `to round ${round}: it and later ones count no more`,
+  standing: ({ round, hash }) => `of the journal after ${round} rounds: ${toHex(hash)}`,
 };
 
 export const describe = (entry: Entry): string => (summary[entry.type] as (entry: Entry) => string)(entry);

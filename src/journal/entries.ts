@@ -38,7 +38,7 @@ const header: Codec<Header> = struct<Header>({
 
 const segment: Codec<Segment> = struct<Segment>({ slot: u32, from: u32, codes: codes(1, MAX_RECORDS_PER_ROUND) });
 
-const round: Codec<Round> = struct<Round>({ header, segments: list(segment, MAX_RECORDS_PER_ROUND) });
+export const roundCodec: Codec<Round> = struct<Round>({ header, segments: list(segment, MAX_RECORDS_PER_ROUND) });
 
 const share: Codec<Share> = struct<Share>({ slot: u32, from: u32, count: u32, digest: fixed(32) });
 const merge: Codec<Merge> = struct<Merge>({
@@ -72,10 +72,11 @@ export const entryCodec: Codec<Entry> = tagged<Entry>({
   manifest: [1, { manifest: manifestCodec }],
   admit: [2, { slot: u32, key: fixed(32), name: text(MAX_NAME_BYTES) }],
   evict: [3, { slot: u32, reason: text(MAX_REASON_BYTES) }],
-  round: [4, { round }],
+  round: [4, { round: roundCodec }],
   evaluation: [5, { round: u32, slot: u32, metrics }],
   digest: [6, { round: u32, root: fixed(32) }],
   merge: [7, { merge }],
   revoke: [8, { slot: u32, from: u32, to: u32 }],
   rewind: [9, { round: u32 }],
+  standing: [12, { round: u32, hash: fixed(32) }],
 });

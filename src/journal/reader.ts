@@ -141,22 +141,22 @@ function follows(
     const ids = `run ${toHex(run)}, expected ${toHex(before.run)}`;
     throw new Fault('JOURNAL_FOREIGN', `${where} is the manifest of ${ids}; take the journal of that run`);
   }
-  const anchor = MOVES.has(entry.type) ? head : before.anchor;
+  const anchor = MOVES_WEIGHTS.has(entry.type) ? head : before.anchor;
   return { entry, position: { ...before, index: index + 1, run, head, anchor, state } };
 }
 
 /** Entries after which weights are others: what was measured before cannot be given after. */
-const MOVES: ReadonlySet<Entry['type']> = new Set(['manifest', 'round', 'merge', 'revoke', 'rewind']);
+export const MOVES_WEIGHTS: ReadonlySet<Entry['type']> = new Set(['manifest', 'round', 'merge', 'revoke', 'rewind']);
 
 /** A journal that arrives record by record: what a peer keeps of the journal of its host. */
 export class JournalReader {
   readonly #crypto: Verifier;
   #position: Position;
 
-  /** @param run the run id that the manifest must have, if it is known. */
-  constructor(crypto: Verifier, run: Uint8Array | null = null) {
+  /** @param run the run id that the manifest must have, if it is known. @param start where it begins: the first record. */
+  constructor(crypto: Verifier, run: Uint8Array | null = null, start: Position = journalStart(run)) {
     this.#crypto = crypto;
-    this.#position = journalStart(run);
+    this.#position = start;
   }
 
   get position(): Position {

@@ -105,6 +105,10 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
       ? `rewinds to round ${round} after ${state.rounds} rounds`
       : { ...state, rounds: round };
   },
+
+  standing(state, { round }) {
+    return round > state.rounds ? `is the standing of round ${round} after ${state.rounds} rounds` : state;
+  },
 };
 
 /**

@@ -13,12 +13,22 @@ export type Sha256 = (...parts: readonly Uint8Array[]) => Uint8Array;
 const LEAF = Uint8Array.of(0);
 const NODE = Uint8Array.of(1);
 
-/** Leaf hashes of one tensor: sha256(0x00 ‖ elements as i32 little-endian), which is how every supported host keeps them. */
-export function leafHashes(q: Int32Array, sha256: Sha256): Uint8Array[] {
-  const leaves: Uint8Array[] = [];
+export interface Leaf {
+  readonly hash: Uint8Array;
+  /** Bytes under it. */
+  readonly bytes: number;
+}
+
+/** sha256(0x00 ‖ bytes) */
+export const leafHash = (bytes: Uint8Array, sha256: Sha256): Uint8Array => sha256(LEAF, bytes);
+
+/** Leaves of one tensor, whose elements are hashed as i32 little-endian, which is how every supported host keeps them. */
+export function leavesOf(q: Int32Array, sha256: Sha256): Leaf[] {
+  const leaves: Leaf[] = [];
   for (let i = 0; i < q.length; i += LEAF_ELEMENTS) {
     const leaf = q.subarray(i, i + LEAF_ELEMENTS);
-    leaves.push(sha256(LEAF, new Uint8Array(leaf.buffer, leaf.byteOffset, leaf.byteLength)));
+    const bytes = new Uint8Array(leaf.buffer, leaf.byteOffset, leaf.byteLength);
+    leaves.push({ hash: leafHash(bytes, sha256), bytes: bytes.length });
   }
   return leaves;
 }
@@ -41,6 +51,6 @@ export function rootOf(leaves: readonly Uint8Array[], sha256: Sha256): Uint8Arra
 /** @param tensors fixed-point weights in id order. @returns 32 bytes. */
 export function merkleRoot(tensors: Iterable<Int32Array>, sha256: Sha256): Uint8Array {
   const leaves: Uint8Array[] = [];
-  for (const q of tensors) for (const leaf of leafHashes(q, sha256)) leaves.push(leaf);
+  for (const q of tensors) for (const { hash } of leavesOf(q, sha256)) leaves.push(hash);
   return rootOf(leaves, sha256);
 }

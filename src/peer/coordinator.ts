@@ -85,6 +85,8 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     own: Table.of(),
     ...{ former: new Map(), asked: [], revisions: 0, furthest: ledger.round },
     applied: 0,
+    saved: Math.max(0, ...ledger.digests.keys()),
+    snapshotRounds: Number.POSITIVE_INFINITY,
     pending: 0,
     awaited: undefined,
     stopping: false,
@@ -207,10 +209,11 @@ const HANDLERS: Handlers = {
   },
 
   applied(draft, event) {
-    const { round, checksum } = event;
+    const { round, checksum, snapshotRounds = Number.POSITIVE_INFINITY } = event;
     if (isStale(draft, event)) keepFormer(draft, round, checksum);
     else {
       draft.applied = round;
+      draft.snapshotRounds = snapshotRounds;
       draft.own = draft.own.set(round, checksum);
     }
     for (const member of draft.members.values()) confirm(draft, member);
@@ -231,9 +234,10 @@ const HANDLERS: Handlers = {
   },
 
   rooted(draft, event) {
-    const { round, root } = event;
+    const { round, root, standing } = event;
     draft.pending--;
     if (isStale(draft, event)) return;
+    if (standing !== undefined) append(draft, { type: 'standing', round, hash: standing });
     append(draft, { type: 'digest', round, root });
     if (round < draft.ledger.manifest.max_steps) return;
     draft.phase = 'done';

@@ -67,6 +67,8 @@ export type ParticipantEvent =
   | { readonly event: 'connected'; readonly slot: number; readonly head: number }
   /** Catching up: `round` of `head` rounds applied. */
   | { readonly event: 'catchup'; readonly round: number; readonly head: number }
+  /** A chunk of a snapshot is here, and who sent it: the host, a peer at this address, or nobody, as it was `here`. */
+  | { readonly event: 'chunk'; readonly source: string; readonly bytes: number }
   | { readonly event: 'ready'; readonly round: number }
   | { readonly event: 'measured'; readonly round: number; readonly records: number; readonly ms: number }
   /** Inner steps were taken: mean loss of them, as it was before each. */

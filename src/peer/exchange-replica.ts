@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checksum, root } from '../apply/digest.ts';
+import { checksum, leaves, root } from '../apply/digest.ts';
 import { addFlat, differenceOf, type Flat, flatOf, partOf, readFlat, writeFlat } from '../apply/flat.ts';
 import { Fault } from '../faults.ts';
 import { applyGradient, gradientOf, type Trainee, trainee } from '../method/backprop.ts';
@@ -44,7 +44,7 @@ import { chunkLengths } from '../wire/chunks.ts';
 import { evaluate } from './evaluate.ts';
 import type { InTurn } from './local-replica.ts';
 import type { Exchanger, Merged, Replica } from './replica.ts';
-import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
+import { takeSnapshot, writeSnapshot } from './snapshot.ts';
 
 export interface ExchangeReplica extends Replica {
   readonly exchange: Exchanger;
@@ -124,19 +124,23 @@ export function exchangeReplica(
     for (const fragment of fragments) fragment.merged ??= await readFlat(weights, fragment.flat);
   }
 
-  /** Weights as the journal says, for as long as `work` takes. */
-  async function asMerged<T>(work: () => Promise<T>): Promise<T> {
+  /** Puts the weights of the journal in place of the peer's own. @returns what takes that back. */
+  async function showMerged(): Promise<() => Promise<void>> {
     const own: Int32Array[] = [];
     for (const { flat, merged } of fragments) {
       if (merged === undefined) continue;
       own.push(await readFlat(weights, flat));
       await writeFlat(weights, flat, merged);
     }
-    try {
-      return await work();
-    } finally {
+    return async () => {
       if (own.length > 0) for (const [i, { flat }] of fragments.entries()) await writeFlat(weights, flat, own[i]!);
-    }
+    };
+  }
+
+  /** Weights as the journal says, for as long as `work` takes. */
+  async function asMerged<T>(work: () => Promise<T>): Promise<T> {
+    const back = await showMerged();
+    return work().finally(back);
   }
 
   async function takeStep(slot: number, t: number): Promise<{ loss: number; norm: number }> {
@@ -325,13 +329,17 @@ export function exchangeReplica(
     evaluate: () => turn(() => asMerged(() => evaluate(learner, held))),
     checksum: () => turn(() => asMerged(() => checksum(weights, rounds, learner.run))),
     root: () => turn(() => asMerged(() => root(weights, crypto))),
+    leaves: () => turn(() => asMerged(() => leaves(weights, crypto))),
     snapshot: (write) => turn(() => asMerged(() => writeSnapshot(weights, write))),
-    restore: (round, snapshot, expected) =>
+    restore: (round, snapshot, expected, _, of) =>
       turn(async () => {
-        const found = await snapshotRoot(snapshot, weights.tensors, crypto);
-        if (!equalBytes(found, expected))
-          throw new Fault('BLOB_MISMATCH', `the snapshot of round ${round} does not have the root that was signed`);
-        await takeSnapshot(weights, snapshot);
+        const back = await showMerged();
+        try {
+          await takeSnapshot(weights, crypto, snapshot, round, expected, of);
+        } catch (error) {
+          await back();
+          throw error;
+        }
         for (const fragment of fragments) delete fragment.merged;
         rounds = round;
       }),

@@ -6,18 +6,21 @@
 import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
 import { revisionOf } from '../method/revise.ts';
-import { memorySource } from '../model/source.ts';
-import type { Manifest, Merge, Round } from '../nouns.ts';
+import type { Entry, Hex, Manifest, Merge, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { recentOf } from '../optimizer/steps.ts';
-import type { Crypto } from '../ports.ts';
-import { decodeOffer } from '../wire/chunks.ts';
+import type { ChunkStore, Crypto } from '../ports.ts';
 import { receiptMessage } from '../wire/signed.ts';
+import { chunksOf, isKept, rootOfLeaves, storedSnapshot } from './chunks.ts';
+import type { ParticipantEvent } from './events.ts';
 import type { Fetcher } from './fetcher.ts';
+import { gather } from './gather.ts';
 import { roundsIn } from './history.ts';
 import { extend, type Ledger } from './ledger.ts';
+import { checkCommitted, checkMerged, type Receipt } from './receipts.ts';
 import type { Merged, Replica } from './replica.ts';
+import { decodeStanding, isSigned, recentIn, type Standing, standingAt, standingChecker } from './standing.ts';
 
 /** Rounds applied in one call: progress shows, and a stop is heard. */
 const BATCH_ROUNDS = 64;
@@ -26,35 +29,72 @@ const SNAPSHOT_ROUNDS = 16;
 /** A snapshot is about as long as a merge in f32: with more to go than so many merges it is asked for. */
 const MERGES_BEFORE_SNAPSHOT = 2;
 
-/** A contribution for which the coordinator signed. */
-interface Receipt {
-  readonly round: number;
-  readonly slot: number;
-  readonly from: number;
-  readonly codes: Int8Array;
+/** What is said of a journal that a standing does not lead to: the standing may be at fault. */
+const NOT_THIS_JOURNAL: ReadonlySet<string> = new Set([
+  'JOURNAL_CORRUPT',
+  'JOURNAL_FOREIGN',
+  'JOURNAL_FORKED',
+  'JOURNAL_ORDER',
+  'SIGNATURE_WRONG',
+]);
+
+const inMemory: OpenChunks = async () => {
+  const all = new Map<Hex, Uint8Array>();
+  return {
+    get: async (name) => all.get(name),
+    has: (name) => all.has(name),
+    put: async (name, bytes) => void all.set(name, bytes),
+  };
+};
+
+/** Where chunks are kept while a snapshot is gathered. @param wanted by name: others may go. */
+export type OpenChunks = (wanted: ReadonlySet<Hex>) => Promise<Pick<ChunkStore, 'get' | 'has' | 'put'>>;
+
+export interface FollowerOptions {
+  /** Where a snapshot is gathered. Default: in memory. */
+  readonly chunks?: OpenChunks;
+  /**
+   * The coordinator signed the root of the weights as they are in `replica`. What that is asked before this returns, it
+   * answers of these.
+   */
+  readonly onDigest?: (round: number, root: Uint8Array, replica: Replica) => void;
+  readonly emit?: (event: ParticipantEvent) => void;
 }
 
 export class Follower {
   readonly #crypto: Crypto;
-  readonly #reader: JournalReader;
+  readonly #options: FollowerOptions;
+  #reader: JournalReader;
   readonly #run: Uint8Array;
   readonly #makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>;
+  /** The round that weights must stand at, at least, to go on with what is here: what was before is in a snapshot. */
+  #start = 0;
+  /** Number of the first of `#rounds`: steps look back on some before `#start`. */
+  #before = 0;
   /** As they count. */
   #rounds: Round[] = [];
-  /** Rounds as the replica holds them, where the journal has taken something of them back since. */
+  /** Rounds as the replica holds them from `#before` on, where the journal has taken something of them back since. */
   #held: readonly Round[] | undefined;
-  /** The replica holds merges that count no more. */
+  /** The replica holds what counts no more and cannot be taken back there. */
   #isVoid = false;
   #revisions = 0;
-  readonly #merges: Merge[] = [];
+  #merges: Merge[] = [];
+  #check: ((record: JournalRecord) => void) | undefined;
   #ledger: Ledger | undefined;
   #replica: Replica | undefined;
   #receipt: Receipt | undefined;
+  #mustGoBack = false;
   /** A snapshot is asked for once per connection. */
   #mayAsk = true;
 
-  constructor(crypto: Crypto, run: Uint8Array, makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>) {
+  constructor(
+    crypto: Crypto,
+    run: Uint8Array,
+    makeReplica: (manifest: Manifest, run: Uint8Array) => Promise<Replica>,
+    options: FollowerOptions = {},
+  ) {
     this.#crypto = crypto;
+    this.#options = options;
     this.#run = run;
     this.#reader = new JournalReader(crypto, run);
     this.#makeReplica = makeReplica;
@@ -97,7 +137,7 @@ export class Follower {
 
   /** The merge of a round, once it is in the journal. */
   mergeAt(round: number): Merge | undefined {
-    return this.#merges[round];
+    return this.#merges[round - this.#before];
   }
 
   /** 0 without a replica. */
@@ -117,6 +157,8 @@ export class Follower {
    */
   async fetch(fetcher: Fetcher): Promise<void> {
     this.#mayAsk = true;
+    if (this.#mustGoBack) return this.#goBack(fetcher);
+    if (this.#reader.position.length === 0 && (await this.#begin(fetcher))) return;
     const { length } = this.#reader.position;
     const bytes = await fetcher.journal(length);
     let records: readonly JournalRecord[];
@@ -126,7 +168,83 @@ export class Follower {
       if (length > 0 && error instanceof Fault) await this.#refuseFork(fetcher);
       throw error;
     }
+    if (records.some(({ entry }) => this.#reachesBack(entry))) await this.#goBack(fetcher);
+    else for (const record of records) this.#learn(record);
+  }
+
+  /** Whether an entry takes back what was before this follower began: only the whole journal says what is left of it. */
+  #reachesBack(entry: Entry): boolean {
+    return (
+      (entry.type === 'revoke' && entry.from < this.#start) || (entry.type === 'rewind' && entry.round < this.#start)
+    );
+  }
+
+  /**
+   * Begins where the host's snapshot does, with the records behind it.
+   * @returns false where there is none to begin with, or nobody has signed for it: then the whole journal is read.
+   */
+  async #begin(fetcher: Fetcher): Promise<boolean> {
+    const offer = await fetcher.snapshot();
+    if (offer?.standing === undefined) return false;
+    let standing: Standing;
+    let records: readonly JournalRecord[];
+    let reader: JournalReader;
+    try {
+      standing = decodeStanding(offer.standing, this.#run, this.#crypto);
+      reader = new JournalReader(this.#crypto, this.#run, standing.position);
+      records = reader.read(await fetcher.journal(standing.position.length));
+    } catch (error) {
+      if (error instanceof Fault && NOT_THIS_JOURNAL.has(error.code)) return false;
+      throw error;
+    }
+    const { ledger } = standing;
+    if (!isSigned(offer.standing, ledger.round, records, this.#crypto)) return false;
+    this.#start = ledger.round;
+    if (records.some(({ entry }) => this.#reachesBack(entry))) {
+      this.#start = 0;
+      return false;
+    }
+    this.#reader = reader;
+    this.#ledger = ledger;
+    const recent = recentIn(ledger);
+    this.#before = this.#start - recent.length;
+    this.#rounds = [...recent];
+    this.#merges = [];
+    this.#check = standingChecker(standing, this.#crypto);
     for (const record of records) this.#learn(record);
+    return true;
+  }
+
+  /**
+   * Reads the whole journal, as there is no other way to the weights any more. It must hold what was read before.
+   * @throws {Fault} as `fetch`
+   */
+  async #startOver(fetcher: Fetcher): Promise<void> {
+    const { index, head } = this.#reader.position;
+    const reader = new JournalReader(this.#crypto, this.#run);
+    const records = reader.read(await fetcher.journal(0));
+    const same = records[index - 1];
+    if (same === undefined || !equalBytes(same.hash, head))
+      throw new Fault('JOURNAL_FORKED', `the host's journal does not lead to record ${index - 1}, which it had sent`);
+    this.#reader = reader;
+    this.#ledger = undefined;
+    this.#start = 0;
+    this.#before = 0;
+    this.#rounds = [];
+    this.#merges = [];
+    this.#check = undefined;
+    const receipt = this.#receipt;
+    for (const record of records) this.#learn(record);
+    this.#receipt = receipt;
+  }
+
+  /** What was before our beginning was taken back: weights made of it are given up, and all is read. */
+  async #goBack(fetcher: Fetcher): Promise<void> {
+    this.#mustGoBack = true;
+    await this.discardReplica();
+    this.#receipt = undefined;
+    await this.#startOver(fetcher);
+    this.#mustGoBack = false;
   }
 
   /** The tail does not continue our journal: is the host's own valid from its start, then there are two. */
@@ -146,22 +264,40 @@ export class Follower {
    */
   take(offset: number, record: Uint8Array): boolean {
     const { length } = this.#reader.position;
-    if (offset > length) return false;
-    if (offset === length) this.#learn(this.#reader.push(record));
-    return true; // or it had come with the journal
+    if (offset > length || this.#mustGoBack) return false;
+    if (offset < length) return true; // it had come with the journal
+    const read = this.#reader.push(record);
+    if (this.#reachesBack(read.entry)) {
+      this.#mustGoBack = true;
+      return false;
+    }
+    this.#learn(read);
+    return true;
   }
 
-  #learn({ entry }: JournalRecord): void {
+  #learn(record: JournalRecord): void {
+    const { entry } = record;
     this.#ledger = extend(this.#ledger, entry);
+    if (entry.type === 'manifest') this.#check = standingChecker(standingAt(record, this.#crypto), this.#crypto);
+    else this.#check?.(record);
+    if (entry.type === 'digest' && this.#replica?.round() === entry.round)
+      this.#options.onDigest?.(entry.round, entry.root, this.#replica);
     if (entry.type === 'evict' && entry.slot === this.#receipt?.slot) this.#receipt = undefined;
     if (entry.type === 'merge') {
       this.#merges.push(entry.merge);
-      this.#checkShare(entry.merge);
+      checkMerged(this.#spent(), entry.merge, this.#crypto);
     }
     if (entry.type === 'revoke' || entry.type === 'rewind') this.#takeBack();
     if (entry.type !== 'round') return;
     this.#rounds.push(entry.round);
-    this.#checkReceipt(entry.round);
+    checkCommitted(this.#spent(), entry.round);
+  }
+
+  /** The receipt, which is of one round. */
+  #spent(): Receipt | undefined {
+    const receipt = this.#receipt;
+    this.#receipt = undefined;
+    return receipt;
   }
 
   #takeBack(): void {
@@ -170,10 +306,10 @@ export class Follower {
     const { manifest, round, past } = this.ledger;
     if (manifest.exchange) {
       this.#isVoid ||= this.appliedRounds > round;
-      this.#merges.splice(round);
+      this.#merges.splice(round - this.#before);
       return;
     }
-    this.#held ??= this.#rounds.slice(0, this.appliedRounds);
+    if (this.appliedRounds > this.#before) this.#held ??= this.#rounds.slice(0, this.appliedRounds - this.#before);
     this.#rounds = roundsIn(past);
   }
 
@@ -185,26 +321,6 @@ export class Follower {
     if (!this.#crypto.verify(fromHex(this.ledger.manifest.coordinator), signed, signature))
       throw new Fault('SIGNATURE_WRONG', `the receipt for round ${round} is not signed by the coordinator`);
     this.#receipt = receipt;
-  }
-
-  #checkShare({ round, shares }: Merge): void {
-    const receipt = this.#receipt;
-    this.#receipt = undefined;
-    if (receipt === undefined || receipt.round !== round || decodeOffer(receipt.codes).hashes.length === 0) return;
-    const found = shares.find(({ slot }) => slot === receipt.slot);
-    if (found !== undefined && equalBytes(found.digest, this.#crypto.sha256(octets(receipt.codes)))) return;
-    const detail = `round ${round} was merged without the share it had receipted; do not trust this run`;
-    throw new Fault('CENSORED', detail);
-  }
-
-  #checkReceipt({ header, segments }: Round): void {
-    const receipt = this.#receipt;
-    this.#receipt = undefined;
-    if (receipt === undefined || receipt.round !== header.round) return;
-    const found = segments.find(({ slot, from }) => slot === receipt.slot && from === receipt.from);
-    if (found !== undefined && equalBytes(octets(found.codes), octets(receipt.codes))) return;
-    const detail = `round ${header.round} was committed without the records it had receipted; do not trust this run`;
-    throw new Fault('CENSORED', detail);
   }
 
   /**
@@ -219,13 +335,20 @@ export class Follower {
     const replica = this.#replica;
     const far =
       this.ledger.round - replica.round() >= (manifest.exchange ? 1 + MERGES_BEFORE_SNAPSHOT : SNAPSHOT_ROUNDS);
-    if (fetcher !== undefined && far && this.#mayAsk && promisesOf(manifest).snapshots.holds)
+    const wants = far || replica.round() < this.#start;
+    if (fetcher !== undefined && wants && this.#mayAsk && promisesOf(manifest).snapshots.holds)
       await this.#restore(replica, fetcher);
-    const next = this.#merges[replica.round()];
+    if (replica.round() < this.#start) {
+      if (fetcher === undefined)
+        throw new Fault('HOST_UNREACHABLE', 'the weights have to be built anew, and the host that has them is gone');
+      await this.#startOver(fetcher);
+    }
+    const next = this.mergeAt(replica.round());
     if (next !== undefined && bring === undefined)
       throw new Fault('HOST_UNREACHABLE', `merge ${next.round} is not here, and the host that has it is gone`);
     if (next !== undefined) await replica.exchange!.merge([await bring!(next)]);
-    const missed = this.#rounds.slice(replica.round(), replica.round() + BATCH_ROUNDS);
+    const from = replica.round() - this.#before;
+    const missed = this.#rounds.slice(from, from + BATCH_ROUNDS);
     if (missed.length > 0) await replica.apply(missed);
     return replica.round() === this.ledger.round;
   }
@@ -239,19 +362,32 @@ export class Follower {
     this.#held = undefined;
   }
 
-  /** Takes the host's snapshot if it saves replaying many rounds. One that is not what it says is left alone. */
+  /**
+   * Takes a snapshot if it saves replaying many rounds. One that is not what it says is left alone. What of it was
+   * gathered before a connection broke stays where `chunks` keeps it.
+   */
   async #restore(replica: Replica, fetcher: Fetcher): Promise<void> {
     this.#mayAsk = false;
     const offer = await fetcher.snapshot();
     if (offer === undefined || offer.round > this.ledger.round) return;
-    if (offer.round <= replica.round()) return;
+    if (offer.round <= replica.round() || offer.round < this.#start) return;
     const { manifest, digests, firm } = this.ledger;
-    const root = digests.get(offer.round) ?? (offer.round <= firm ? offer.root : undefined);
-    if (root === undefined) return; // it may be of before something was taken back
+    const { sha256 } = this.#crypto;
+    const root = rootOfLeaves(offer.leaves, sha256);
+    const signed = digests.get(offer.round);
+    // Without a digest it may be of weights that were taken back since.
+    if (signed === undefined ? !offer.own || offer.round > firm : !equalBytes(root, signed)) return;
     try {
-      const snapshot = memorySource('the snapshot', await offer.read());
-      const recent = recentOf(manifest, this.#rounds, offer.round);
-      await replica.restore(offer.round, snapshot, root, recent);
+      const chunks = chunksOf(offer.leaves, sha256);
+      const own = chunksOf(await replica.leaves(), sha256);
+      const wanted = chunks.filter((chunk, i) => !isKept(chunk, i, own));
+      const store = await (this.#options.chunks ?? inMemory)(new Set(wanted.map(({ name }) => name)));
+      const progress = (source = 'here', bytes: number): void =>
+        this.#options.emit?.({ event: 'chunk', source, bytes });
+      await gather({ wanted, sources: offer.sources, store, crypto: this.#crypto, progress });
+      const recent = recentOf(manifest, this.#rounds, offer.round - this.#before);
+      await replica.restore(offer.round, storedSnapshot(chunks, store), root, recent, offer.leaves);
+      if (signed !== undefined) this.#options.onDigest?.(offer.round, root, replica);
     } catch (error) {
       if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
     }
@@ -266,5 +402,3 @@ export class Follower {
     await replica?.close();
   }
 }
-
-const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);

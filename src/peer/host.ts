@@ -15,6 +15,7 @@ import { begin } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import { eventOf, type HostEvent, type Outcome, refusalOf } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
+import { hostSnapshots, type SnapshotOptions } from './host-snapshots.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
 import { readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
@@ -27,7 +28,7 @@ import { type Granted, openWishes, type Wish } from './wishes.ts';
 /** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
 const CATCH_UP_ROUNDS = 64;
 
-export interface HostOptions extends Rules {
+export interface HostOptions extends Rules, SnapshotOptions {
   /** Open, and begun with its manifest. The host appends; the caller closes. */
   readonly journal: Journal;
   /** Contributions of the open round; contents survive a crash like the journal's. The caller closes it. */
@@ -46,8 +47,6 @@ export interface HostOptions extends Rules {
   readonly onEvent?: (event: HostEvent) => void;
   /** For a run that exchanges vectors. */
   readonly exchange?: ExchangePorts;
-  /** Keeps a checkpoint: the weights after `round` rounds, which `snapshot` writes. */
-  readonly save?: (round: number, root: Uint8Array, snapshot: Replica['snapshot']) => Promise<void>;
 }
 
 export interface Host {
@@ -179,17 +178,16 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
     root() {
       compute(async () => {
-        const [round, of] = [replica.round(), revisions];
-        const root = await replica.root();
-        if (options.save) await options.save(round, root, replica.snapshot);
-        post(() => ({ type: 'rooted', round, root, revisions: of }));
+        const of = revisions;
+        const rooted = await snapshots.take();
+        post(() => ({ ...rooted, revisions: of }));
       });
     },
     revise({ revision }) {
       compute(async () => {
         await replica.revise(revision);
         revisions++;
-        await reportChecksum();
+        await applyAndReport([]);
       });
     },
     answer: ({ answered }) => wishes.answer(answered),
@@ -226,14 +224,19 @@ export async function startHost(options: HostOptions): Promise<Host> {
     });
   }
 
+  const snapshots = hostSnapshots(options);
+
   async function applyAndReport(rounds: readonly Round[]): Promise<void> {
-    if (rounds.length > 0) await replica.apply(rounds);
-    await reportChecksum();
+    const applied = await snapshots.moving(rounds.length, [], async () => rounds.length > 0 && replica.apply(rounds));
+    const of = revisions;
+    post(() => ({ ...applied, revisions: of }));
   }
 
   async function mergeAndReport(merges: readonly Merge[]): Promise<void> {
-    for (const merge of merges) await replica.exchange!.merge([await exchanging!.merged(merge)]);
-    await reportChecksum();
+    const applied = await snapshots.moving(merges.length, merges, async () => {
+      for (const merge of merges) await replica.exchange!.merge([await exchanging!.merged(merge)]);
+    });
+    post(() => applied);
   }
 
   /** Channels of those that a merge is made by, where peers make them: those whose shares it is made of. */
@@ -248,12 +251,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
     await mergeAndReport(merges);
     const kept = options.exchange?.memory;
     if (kept !== undefined) await replica.exchange!.recall(kept);
-  }
-
-  async function reportChecksum(): Promise<void> {
-    const checksum = toHex(await replica.checksum());
-    const [round, of] = [replica.round(), revisions];
-    post(() => ({ type: 'applied', round, checksum, revisions: of }));
   }
 
   // ----------------------------------------------------------------------------------------------------- the peers

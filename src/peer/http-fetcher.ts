@@ -5,13 +5,18 @@
  */
 import { Fault } from '../faults.ts';
 import type { BlobRef } from '../nouns.ts';
-import { concatBytes, fromHex } from '../numeric/bytes.ts';
-import type { Fetcher } from './fetcher.ts';
+import { concatBytes } from '../numeric/bytes.ts';
+import { LEAF_ELEMENTS } from '../numeric/merkle.ts';
+import { decodeSnapshotOffer } from '../wire/snapshot-offer.ts';
+import { CHUNK_LEAVES } from './chunks.ts';
+import type { ChunkSource, Fetcher } from './fetcher.ts';
 
 /** Not an octet for this long, and the request is given up. A line may be as slow as it likes. */
 const SILENCE_MS = 30_000;
 /** One request of a download: a broken connection loses at most this. */
 const PART_BYTES = 8 << 20;
+/** A chunk is no longer, whoever sends it. */
+const MAX_CHUNK_BYTES = 4 * LEAF_ELEMENTS * CHUNK_LEAVES;
 
 /** What a host answered, and what gives it up. */
 interface Answer {
@@ -20,40 +25,71 @@ interface Answer {
   awaiting<T>(what: Promise<T>): Promise<T>;
 }
 
-/** @param files `JoinLink.files` */
-export function httpFetcher(
-  files: string,
-  fetch: typeof globalThis.fetch = globalThis.fetch,
-  silenceMs: number = SILENCE_MS,
-): Fetcher {
-  async function get(path: string, headers: Record<string, string> = {}): Promise<Answer> {
+type Fetch = typeof globalThis.fetch;
+
+/** Sends a request. @param base of its address; @param path below it. @throws {Fault} HOST_UNREACHABLE */
+type Request = (base: string, path: string, how?: Pick<RequestInit, 'headers' | 'redirect'>) => Promise<Answer>;
+
+const requester =
+  (fetch: Fetch, silenceMs: number): Request =>
+  async (base, path, how = {}) => {
     const abort = new AbortController();
     const awaiting: Answer['awaiting'] = (what) => {
       const timer = setTimeout(() => abort.abort(), silenceMs);
       return what.finally(() => clearTimeout(timer));
     };
     try {
-      return { response: await awaiting(fetch(`${files}/${path}`, { headers, signal: abort.signal })), awaiting };
+      return { response: await awaiting(fetch(`${base}/${path}`, { ...how, signal: abort.signal })), awaiting };
     } catch (cause) {
       throw new Fault('HOST_UNREACHABLE', `${path} could not be fetched; is the host running?`, { cause });
     }
-  }
-  async function body({ response, awaiting }: Answer, path: string): Promise<Uint8Array> {
-    try {
-      const pieces: Uint8Array[] = [];
-      const reader = response.body!.getReader();
-      for (;;) {
-        const { done, value } = await awaiting(reader.read());
-        if (done) return concatBytes(...pieces);
-        pieces.push(value);
-      }
-    } catch (cause) {
-      throw new Fault('DOWNLOAD_FAILED', `${path} broke off`, { cause });
-    }
-  }
-  const refuse = ({ response: { status } }: Answer, path: string): never => {
-    throw new Fault('DOWNLOAD_FAILED', `the host answered ${status} to ${path}`);
   };
+
+/** @param most bytes that it may have. @throws {Fault} DOWNLOAD_FAILED */
+async function body(
+  { response, awaiting }: Answer,
+  path: string,
+  most = Number.POSITIVE_INFINITY,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  try {
+    const reader = response.body!.getReader();
+    for (;;) {
+      const { done, value } = await awaiting(reader.read());
+      if (done) return concatBytes(...pieces);
+      pieces.push(value);
+      length += value.length;
+      if (length > most) break;
+    }
+    await reader.cancel();
+  } catch (cause) {
+    throw new Fault('DOWNLOAD_FAILED', `${path} broke off`, { cause });
+  }
+  throw new Fault('DOWNLOAD_FAILED', `${path} is longer than ${most} bytes`);
+}
+
+const refuse = ({ response: { status } }: Answer, path: string): never => {
+  throw new Fault('DOWNLOAD_FAILED', `the host answered ${status} to ${path}`);
+};
+
+/** @param base address of whoever has the chunks, with the code. */
+const chunkSource = (base: string, name: string, request: Request): ChunkSource => ({
+  name,
+  async chunk(hash) {
+    const path = `chunk/${hash}`;
+    const answer = await request(base, path, { redirect: 'error' }); // a mirror is not to choose whom we ask
+    return answer.response.ok ? body(answer, path, MAX_CHUNK_BYTES) : refuse(answer, path);
+  },
+});
+
+/** @param files `JoinLink.files` */
+export function httpFetcher(files: string, fetch: Fetch = globalThis.fetch, silenceMs: number = SILENCE_MS): Fetcher {
+  const request = requester(fetch, silenceMs);
+  const get = (path: string, headers: Record<string, string> = {}): Promise<Answer> =>
+    request(files, path, { headers });
+  /** Mirrors are guarded by the same one. */
+  const code = files.slice(files.lastIndexOf('/') + 1);
 
   return {
     async journal(from) {
@@ -77,9 +113,11 @@ export function httpFetcher(
       const { response } = answer;
       if (response.status === 404) return undefined;
       if (!response.ok) refuse(answer, path);
-      const round = Number(response.headers.get('murmur-round'));
-      const root = fromHex(response.headers.get('murmur-root') ?? '');
-      return { round, root, read: () => body(answer, path) };
+      const { round, leaves, mirrors, standing } = decodeSnapshotOffer(await body(answer, path));
+      if (leaves.length === 0) throw new Fault('DOWNLOAD_FAILED', 'the host offers a snapshot of nothing');
+      const others = mirrors.map((authority) => chunkSource(`http://${authority}/${code}`, authority, request));
+      const sources = [chunkSource(files, 'the host', request), ...others] as const;
+      return { round, leaves, sources, ...(standing.length > 0 ? { standing } : {}) };
     },
   };
 }

@@ -26,6 +26,8 @@ export interface Ledger {
   readonly manifest: Manifest;
   /** Rounds committed and not rewound; also the number of the next one. */
   readonly round: number;
+  /** Where this ledger began: at the manifest, or at a standing. What was taken back before it, it cannot follow. */
+  readonly origin: { readonly round: number; readonly scale: HeaderState };
   /** These rounds, where they are of bytes. */
   readonly past: Past | undefined;
   /** Weights after this many rounds, or fewer, are what they were from the first: nothing of them was ever taken back. */
@@ -61,6 +63,7 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
     evaluated: ledger.evaluated.set(round, metrics),
   }),
   digest: (ledger, { round, root }) => ({ ...ledger, digests: ledger.digests.set(round, root) }),
+  standing: (ledger) => ledger, // checked by whoever has the records: `standing.ts`
   revoke(ledger, revocation) {
     const { revocable } = promisesOf(ledger.manifest);
     if (!revocable.holds)
@@ -68,21 +71,20 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
         'JOURNAL_ORDER',
         `slot ${revocation.slot} is revoked, but ${revocable.why}; do not trust this run`,
       );
-    return { ...standing(ledger, revocation.from), past: withoutSlot(ledger.past, revocation) };
+    return { ...upTo(ledger, revocation.from), past: withoutSlot(ledger.past, revocation) };
   },
   rewind(ledger, { round }) {
-    const { manifest } = ledger;
+    const { manifest, origin } = ledger;
     const past = firstOf(ledger.past, round);
-    const scale = roundsIn(past, 'committed').reduce(
-      (state, each) => nextState(manifest, state, each),
-      start(manifest),
-    );
-    return { ...standing(ledger, round), round, past, scale };
+    const scale = roundsIn(past, 'committed')
+      .filter(({ header }) => header.round >= origin.round)
+      .reduce((state, each) => nextState(manifest, state, each), origin.scale);
+    return { ...upTo(ledger, round), round, past, scale };
   },
 };
 
 /** Without what was found out about weights after more than `round` rounds. */
-function standing(ledger: Ledger, round: number): Ledger {
+function upTo(ledger: Ledger, round: number): Ledger {
   const { evaluated, digests, firm } = ledger;
   const until = <T extends {}>(found: Table<T>): Table<T> => Table.of([...found].filter(([at]) => at <= round));
   return { ...ledger, evaluated: until(evaluated), digests: until(digests), firm: Math.min(firm, round) };
@@ -105,7 +107,8 @@ export function extend(ledger: Ledger | undefined, entry: Entry): Ledger {
       evaluated: Table.of<Metrics>(),
       digests: Table.of<Uint8Array>(),
     };
-    return { manifest, round: 0, firm: Number.POSITIVE_INFINITY, scale: start(manifest), ...none };
+    const origin = { round: 0, scale: start(manifest) };
+    return { manifest, ...origin, origin, firm: Number.POSITIVE_INFINITY, ...none };
   }
   if (ledger === undefined) throw new Fault('JOURNAL_ORDER', `the journal begins with ${entry.type}, not a manifest`);
   // The table's entry is for this type of entry: TypeScript forgets that when it looks it up, hence `never`.

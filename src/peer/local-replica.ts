@@ -4,18 +4,17 @@
  * @module
  */
 
-import { checksum, root } from '../apply/digest.ts';
+import { checksum, leaves, root } from '../apply/digest.ts';
 import { Fault } from '../faults.ts';
 import { applyCommitted, type Learner, measureRecords, memoryOf } from '../method/onebyte.ts';
 import { reviseCommitted } from '../method/revise.ts';
 import type { Example } from '../nouns.ts';
-import { equalBytes } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { checkRecent, windowOf } from '../optimizer/steps.ts';
 import type { Crypto } from '../ports.ts';
 import { evaluate } from './evaluate.ts';
 import type { Replica } from './replica.ts';
-import { snapshotRoot, takeSnapshot, writeSnapshot } from './snapshot.ts';
+import { takeSnapshot, writeSnapshot } from './snapshot.ts';
 
 /** Records owed to the weights at most: enough to be added in one pass, a few megabytes. */
 const MOST_OWED = 16_384;
@@ -92,17 +91,15 @@ export function localReplica(
     evaluate: () => turn(() => evaluate(learner, held)),
     checksum: () => turn(() => checksum(weights, rounds, learner.run)),
     root: () => turn(() => root(weights, crypto)),
+    leaves: () => turn(() => leaves(weights, crypto)),
     settleOne: () => turn(() => weights.settleOne()),
     snapshot: (write) => turn(() => writeSnapshot(weights, write)),
-    restore: (round, snapshot, expected, recent = []) =>
+    restore: (round, snapshot, expected, recent = [], of) =>
       turn(async () => {
         const { holds, why } = promisesOf(manifest).snapshots;
         if (!holds) throw new Fault('CONFIG_INVALID', `optimizer ${manifest.optimizer?.kind}: no snapshots: ${why}`);
         checkRecent(manifest, recent, round);
-        const found = await snapshotRoot(snapshot, weights.tensors, crypto);
-        if (!equalBytes(found, expected))
-          throw new Fault('BLOB_MISMATCH', `the snapshot of round ${round} does not have the root that was signed`);
-        await takeSnapshot(weights, snapshot);
+        await takeSnapshot(weights, crypto, snapshot, round, expected, of);
         memory = memoryOf(recent);
         rounds = round;
       }),

@@ -18,7 +18,7 @@ import { addTraffic, type Traffic } from './door.ts';
 import type { ParticipantEvent } from './events.ts';
 import { exchangeGuest } from './exchange-guest.ts';
 import type { Fetcher } from './fetcher.ts';
-import { Follower } from './follower.ts';
+import { Follower, type FollowerOptions } from './follower.ts';
 import { expect, Inbox, type Letter } from './inbox.ts';
 import { mayPass } from './passing.ts';
 import type { MemoryKeeper, Replica } from './replica.ts';
@@ -58,6 +58,7 @@ export interface ParticipantOptions {
   /** Rounds between two checksums that the host compares with its own. */
   readonly checksumSteps: number;
   readonly memory?: MemoryKeeper;
+  readonly snapshots?: Omit<FollowerOptions, 'emit'>;
   /** How long a host that was there may stay away. */
   readonly patienceMs: number;
   readonly onEvent?: (event: ParticipantEvent) => void;
@@ -143,7 +144,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
     const { nonce, run } = await expect(inbox, 'challenge');
     if (follower !== undefined && !equalBytes(follower.run, run))
       throw new Fault('JOURNAL_FOREIGN', 'the host serves another run now; join that one with its own link');
-    follower ??= new Follower(crypto, run, options.makeReplica);
+    follower ??= new Follower(crypto, run, options.makeReplica, { ...options.snapshots, emit });
     send({ type: 'prove', signature: crypto.sign(secret, challengeMessage(nonce, run, key)) });
     const admitted = await expect(inbox, 'admitted');
     cancel();

@@ -122,6 +122,7 @@ export function askReplica(post: (message: Call | Reply) => void, exchanges: boo
       evaluate: () => call('evaluate'),
       checksum: () => call('checksum'),
       root: () => call('root'),
+      leaves: () => call('leaves'),
       snapshot: (write) => serving(write, 'snapshot'),
       restore: (round, { name, size, read }, ...rest) => serving(read, 'restore', round, { name, size }, ...rest),
       slopes: (...args) => call('slopes', ...args),

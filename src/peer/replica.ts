@@ -10,6 +10,7 @@ import type { Given, MergeState } from '../method/merge.ts';
 import type { Revision } from '../method/revise.ts';
 import type { ByteSource } from '../model/source.ts';
 import type { Header, Merge, Round } from '../nouns.ts';
+import type { Leaf } from '../numeric/merkle.ts';
 import type { Powers } from '../optimizer/adamw.ts';
 
 export interface Replica {
@@ -33,15 +34,24 @@ export interface Replica {
   checksum(): Promise<Uint8Array>;
   /** SHA-256 Merkle root of all weights, 32 bytes. */
   root(): Promise<Uint8Array>;
-  /** Fixed-point weights of all tensors in id order, i32 little-endian, handed to `write` piece by piece. */
-  snapshot(write: (piece: Uint8Array) => Promise<void>): Promise<void>;
+  /** Leaves of the Merkle tree over all weights, in order: what names the chunks of a snapshot (`chunks.ts`). */
+  leaves(): Promise<readonly Leaf[]>;
+  /** Fixed-point weights of all tensors in id order, i32 little-endian, handed to `write` chunk by chunk. */
+  snapshot(write: (chunk: Uint8Array) => Promise<void>): Promise<void>;
   /**
    * Replaces the weights by a snapshot taken after `round` rounds. It is read twice: to be verified, and to be taken.
    * @param recent rounds before it that later steps look back on: `recentOf`. Default: none.
+   * @param leaves of it: chunks that the weights already hold are then not read. Default: all of it is.
    * @throws {Fault} BLOB_MISMATCH if `root` differs, CONFIG_INVALID if the run's optimizer keeps more than weights; the
    * weights are what they were then
    */
-  restore(round: number, snapshot: ByteSource, root: Uint8Array, recent?: readonly Round[]): Promise<void>;
+  restore(
+    round: number,
+    snapshot: ByteSource,
+    root: Uint8Array,
+    recent?: readonly Round[],
+    leaves?: readonly Leaf[],
+  ): Promise<void>;
   close(): Promise<void>;
   /** In a run that exchanges vectors, in place of `apply` and `measure`. */
   readonly exchange?: Exchanger;

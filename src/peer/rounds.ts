@@ -229,8 +229,12 @@ function unusable(draft: Turn, segments: readonly Segment[]): void {
 /** The evaluation and the digest that are due at the present round. */
 export function askReplica(draft: Turn): void {
   const { round, manifest, evaluated, digests } = draft.ledger;
-  const { evalSteps, saveSteps = manifest.max_steps } = draft.rules;
+  const { evalSteps, saveSteps } = draft.rules;
   const last = round === manifest.max_steps;
+  const due = saveSteps === undefined ? round - draft.saved >= draft.snapshotRounds : round % saveSteps === 0;
   if ((last || round % evalSteps === 0) && !evaluated.has(round)) request(draft, 'evaluate');
-  if ((last || (round > 0 && round % saveSteps === 0)) && !digests.has(round)) request(draft, 'root');
+  if ((last || (round > 0 && due)) && !digests.has(round)) {
+    draft.saved = round;
+    request(draft, 'root');
+  }
 }

@@ -6,8 +6,7 @@
  * @module
  */
 import type { Journal } from '../journal/journal.ts';
-import type { JournalRecord } from '../journal/reader.ts';
-import type { Entry } from '../nouns.ts';
+import { type JournalRecord, MOVES_WEIGHTS } from '../journal/reader.ts';
 import { concatBytes } from '../numeric/bytes.ts';
 import type { Clock, Store } from '../ports.ts';
 import { type Stepped, step } from './coordinator.ts';
@@ -53,9 +52,6 @@ export interface Sequence {
   start(): void;
 }
 
-/** Entries after which contributions are signed with another head of the journal. */
-const MOVES_HEAD: ReadonlySet<Entry['type']> = new Set(['round', 'merge', 'revoke', 'rewind']);
-
 /**
  * Whether a batch ends with the event of these effects: contributions are verified with the head of the journal, and are
  * kept until the next `forget`.
@@ -65,7 +61,7 @@ const endsBatch = (effects: readonly Effect[]): boolean =>
     (effect) =>
       effect.type === 'forget' ||
       effect.type === 'finish' ||
-      (effect.type === 'append' && MOVES_HEAD.has(effect.entry.type)),
+      (effect.type === 'append' && MOVES_WEIGHTS.has(effect.entry.type)),
   );
 
 /**

@@ -19,7 +19,7 @@ export interface Rules {
   readonly minPeers: number;
   /** Rounds between two evaluations by the host's own replica; round 0 and the last are always evaluated. */
   readonly evalSteps: number;
-  /** Rounds between two checkpoints, whose digest goes into the journal; without it, only the last round has one. */
+  /** Rounds between two checkpoints, whose digest goes into the journal; without it, the host's replica says when. */
   readonly saveSteps?: number;
   /** Stop a run that diverges or does not move (`guard.ts`). A loss that is not a number ends every run. */
   readonly guarded?: boolean;
@@ -44,9 +44,11 @@ export type Event =
   | { readonly type: 'fetching'; readonly channel: number }
   | { readonly type: 'left'; readonly channel: number }
   /** The host's own replica stands at `round` rounds. */
-  | ({ readonly type: 'applied'; readonly checksum: Hex } & Finding)
+  /** `snapshotRounds`: after so many a snapshot is worth its download (`snapshot-pace.ts`). Absent: it never is. */
+  | ({ readonly type: 'applied'; readonly checksum: Hex; readonly snapshotRounds?: number } & Finding)
   | ({ readonly type: 'evaluated'; readonly metrics: Readonly<Record<string, number>> } & Finding)
-  | ({ readonly type: 'rooted'; readonly root: Uint8Array } & Finding)
+  /** `standing`: hash of the journal's standing after that many rounds, where a snapshot was written (`standing.ts`). */
+  | ({ readonly type: 'rooted'; readonly root: Uint8Array; readonly standing?: Uint8Array } & Finding)
   | Asked
   /** What the shares of the round came to. */
   | { readonly type: 'merged'; readonly merge: Merge }
@@ -202,6 +204,9 @@ export interface State {
   readonly furthest: number;
   /** Rounds the host's replica has applied. */
   readonly applied: number;
+  /** Rounds of the last snapshot that was asked for, and those to the next. */
+  readonly saved: number;
+  readonly snapshotRounds: number;
   /** Evaluations and roots asked of the host's replica and not yet answered. */
   readonly pending: number;
   /** After the end: one of those for whom the host stays. */

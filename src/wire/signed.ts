@@ -12,6 +12,7 @@ const tag = (name: string): Uint8Array => toUtf8(`${name}\0`);
 const CHALLENGE = tag('murmur challenge v1');
 const CONTRIBUTION = tag('murmur contribution v1');
 const RECEIPT = tag('murmur receipt v1');
+const MIRROR = tag('murmur mirror v1');
 
 const u32 = (value: number, name: string): Uint8Array => encode(unsigned(4), value, name);
 const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
@@ -58,3 +59,7 @@ export function receiptMessage(
   const fields = [exactly(32, run, 'run'), u32(round, 'round'), exactly(32, anchor, 'anchor'), u32(slot, 'slot')];
   return concatBytes(RECEIPT, ...fields, u32(from, 'from'), octets(codes));
 }
+
+/** Signed by a peer: it has the chunks of the snapshot of `round` at `port` of its machine. */
+export const mirrorMessage = (run: Uint8Array, round: number, port: number): Uint8Array =>
+  concatBytes(MIRROR, exactly(32, run, 'run'), u32(round, 'round'), u32(port, 'port'));

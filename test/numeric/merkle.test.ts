@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { LEAF_ELEMENTS, leafHashes, merkleRoot, rootOf } from '../../src/numeric/merkle.ts';
+import { LEAF_ELEMENTS, leavesOf, merkleRoot, rootOf } from '../../src/numeric/merkle.ts';
 import { integers } from './arbitrary.ts';
 
 const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => {
@@ -21,7 +21,7 @@ test('an odd leaf moves up as it is', () => {
 test('one bit anywhere, and where tensors part, change the root; a view into a larger array does not', () => {
   const q = integers(LEAF_ELEMENTS + 10, 5);
   const root = merkleRoot([q], sha256);
-  expect(leafHashes(q, sha256).length).toBe(2);
+  expect(leavesOf(q, sha256).length).toBe(2);
   for (const at of [0, LEAF_ELEMENTS - 1, LEAF_ELEMENTS, q.length - 1]) {
     const other = q.slice();
     other[at]! ^= 1;

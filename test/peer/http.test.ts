@@ -7,13 +7,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Fault } from '../../src/faults.ts';
 import { encodeManifest } from '../../src/journal/manifest.ts';
-import { toHex } from '../../src/numeric/bytes.ts';
+import { leafHash } from '../../src/numeric/merkle.ts';
+import { chunksOf, isChunk } from '../../src/peer/chunks.ts';
 import { httpFetcher } from '../../src/peer/http-fetcher.ts';
 import { joinLink, parseJoinLink } from '../../src/peer/link.ts';
+import type { Mirrors } from '../../src/peer/mirrors.ts';
 import { downloadBlob } from '../../src/peer/node/fetcher.ts';
-import { httpRoutes, type Snapshot } from '../../src/peer/node/http.ts';
+import { httpRoutes, type SnapshotRoutes } from '../../src/peer/node/http.ts';
 import { dialable, viewCode, viewLink } from '../../src/peer/node/link.ts';
 import { openPage } from '../../src/peer/node/page.ts';
+import { snapshotRoutes, snapshotShelf } from '../../src/peer/node/snapshot-shelf.ts';
 import type { RunStatus } from '../../src/peer/status.ts';
 import { begunJournal, fakeCrypto, MANIFEST } from './fake.ts';
 
@@ -27,7 +30,18 @@ const STATUS: RunStatus = {
 let tryOut: (text: Readonly<Record<string, string>>) => Promise<unknown> = async (text) => text;
 const content = new Uint8Array(randomBytes(20_000_000));
 const hash = createHash('sha256').update(content).digest('hex');
-let snapshot: Snapshot | undefined;
+let shelf = snapshotShelf();
+const announced: string[] = [];
+const mirrors: Mirrors = {
+  announce: (json, address) => announced.push(`${json} ${address}`) > 0,
+  of: (round) => [`10.0.0.${round}:7800`],
+};
+/** Of the present shelf. */
+const snapshots: SnapshotRoutes = {
+  latest: (asker) => snapshotRoutes(shelf, mirrors).latest(asker),
+  chunk: (name) => shelf.chunk(name),
+  announce: mirrors.announce,
+};
 let folder: string;
 let server: Server;
 let origin: string;
@@ -50,7 +64,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'web', 'secret'), 'not for you');
   server = createServer(
     httpRoutes({
-      ...{ joinCode: CODE, journal, blobs, snapshot: () => snapshot, crypto: fakeCrypto },
+      ...{ joinCode: CODE, journal, blobs, snapshots, crypto: fakeCrypto },
       page: await openPage(join(folder, 'web')),
       status: (joiner) => ({ ...STATUS, may: joiner ? ['join'] : [] }),
       tryOut: (text) => tryOut(text),
@@ -76,7 +90,6 @@ describe('routes', () => {
     `/${CODE}/blob/..%2f..%2fetc%2fpasswd`,
     `/${CODE}/snapshot/latest`,
   ])('%s is not there', async (path) => {
-    snapshot = undefined;
     expect((await fetch(origin + path)).status).toBe(404);
   });
 
@@ -188,7 +201,7 @@ describe('those who may only look', () => {
   test('have manifest, journal and status, and no file of the model or the data', async () => {
     for (const path of ['manifest', 'journal', 'status'])
       expect((await fetch(`${origin}/${VIEW}/${path}`)).status, path).toBe(200);
-    for (const path of [`blob/${hash}`, 'snapshot/latest'])
+    for (const path of [`blob/${hash}`, 'snapshot/latest', `chunk/${hash}`])
       expect((await fetch(`${origin}/${VIEW}/${path}`)).status, path).toBe(404);
   });
 
@@ -268,15 +281,33 @@ describe('fetcher', () => {
     await expect(fetcher.journal(journalBytes.length + 1)).rejects.toMatchObject({ code: 'JOURNAL_FORKED' });
   });
 
-  test('the snapshot, if there is one', async () => {
+  test('the snapshot, if there is one, chunk by chunk, and who else has them', async () => {
     const fetcher = httpFetcher(`${origin}/${CODE}`);
-    snapshot = undefined;
+    shelf = snapshotShelf();
     expect(await fetcher.snapshot()).toBeUndefined();
-    snapshot = { round: 12, root: 'ab'.repeat(32), path: join(folder, 'blob') };
-    const offer = await fetcher.snapshot();
-    expect(offer).toMatchObject({ round: 12 });
-    expect(toHex(offer!.root)).toBe('ab'.repeat(32));
-    expect(Buffer.compare(await offer!.read(), content)).toBe(0);
+    const bytes = [262_144, 262_144, 262_144, 262_144, 1000];
+    let at = 0;
+    const leaves = bytes.map((length) => {
+      at += length;
+      return { hash: leafHash(content.subarray(at - length, at), fakeCrypto.sha256), bytes: length };
+    });
+    const standing = Uint8Array.of(1, 2, 3);
+    shelf.put({ round: 12, leaves, path: join(folder, 'blob') }, standing);
+    const offer = (await fetcher.snapshot())!;
+    expect(offer).toMatchObject({ round: 12, leaves, standing });
+    expect(offer.sources.map(({ name }) => name)).toEqual(['the host', '10.0.0.12:7800']);
+    const chunks = chunksOf(leaves, fakeCrypto.sha256);
+    expect(chunks.map(({ bytes: length }) => length)).toEqual([2 ** 20, 1000]);
+    for (const chunk of chunks)
+      expect(isChunk(chunk, await offer.sources[0].chunk(chunk.name), fakeCrypto.sha256)).toBe(true);
+    await expect(offer.sources[0].chunk('ab'.repeat(32))).rejects.toMatchObject({ code: 'DOWNLOAD_FAILED' });
+  });
+
+  test('a peer says that it has the chunks, at the address that it came from', async () => {
+    const told = await fetch(`${origin}/${CODE}/mirror`, { method: 'POST', body: '{}' });
+    expect(told.status).toBe(200);
+    expect(announced).toEqual(['{} 127.0.0.1']);
+    expect((await fetch(`${origin}/${VIEW}/mirror`, { method: 'POST', body: '{}' })).status).toBe(405);
   });
 
   test('a host that is not there, or that refuses', async () => {

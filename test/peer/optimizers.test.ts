@@ -11,7 +11,6 @@ import { PROMISES, promisesOf } from '../../src/optimizer/algebra.ts';
 import { codeSums, nextState } from '../../src/optimizer/gain.ts';
 import { headerOf, usableCodes } from '../../src/optimizer/header.ts';
 import { recentOf } from '../../src/optimizer/steps.ts';
-import type { SnapshotOffer } from '../../src/peer/fetcher.ts';
 import { Follower } from '../../src/peer/follower.ts';
 import { localReplica } from '../../src/peer/local-replica.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
@@ -19,7 +18,7 @@ import { integersOf } from '../model/shelf.ts';
 import { smallKernels } from '../objective/models.ts';
 import { begunJournal, fakeCrypto, journalFetcher, secretOf } from './fake.ts';
 import { smallLearner } from './learner.ts';
-import { snapshotOf } from './snapshot.ts';
+import { offerOf, snapshotOf } from './snapshot.ts';
 
 const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
 const OPTIMIZERS: readonly Optimizer[] = [
@@ -100,14 +99,14 @@ describe.each(OPTIMIZERS)('$kind', (optimizer) => {
     const rounds = journalOf(manifest);
     const live = await replicaWith(optimizer);
     await live.apply(rounds.slice(0, 17));
-    const offer: SnapshotOffer = { round: 17, root: await live.root(), read: () => snapshotOf(restored) };
-    const restored = await replicaWith(optimizer);
-    await restored.apply(rounds.slice(0, 17));
+    const offer = await offerOf(live);
+    const root = await live.root();
     await live.apply(rounds.slice(17));
 
     const journal = await begunJournal(manifest);
     await journal.append({ type: 'admit', slot: 0, key: secretOf(3), name: 'peer' });
     for (const round of rounds) await journal.append({ type: 'round', round });
+    await journal.append({ type: 'digest', round: 17, root });
     const joined = await replicaWith(optimizer);
     let applied = 0;
     const counting = {

@@ -17,7 +17,7 @@ import {
   MANIFEST,
   secretOf,
 } from './fake.ts';
-import { snapshotOf } from './snapshot.ts';
+import { offerOf } from './snapshot.ts';
 import { type Swarm, settledFlag, swarm } from './swarm.ts';
 
 const MINUTES = 60_000;
@@ -262,12 +262,14 @@ describe('a participant', () => {
     const first = s.join(0, { msPerRecord: 10 });
     await s.clock.until(() => committed(s) === 40, 60 * MINUTES);
     const at = s.replicas[0]!.round();
-    const [root, bytes] = [await s.replicas[0]!.root(), await snapshotOf(s.replicas[0]!)];
+    const [root, offer] = [await s.replicas[0]!.root(), await offerOf(s.replicas[0]!)];
+    const wrong = await offerOf(s.replicas[0]!, () => new Uint8Array(32));
+    await s.journal.append({ type: 'digest', round: at, root });
     let applied = 0;
     const late = s.join(1, {
       fetcher: journalFetcher(
         () => s.journal,
-        () => ({ round: at, root, read: async () => bytes }),
+        () => offer,
       ),
       async makeReplica() {
         const replica = fakeReplica(s.clock);
@@ -282,7 +284,7 @@ describe('a participant', () => {
     const fooled = s.join(2, {
       fetcher: journalFetcher(
         () => s.journal,
-        () => ({ round: at, root, read: async () => new Uint8Array(32) }),
+        () => wrong,
       ),
     });
     await ended(s, first.finished, late.finished, fooled.finished);

@@ -1,48 +1,66 @@
 /**
  * Checkpoints of a run: `checkpoint-N/weights.q32`, the fixed-point weights after N rounds, so that a restart or a late
- * joiner need not replay everything. They save time and carry no authority: the journal's digest decides.
+ * joiner need not replay everything. They save time and carry no authority: the journal's digest decides. Beside them
+ * lies `leaves`, which names their chunks.
  *
  * @module
  */
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { fileSource } from '../../model/node/files.ts';
 import type { ByteSource } from '../../model/source.ts';
 import type { Round } from '../../nouns.ts';
-import { toHex } from '../../numeric/bytes.ts';
+import { equalBytes } from '../../numeric/bytes.ts';
+import type { Leaf } from '../../numeric/merkle.ts';
+import { decodeLeaves, encodeLeaves } from '../../wire/snapshot-offer.ts';
+import { rootOfLeaves } from '../chunks.ts';
+import type { SavedSnapshot } from '../host-snapshots.ts';
 import type { Replica } from '../replica.ts';
-import type { Snapshot } from './http.ts';
-import { writePieces } from './write-file.ts';
+import { nodeCrypto } from './crypto.ts';
+import { writePieces, writeWhole } from './write-file.ts';
 
 const WEIGHTS = 'weights.q32';
+const LEAVES = 'leaves';
+/** The newest, and the one before it: a joiner may be in the middle of it. */
+const KEPT = 2;
 
 export interface Checkpoint {
   readonly round: number;
-  readonly root: Uint8Array;
-  /** As peers may fetch it. */
-  readonly offer: Snapshot;
-  open(): Promise<ByteSource>;
+  readonly leaves: readonly Leaf[];
+  /** Of the weights: chunk after chunk. */
+  readonly path: string;
 }
 
-const checkpointAt = (folder: string, round: number, root: Uint8Array): Checkpoint => {
-  const path = join(folder, `checkpoint-${round}`, WEIGHTS);
-  return { round, root, offer: { round, root: toHex(root), path }, open: () => fileSource(path) };
-};
+const folderOf = (folder: string, round: number): string => join(folder, `checkpoint-${round}`);
 
-/** Writes a checkpoint and removes the one before it: the journal rebuilds any round. */
+/** Writes a checkpoint and removes those before the last one: the journal rebuilds any round. */
 export async function saveCheckpoint(
   folder: string,
-  round: number,
-  root: Uint8Array,
+  { round, leaves }: Pick<SavedSnapshot, 'round' | 'leaves'>,
   snapshot: Replica['snapshot'],
 ): Promise<Checkpoint> {
-  const checkpoint = checkpointAt(folder, round, root);
-  await mkdir(join(folder, `checkpoint-${round}`), { recursive: true });
-  await writePieces(checkpoint.offer.path, snapshot);
-  for (const old of await roundsIn(folder))
-    if (old !== round) await rm(join(folder, `checkpoint-${old}`), { recursive: true, force: true });
-  return checkpoint;
+  const own = folderOf(folder, round);
+  await mkdir(own, { recursive: true });
+  await writeWhole(join(own, LEAVES), encodeLeaves(leaves));
+  await writePieces(join(own, WEIGHTS), snapshot);
+  for (const old of (await roundsIn(folder)).filter((other) => other !== round).slice(0, -(KEPT - 1)))
+    await rm(folderOf(folder, old), { recursive: true, force: true });
+  return { round, leaves, path: join(own, WEIGHTS) };
+}
+
+/** Leaves of a checkpoint, if they are those of `root`. */
+async function leavesIn(folder: string, root: Uint8Array): Promise<readonly Leaf[] | undefined> {
+  const bytes = await readFile(join(folder, LEAVES)).catch(() => undefined);
+  try {
+    const leaves = bytes && decodeLeaves(new Uint8Array(bytes));
+    return leaves && leaves.length > 0 && equalBytes(rootOfLeaves(leaves, nodeCrypto.sha256), root)
+      ? leaves
+      : undefined;
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -59,11 +77,12 @@ export async function restoreLatest(
   for (const round of (await roundsIn(folder)).reverse()) {
     const root = digests.get(round);
     if (root === undefined) continue;
-    const checkpoint = checkpointAt(folder, round, root);
-    if (!(await stat(checkpoint.offer.path).catch(() => undefined))) continue;
+    const path = join(folderOf(folder, round), WEIGHTS);
+    if (!(await stat(path).catch(() => undefined))) continue;
+    const source: ByteSource = await fileSource(path);
     try {
-      await replica.restore(round, await checkpoint.open(), root, recent(round));
-      return checkpoint;
+      await replica.restore(round, source, root, recent(round));
+      return { round, leaves: (await leavesIn(folderOf(folder, round), root)) ?? (await replica.leaves()), path };
     } catch (error) {
       if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
     }

@@ -12,7 +12,9 @@
  *     GET  /<code>/metrics *        for Prometheus (`metrics.ts`)
  *     GET  /<code>/events *         server-sent events (`feed.ts`)
  *     GET  /<code>/blob/<sha256>    a file of the base or the data; Range requests resume
- *     GET  /<code>/snapshot/latest  weights; headers murmur-round and murmur-root; 404 if there is none
+ *     GET  /<code>/snapshot/latest  what names its chunks, and who has them; 404 if there is none
+ *     GET  /<code>/chunk/<name>     a chunk of a snapshot
+ *     POST /<code>/mirror           a peer has the chunks too: `Announcement`
  *     POST /<code>/try *            a text → what the base and the tuned model make of it, where that is offered
  *
  * @module
@@ -27,6 +29,7 @@ import { encodeManifest } from '../../journal/manifest.ts';
 import type { Hex } from '../../nouns.ts';
 import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
+import { MAX_ANNOUNCEMENT_DIGITS } from '../../wire/snapshot-offer.ts';
 import { equalSlowly } from '../door.ts';
 import type { RunStatus } from '../status.ts';
 import type { Feed } from './feed.ts';
@@ -34,10 +37,13 @@ import { viewCode } from './link.ts';
 import type { Metrics } from './metrics.ts';
 import type { Page } from './page.ts';
 
-export interface Snapshot {
-  readonly round: number;
-  readonly root: Hex;
-  readonly path: string;
+/** Snapshots for those who join late. */
+export interface SnapshotRoutes {
+  /** Bytes of an `OfferedSnapshot`. @param asker address of whoever asks. */
+  latest(asker: string): Uint8Array | undefined;
+  chunk(name: Hex): Promise<Uint8Array | undefined>;
+  /** @param text hexadecimal digits of an `Announcement`. @returns whether it was one. */
+  announce(text: string | undefined, address: string): boolean;
 }
 
 /** A text, column by column, as `/try` takes it. */
@@ -48,7 +54,7 @@ export interface HttpOptions {
   readonly journal: Pick<Journal, 'read' | 'records'>;
   /** Hash → path of a file that peers may have. */
   readonly blobs: ReadonlyMap<Hex, string>;
-  readonly snapshot?: () => Snapshot | undefined;
+  readonly snapshots?: SnapshotRoutes;
   readonly crypto: Pick<Crypto, 'sha256'>;
   readonly page?: Page | undefined;
   /** @param joiner whether who asks holds the join code */
@@ -69,7 +75,7 @@ const MAX_TRIALS = 8;
 
 const CORS = {
   'access-control-allow-origin': '*',
-  'access-control-expose-headers': 'content-range, murmur-round, murmur-root',
+  'access-control-expose-headers': 'content-range',
   'cross-origin-resource-policy': 'cross-origin',
 } as const;
 
@@ -83,7 +89,7 @@ interface Route {
 }
 
 export function httpRoutes(options: HttpOptions): RequestListener {
-  const { joinCode, journal, blobs, snapshot, crypto, page, status, feed, metrics, refused, tryOut } = options;
+  const { joinCode, journal, blobs, snapshots, crypto, page, status, feed, metrics, refused, tryOut } = options;
   const hashed = (text: string): Uint8Array => crypto.sha256(toUtf8(text));
   const [joinHash, viewHash] = [hashed(joinCode), hashed(viewCode(joinCode, crypto))];
   const isJoin = (text: string): boolean => equalSlowly(hashed(text), joinHash);
@@ -137,14 +143,29 @@ export function httpRoutes(options: HttpOptions): RequestListener {
       async answer(request, response, url) {
         const path = blobs.get(url.pathname.split('/')[3] ?? '');
         if (path === undefined) notFound(response);
-        else await sendFile(request, response, path, {});
+        else await sendFile(request, response, path);
       },
     },
     snapshot: {
+      answer(request, response) {
+        const offer = snapshots?.latest(request.socket.remoteAddress ?? '');
+        if (offer === undefined) notFound(response);
+        else say(response, 200, 'application/octet-stream', offer);
+      },
+    },
+    chunk: {
+      async answer(_, response, url) {
+        const bytes = await snapshots?.chunk(url.pathname.split('/')[3] ?? '');
+        if (bytes === undefined) notFound(response);
+        else say(response, 200, 'application/octet-stream', bytes);
+      },
+    },
+    mirror: {
+      method: 'POST',
       async answer(request, response) {
-        const latest = snapshot?.();
-        if (latest === undefined) return notFound(response);
-        await sendFile(request, response, latest.path, { 'murmur-round': latest.round, 'murmur-root': latest.root });
+        const address = request.socket.remoteAddress ?? '';
+        const known = snapshots?.announce(await bodyOf(request, MAX_ANNOUNCEMENT_DIGITS), address);
+        say(response, known ? 200 : 422, TEXT, known ? 'Thanks.\n' : 'A member of the run says this, signed.\n');
       },
     },
     try: {
@@ -246,14 +267,9 @@ const joinText = (link: string): string =>
   `This is a Murmur run: several machines train one language model together.\nTo take part, run\n\n    npx murmur join ${link}\n\n`;
 
 /** Whole, or the one range that was asked for. */
-async function sendFile(
-  request: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-  headers: Record<string, string | number>,
-): Promise<void> {
+async function sendFile(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
   const { size } = await stat(path);
-  const common = { ...CORS, ...headers, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
+  const common = { ...CORS, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   const start = range === null ? 0 : Number(range[1]);
   const end = range === null || range[2] === '' ? size : Math.min(size, Number(range[2]) + 1);

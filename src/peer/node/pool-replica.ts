@@ -84,6 +84,7 @@ export function poolReplica(replicas: readonly NodeReplica[]): NodeReplica {
     evaluate: () => attempt(() => first.evaluate()),
     checksum: () => attempt(() => first.checksum()),
     root: () => attempt(() => first.root()),
+    leaves: () => attempt(() => first.leaves()),
     snapshot: (...args) => attempt(() => first.snapshot(...args)),
     slopes: (...args) => attempt(() => first.slopes(...args)),
     generate: (...args) => attempt(() => first.generate(...args)),

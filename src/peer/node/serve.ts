@@ -7,6 +7,7 @@
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
+import type { Member } from '../../journal/rules.ts';
 import type { Entry, Manifest } from '../../nouns.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
@@ -15,14 +16,17 @@ import { calmly } from '../calm.ts';
 import { refusalOf } from '../events.ts';
 import { offeredIn } from '../exchange-host.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
+import type { SavedSnapshot } from '../host-snapshots.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
 import { joinLink } from '../link.ts';
+import { openMirrors } from '../mirrors.ts';
 import { newsOf } from '../news.ts';
 import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
+import { standingOf } from '../standing.ts';
 import { liveStatus, type RunStatus } from '../status.ts';
 import type { Paths } from './blobs.ts';
-import { restoreLatest, roundsIn, saveCheckpoint } from './checkpoints.ts';
+import { type Checkpoint, restoreLatest, roundsIn, saveCheckpoint } from './checkpoints.ts';
 import { chunkFolder } from './chunk-folder.ts';
 import { nodeCompressor } from './compressor.ts';
 import { nodeCrypto } from './crypto.ts';
@@ -35,6 +39,7 @@ import { openPage } from './page.ts';
 import { threadedReplica } from './replica-thread.ts';
 import { type Asked, chooseCheckpoint, requireRestored } from './resume.ts';
 import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
+import { snapshotRoutes, snapshotShelf } from './snapshot-shelf.ts';
 import { openFileStore } from './store.ts';
 import { systemClock, systemEntropy } from './system.ts';
 import { trainedWeights } from './trained.ts';
@@ -97,11 +102,17 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const rounds = roundsOf(entries());
     const recent = (at: number) => recentOf(manifest, rounds, at);
     const chosen = options.resume && chooseCheckpoint(folder, await roundsIn(folder), digests, options.resume);
-    let snapshot = keeps ? await restoreLatest(replica, folder, digests, recent) : undefined;
+    const restored = keeps ? await restoreLatest(replica, folder, digests, recent) : undefined;
 
-    requireRestored(folder, chosen, snapshot?.round);
+    requireRestored(folder, chosen, restored?.round);
 
     const run = journal.position.run!;
+    const shelf = snapshotShelf();
+    if (restored) shelf.put(restored, standingOf(journal.records, restored.round, nodeCrypto));
+    const members = (): Iterable<Member> => journal.position.state?.members.values() ?? [];
+    const mirrors = openMirrors(run, nodeCrypto, members);
+    /** Written, and not in the journal yet. */
+    let written: readonly [Checkpoint, Uint8Array | undefined] | undefined;
     const memory = join(folder, MEMORY_FILE);
     const { train, eval: held } = manifest.data;
     const named = [...manifest.base.files, train, ...(held ? [held] : [])];
@@ -135,13 +146,16 @@ export async function serve(options: ServeOptions): Promise<Served> {
     }, systemClock);
     closers.push(async () => calm.close());
     const request = httpRoutes({
-      ...{ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
+      ...{ joinCode, journal, blobs, snapshots: snapshotRoutes(shelf, mirrors), crypto: nodeCrypto },
       ...{ page: await openPage(), status, feed, metrics },
       refused: (fault) => calm.hear(refusalOf(fault, undefined)),
     });
     host = await startHost({
       ...options,
-      onEvent: calm.hear,
+      onEvent(event) {
+        if (event.event === 'digest' && event.round === written?.[0].round) shelf.put(...written);
+        calm.hear(event);
+      },
       journal,
       pending,
       replica,
@@ -159,8 +173,9 @@ export async function serve(options: ServeOptions): Promise<Served> {
         },
       }),
       ...(keeps && {
-        async save(at: number, root: Uint8Array, write: Replica['snapshot']) {
-          snapshot = await saveCheckpoint(folder, at, root, write);
+        snapshotBytes: 4 * weights,
+        async save(saved: SavedSnapshot, write: Replica['snapshot']) {
+          written = [await saveCheckpoint(folder, saved, write), saved.standing];
           if (replica.exchange) await writeMemory(memory, run, await replica.exchange.memory());
         },
       }),

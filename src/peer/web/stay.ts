@@ -144,6 +144,8 @@ export function beginStay(options: StayOptions): Stay {
         write: (run, memory) => db.put('memories', `${toHex(run)} ${me}`, memory),
       },
       makeReplica,
+      // Asked for once there is a replica, and with it what is kept.
+      snapshots: { chunks: (wanted) => snapshots!.chunks(wanted) },
       onEvent: hear,
     });
 

@@ -26,6 +26,13 @@ export const addPiece = (db: Database, name: string, at: number, bytes: Uint8Arr
 export const dropPieces = (db: Database, name: string): Promise<void> =>
   db.drop('pieces', keyOf(name, 0), lastOf(name));
 
+/** Wholes of one piece whose names begin so, and the bytes of each. */
+export const wholesNamed = async (db: Database, prefix: string): Promise<[name: string, bytes: number][]> =>
+  (await db.between<Blob>('pieces', keyOf(prefix, 0), lastOf(`${prefix}\uffff`))).map(([key, { size }]) => [
+    (key as unknown as PieceKey)[0],
+    size,
+  ]);
+
 /** Bytes that are there, from the start. */
 async function lengthOf(db: Database, name: string): Promise<number> {
   const last = await db.before<Blob>('pieces', keyOf(name, 0), lastOf(name));

@@ -213,16 +213,19 @@ describe('replay', () => {
 });
 
 describe('checkpoints', () => {
-  test('the latest is restored, the one before it is removed', async () => {
+  test('the latest is restored; it and the one before it are kept', async () => {
     const folder = scratchFolder();
     const { replica, make, roots, rounds } = await trained();
     const digests = new Map(roots.entries());
-    const two = await make();
-    await two.apply(rounds.slice(0, 2));
-    await saveCheckpoint(folder, 2, roots[2]!, two.snapshot);
-    const saved = await saveCheckpoint(folder, 3, roots[3]!, replica.snapshot);
-    expect(await readdir(folder)).toEqual(['checkpoint-3']);
-    expect(saved.offer).toEqual({ round: 3, root: toHex(roots[3]!), path: join(folder, 'checkpoint-3/weights.q32') });
+    for (const round of [1, 2]) {
+      const earlier = await make();
+      await earlier.apply(rounds.slice(0, round));
+      await saveCheckpoint(folder, { round, leaves: await earlier.leaves() }, earlier.snapshot);
+    }
+    const leaves = await replica.leaves();
+    const saved = await saveCheckpoint(folder, { round: 3, leaves }, replica.snapshot);
+    expect(await readdir(folder)).toEqual(['checkpoint-2', 'checkpoint-3']);
+    expect(saved).toEqual({ round: 3, leaves, path: join(folder, 'checkpoint-3/weights.q32') });
     const fresh = await make();
     expect((await restoreLatest(fresh, folder, digests))?.round).toBe(3);
     expect([fresh.round(), await fresh.root()]).toEqual([3, roots[3]]);

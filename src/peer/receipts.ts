@@ -1,0 +1,42 @@
+/**
+ * What a coordinator has signed for must be in the journal: who finds that it is not, holds the proof of censorship.
+ *
+ * @module
+ */
+import { Fault } from '../faults.ts';
+import type { Merge, Round } from '../nouns.ts';
+import { equalBytes } from '../numeric/bytes.ts';
+import type { Crypto } from '../ports.ts';
+import { decodeOffer } from '../wire/chunks.ts';
+
+/** A contribution for which the coordinator signed. */
+export interface Receipt {
+  readonly round: number;
+  readonly slot: number;
+  readonly from: number;
+  readonly codes: Int8Array;
+}
+
+const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
+
+/** @throws {Fault} CENSORED */
+export function checkCommitted(receipt: Receipt | undefined, { header, segments }: Round): void {
+  if (receipt === undefined || receipt.round !== header.round) return;
+  const found = segments.find(({ slot, from }) => slot === receipt.slot && from === receipt.from);
+  if (found !== undefined && equalBytes(octets(found.codes), octets(receipt.codes))) return;
+  const detail = `round ${header.round} was committed without the records it had receipted; do not trust this run`;
+  throw new Fault('CENSORED', detail);
+}
+
+/** @throws {Fault} CENSORED */
+export function checkMerged(
+  receipt: Receipt | undefined,
+  { round, shares }: Merge,
+  { sha256 }: Pick<Crypto, 'sha256'>,
+): void {
+  if (receipt === undefined || receipt.round !== round || decodeOffer(receipt.codes).hashes.length === 0) return;
+  const found = shares.find(({ slot }) => slot === receipt.slot);
+  if (found !== undefined && equalBytes(found.digest, sha256(octets(receipt.codes)))) return;
+  const detail = `round ${round} was merged without the share it had receipted; do not trust this run`;
+  throw new Fault('CENSORED', detail);
+}

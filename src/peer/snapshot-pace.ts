@@ -1,0 +1,48 @@
+/**
+ * How often a host writes a snapshot where nobody says: when replaying the rounds since the last one would take longer
+ * than downloading it. It changes no bits of the weights, only when a digest of them is in the journal.
+ *
+ * @module
+ */
+
+/** Bytes a second that whoever joins is taken to download at: what a line at home sends, 40 Mbit/s. */
+const DOWNLOAD_BYTES = 5_000_000;
+/** Nearer than so many rounds nobody asks for a snapshot. */
+const LEAST_ROUNDS = 16;
+/** Writing one may take this part of the time of the rounds between two: a run is for training. */
+const WRITING_PART = 1 / 20;
+/** Weight of the newest measurement in a running mean. */
+const NEWEST = 1 / 8;
+/** Rounds cost this at least, whatever a clock says. */
+const LEAST_MS = 0.01;
+
+/** What has been measured so far; undefined where nothing has. */
+export interface Pace {
+  /** To add a round to the weights. */
+  readonly replayMs?: number;
+  /** From a round to the next. */
+  readonly roundMs?: number;
+  /** To write a snapshot. */
+  readonly writeMs?: number;
+}
+
+/** Running means. */
+export function measured(pace: Pace, found: Pace): Pace {
+  const mean = (key: keyof Pace): Pace => {
+    const value = found[key];
+    const before = pace[key] ?? value;
+    return value === undefined || before === undefined ? {} : { [key]: before + NEWEST * (value - before) };
+  };
+  return { ...pace, ...mean('replayMs'), ...mean('roundMs'), ...mean('writeMs') };
+}
+
+/** What a joiner waits for so many bytes. */
+export const downloadMs = (bytes: number): number => (1000 * bytes) / DOWNLOAD_BYTES;
+
+/** Rounds from one snapshot to the next. @param bytes that have to be downloaded of one. */
+export function roundsBetween(bytes: number, { replayMs, roundMs = 0, writeMs = 0 }: Pace): number {
+  if (replayMs === undefined) return Number.POSITIVE_INFINITY;
+  const worth = downloadMs(bytes) / Math.max(LEAST_MS, replayMs);
+  const bearable = writeMs / WRITING_PART / Math.max(LEAST_MS, roundMs);
+  return Math.ceil(Math.max(LEAST_ROUNDS, worth, bearable));
+}
