@@ -216,7 +216,7 @@ describe('a round closes', () => {
     expect(b.state.merging).toBe(true);
     again(1);
     again(1);
-    expect(b.refusals()).toEqual([]);
+    expect(b.refusals()).toEqual(['CONTRIBUTION_STALE']);
     expect(b.state.members.get(1)).toMatchObject({ strikes: 0, channel: 1 });
   });
 

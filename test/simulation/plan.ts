@@ -59,7 +59,7 @@ export function planOf(seed: number, peers: number): Plan {
   const some = (part: number): number => pick(Math.ceil(part * peers) + 1);
   return {
     ...{ seed, peers },
-    admitted: pick(4) === 0 ? 0.9 * peers : peers - some(0.05),
+    admitted: pick(10) === 0 ? 0.9 * peers : peers - some(0.01),
     rounds: 3 + pick(5),
     records_per_round: Math.ceil(peers * [0.5, 1, 1, 2][pick(4)]!),
     minPeers: Math.ceil(peers * (0.2 + 0.6 * random())),
@@ -73,7 +73,7 @@ export function planOf(seed: number, peers: number): Plan {
       ...times(some(0.03), (): Trouble => ({ kind: 'freeze', at: at(), peer: peer(), ms: pick(2) ? 1e9 : pick(9000) })),
       ...times(some(0.02), (): Trouble => ({ kind: 'leave', at: at(), peer: peer() })),
       ...times(some(0.01), (): Trouble => ({ kind: 'drift', at: at(), peer: peer() })),
-      ...times(some(0.02), (): Trouble => ({ kind: 'offend', at: at(), peer: peer() % 7, how: pick(4) })),
+      ...times(pick(8) + some(0.01), (): Trouble => ({ kind: 'offend', at: at(), peer: peer() % 5, how: pick(4) })),
       ...times(pick(3), (): Trouble => {
         const breaks = pick(2) === 0;
         return { kind: 'partition', at: at(), first: peer(), part: 0.7 * random(), ms: pick(9000), breaks };

@@ -81,10 +81,16 @@ export function newWorld(seed: number): World {
 
 // ---------------------------------------------------------------------------------------------------------- lines
 
-/** One way of a line: frames arrive in order, and after a cut only those that were nearly there. */
+/** What travels: the connection itself, then frames, then the reason of a close. */
+type Item = (() => void) | Uint8Array | string;
+
+/** One way of a line: what is sent arrives in order. */
 interface Way {
-  readonly waiting: ((() => void) | undefined)[];
-  last: number;
+  /** On their way, by the tick in which they arrive. */
+  readonly batches: { readonly at: number; items: Item[] }[];
+  readonly arrive: (item: Item) => void;
+  /** What is sent in one tick travels together. */
+  sent: { readonly tick: number; readonly arrives: number };
 }
 
 /** A connection of a peer, as both ends and whoever cuts it see it. */
@@ -118,18 +124,47 @@ export function newNetwork(world: World): Network {
 
   function dial(distance: Distance, peer: ChannelEvents): Line | undefined {
     if (accept === undefined || distance.blockedUntil > world.now()) return undefined;
-    const up: Way = { waiting: [], last: 0 };
-    const down: Way = { waiting: [], last: 0 };
-    let [peerOpen, hostOpen] = [true, true];
+    let [peerOpen, hostOpen, cutOff] = [true, true, false];
     let host: ChannelEvents | undefined;
     const counts = { received: 0, sent: 0 };
+    const up: Way = {
+      ...{ batches: [], sent: { tick: -1, arrives: 0 } },
+      arrive(item) {
+        if (!hostOpen) return;
+        if (typeof item === 'string') endHost(item);
+        else if (typeof item === 'function') item();
+        else {
+          counts.received += item.length;
+          host?.frame(item);
+        }
+      },
+    };
+    const down: Way = {
+      ...{ batches: [], sent: { tick: -1, arrives: 0 } },
+      arrive(item) {
+        if (!peerOpen) return;
+        if (typeof item === 'string') endPeer(item);
+        else if (typeof item !== 'function') peer.frame(item);
+      },
+    };
 
-    function travel(way: Way, arrive: () => void, extra = 0): void {
+    function arrival({ sent }: Way): number {
+      const tick = world.now() / TICK;
+      if (sent.tick === tick) return sent.arrives;
       const blocked = Math.max(0, distance.blockedUntil - world.now());
-      const ms = blocked + extra + distance.latency + world.random() * distance.jitter;
-      way.last = Math.max(way.last, world.now() + ms);
-      way.waiting.push(arrive);
-      world.later(way.last - world.now(), () => way.waiting.shift()?.());
+      const ms = blocked + distance.latency + world.random() * distance.jitter;
+      return Math.max(sent.arrives, tick + Math.max(1, Math.ceil(ms / TICK)));
+    }
+    function travel(way: Way, item: Item): void {
+      const at = arrival(way);
+      way.sent = { tick: world.now() / TICK, arrives: at };
+      const last = way.batches.at(-1);
+      if (last?.at === at) {
+        last.items.push(item);
+        return;
+      }
+      way.batches.push({ at, items: [item] });
+      world.later(at * TICK - world.now(), () => way.batches.shift()!.items.forEach(way.arrive));
     }
     const endPeer = (reason: string): void => {
       if (!peerOpen) return;
@@ -143,25 +178,24 @@ export function newNetwork(world: World): Network {
       host?.closed(reason);
     };
     /** Only the first of what is under way arrives. */
-    function truncate({ waiting }: Way): void {
-      const kept = world.pick(waiting.length + 1);
-      for (let i = kept; i < waiting.length; i++) waiting[i] = undefined;
+    function truncate({ batches }: Way): void {
+      let left = world.pick(batches.reduce((sum, { items }) => sum + items.length, 0) + 1);
+      for (const batch of batches) {
+        batch.items = batch.items.slice(0, left);
+        left -= batch.items.length;
+      }
     }
 
     const line: Line = {
       channel: {
         send(frame) {
           if (!peerOpen) return;
-          travel(up, () => {
-            if (!hostOpen) return;
-            counts.received += frame.length;
-            host?.frame(frame);
-          });
+          travel(up, frame);
         },
         close(reason) {
           if (!peerOpen) return;
           peerOpen = false;
-          travel(up, () => endHost(reason));
+          travel(up, reason);
         },
         traffic: () => counts,
       },
@@ -174,32 +208,30 @@ export function newNetwork(world: World): Network {
         world.later(hostLearns, () => endHost('cut'));
       },
     };
-    let cutOff = false;
     const hostChannel: Channel = {
       send(frame) {
         if (!hostOpen || cutOff) return;
         counts.sent += frame.length;
-        travel(down, () => {
-          if (peerOpen) peer.frame(frame);
-        });
+        travel(down, frame);
       },
       close(reason) {
         if (!hostOpen) return;
         hostOpen = false;
         lines.delete(line);
-        if (!cutOff) travel(down, () => endPeer(reason));
+        if (!cutOff) travel(down, reason);
         world.later(0, () => host?.closed(reason));
       },
       traffic: () => counts,
     };
     const answering = accept;
     travel(up, () => {
-      if (accept !== answering) {
+      if (accept === answering) {
+        lines.add(line);
+        host = answering(hostChannel);
+      } else {
+        hostOpen = false;
         endPeer('nobody answers');
-        return;
       }
-      lines.add(line);
-      host = accept(hostChannel);
     });
     return line;
   }
