@@ -6,7 +6,7 @@
 import { Fault, type FaultCode } from '../faults.ts';
 
 export class Writer {
-  #bytes = new Uint8Array(256);
+  #bytes = new Uint8Array(128);
   #length = 0;
 
   /** The next `count` bytes, for the caller to fill before the next call. */
