@@ -156,7 +156,7 @@ export function struct<T extends object>(fields: Fields<T>): Codec<T> {
       for (const [key, codec] of table) codec.write(out, value[key], `${name}.${key}`);
     },
     read(from, name) {
-      const value: Partial<T> = {};
+      const value: { [K in keyof T]?: T[keyof T] } = {};
       for (const [key, codec] of table) value[key] = codec.read(from, `${name}.${key}`);
       return value as T;
     },
