@@ -6,20 +6,28 @@
 import { Fault, type FaultCode } from '../faults.ts';
 
 export class Writer {
-  #bytes = new Uint8Array(256);
+  #bytes = new Uint8Array(128);
   #length = 0;
 
   /** The next `count` bytes, for the caller to fill before the next call. */
   take(count: number): Uint8Array {
-    const end = this.#length + count;
-    if (end > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
-      grown.set(this.#bytes);
-      this.#bytes = grown;
-    }
-    const room = this.#bytes.subarray(this.#length, end);
-    this.#length = end;
-    return room;
+    const start = this.#length;
+    this.#grow(count);
+    return this.#bytes.subarray(start, this.#length);
+  }
+
+  /** As `take(1)[0] = value`: most of what is written is single bytes. */
+  byte(value: number): void {
+    this.#grow(1);
+    this.#bytes[this.#length - 1] = value;
+  }
+
+  #grow(count: number): void {
+    this.#length += count;
+    if (this.#length <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
+    grown.set(this.#bytes);
+    this.#bytes = grown;
   }
 
   finish(): Uint8Array {
@@ -51,13 +59,26 @@ export class Reader {
     return this.#bytes.subarray(this.#position - count, this.#position);
   }
 
+  /** As `take(1, name)[0]`. */
+  byte(name: string): number {
+    const byte = this.#bytes[this.#position];
+    if (byte === undefined) this.fail(name, 'needs 1 bytes, 0 are left');
+    this.#position++;
+    return byte;
+  }
+
   fail(name: string, detail: string): never {
     throw new Fault(this.#code, `${name}: ${detail} (byte ${this.#origin + this.#position})`);
   }
 }
 
-export const toHex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+export function toHex(bytes: Uint8Array): string {
+  let hex = '';
+  for (const byte of bytes) hex += HEX[byte]!;
+  return hex;
+}
 
 /** @throws {RangeError} unless `hex` is pairs of lower-case hexadecimal digits */
 export function fromHex(hex: string): Uint8Array {
@@ -66,7 +87,9 @@ export function fromHex(hex: string): Uint8Array {
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const whole = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);
@@ -75,5 +98,8 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i]);
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

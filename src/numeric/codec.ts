@@ -57,13 +57,13 @@ export function varint(max = 0xffff_ffff): Codec<number> {
     write(out, value, name) {
       checkInteger(value, 0, max, name);
       let rest = value;
-      for (; rest >= 128; rest = Math.floor(rest / 128)) out.take(1)[0] = (rest % 128) + 128;
-      out.take(1)[0] = rest;
+      for (; rest >= 128; rest = Math.floor(rest / 128)) out.byte((rest % 128) + 128);
+      out.byte(rest);
     },
     read(from, name) {
       let value = 0;
       for (let unit = 1; ; unit *= 128) {
-        const byte = from.take(1, name)[0]!;
+        const byte = from.byte(name);
         value += (byte & 127) * unit;
         if (value > max) from.fail(name, `is more than ${max}`);
         if (byte === 0 && unit > 1) from.fail(name, 'is padded');
@@ -122,7 +122,7 @@ export function restCodes(min: number, max: number): Codec<Int8Array> {
     },
     read(from, name) {
       if (from.left < min || from.left > max) from.fail(name, `has ${from.left} codes, not ${min} to ${max}`);
-      return Int8Array.from(from.take(from.left, name), (byte) => (byte << 24) >> 24);
+      return new Int8Array(from.take(from.left, name));
     },
   };
 }
@@ -139,7 +139,7 @@ export function codes(min: number, max: number): Codec<Int8Array> {
     read(from, name) {
       const length = count.read(from, `${name}.length`);
       if (length < min) from.fail(`${name}.length`, `is less than ${min}`);
-      return Int8Array.from(from.take(length, name), (byte) => (byte << 24) >> 24);
+      return new Int8Array(from.take(length, name));
     },
   };
 }
@@ -155,8 +155,11 @@ export function struct<T extends object>(fields: Fields<T>): Codec<T> {
     write(out, value, name) {
       for (const [key, codec] of table) codec.write(out, value[key], `${name}.${key}`);
     },
-    read: (from, name) =>
-      Object.fromEntries(table.map(([key, codec]) => [key, codec.read(from, `${name}.${key}`)])) as T,
+    read(from, name) {
+      const value: { [K in keyof T]?: T[keyof T] } = {};
+      for (const [key, codec] of table) value[key] = codec.read(from, `${name}.${key}`);
+      return value as T;
+    },
   };
 }
 
@@ -192,11 +195,11 @@ export function tagged<M extends { readonly type: string }>(variants: Variants<M
     write(out, value, name) {
       const variant = byType.get(value.type);
       if (variant === undefined) throw new RangeError(`"type" expected ${[...byType.keys()]}, got ${value.type}`);
-      out.take(1)[0] = variant.tag;
+      out.byte(variant.tag);
       variant.body.write(out, value, `${name}.${value.type}`);
     },
     read(from, name) {
-      const tag = from.take(1, `${name}.type`)[0]!;
+      const tag = from.byte(`${name}.type`);
       const variant = byTag.get(tag) ?? from.fail(`${name}.type`, `${tag} is not known`);
       return { type: variant.type, ...variant.body.read(from, `${name}.${variant.type}`) } as M;
     },

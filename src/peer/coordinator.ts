@@ -81,6 +81,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     ready: 0,
     attempt: restore(ledger, kept, table, now),
     gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
+    lapsed: { round: ledger.round, shares: [] },
     merging: false,
     own: Table.of(),
     ...{ former: new Map(), asked: [], revisions: 0, furthest: ledger.round },
@@ -171,15 +172,17 @@ const HANDLERS: Handlers = {
     const member = heard(draft, channel);
     if (member === undefined) return;
     const share = round === draft.ledger.round ? draft.attempt?.shares.get(member.slot) : undefined;
-    if (round < draft.ledger.round || (share === undefined && member.status === 'late')) {
+    // Of another round nothing is looked at, not even how many records it holds.
+    const count = share === undefined ? 0 : recordsOf(draft.ledger, codes);
+    const fits = share !== undefined && from === share.from && count > 0 && count <= mostOf(draft, share);
+    if (round < draft.ledger.round || (!fits && isLapsed(draft, { round, slot: member.slot, from }))) {
       // Late, and perhaps honestly so: it is told, and it lives.
       if (member.status === 'late') put(draft, { ...member, status: 'ready' });
       send(draft, channel, { type: 'refused', code: 'CONTRIBUTION_STALE', detail: `round ${round} is closed` });
       return;
     }
-    const count = recordsOf(draft.ledger, codes);
-    if (share === undefined || from !== share.from || count === 0 || count > mostOf(draft, share)) {
-      strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${count} of round ${round}`);
+    if (!fits) {
+      strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${codes.length} of round ${round}`);
       return;
     }
     if (share.codes !== undefined && !same(share.codes, codes)) {
@@ -326,5 +329,9 @@ function confirm(draft: Turn, member: Member): void {
   // It lost its connection while measuring, not its place.
   if (share !== undefined && share.codes === undefined) open(draft, member.channel, share);
 }
+
+/** Whether records were assigned, and their time is up: what is said of them late, or once more, is no offence. */
+const isLapsed = ({ lapsed }: Turn, { round, slot, from }: Pick<Kept, 'round' | 'slot' | 'from'>): boolean =>
+  lapsed.round === round && lapsed.shares.some((shares) => shares.get(slot)?.from === from);
 
 const same = (a: Int8Array, b: Int8Array): boolean => a.length === b.length && a.every((code, i) => code === b[i]);

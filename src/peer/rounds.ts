@@ -20,6 +20,9 @@ const LINGER_MS = 5000;
 /** And for one that is here and still reads the journal, or opens the model, or waits for a chunk: it says nothing meanwhile. */
 const JOINING_MS = 30_000;
 
+/** Attempts at one round whose late answers are told from offences: who answers later than that was frozen. */
+const MAX_LAPSED = 8;
+
 /** Everything that follows from the state alone: commit, open, stop. Runs after every event. */
 export function settle(draft: Turn): void {
   if (draft.finished) return;
@@ -166,6 +169,9 @@ function closeRound(draft: Turn): void {
   const missing = [...shares.values()].filter(
     ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
   );
+  const { round } = draft.ledger;
+  const before = draft.lapsed.round === round ? draft.lapsed.shares.slice(1 - MAX_LAPSED) : [];
+  draft.lapsed = { round, shares: [...before, shares] };
   draft.attempt = undefined;
   draft.phase = 'waiting';
   for (const { slot, count } of missing) {

@@ -188,6 +188,8 @@ export interface State {
   /** Members that are ready. */
   readonly ready: number;
   readonly attempt: Attempt | undefined;
+  /** Of `round`, those attempts that are closed, newest last. */
+  readonly lapsed: { readonly round: number; readonly shares: readonly Table<Share>[] };
   /** Until then a host that goes on with a run waits for as many peers as at its beginning. */
   readonly gatherUntil: number;
   /** A round is closed, and its shares are being made one change. */

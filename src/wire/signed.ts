@@ -14,7 +14,8 @@ const CONTRIBUTION = tag('murmur contribution v1');
 const RECEIPT = tag('murmur receipt v1');
 const MIRROR = tag('murmur mirror v1');
 
-const u32 = (value: number, name: string): Uint8Array => encode(unsigned(4), value, name);
+const number = unsigned(4);
+const u32 = (value: number, name: string): Uint8Array => encode(number, value, name);
 const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
 
 const exactly = (length: number, bytes: Uint8Array, name: string): Uint8Array => {

@@ -237,6 +237,21 @@ describe('contributions', () => {
     expect(b.state.members.get(0)).toMatchObject({ channel: 0, strikes: 0, status: 'ready' });
   });
 
+  test('what was assigned before others were given the round is late, however often it is said', () => {
+    const b = bench();
+    b.join(0);
+    b.join(1);
+    b.now = 10_000;
+    b.send({ type: 'tick' });
+    expect(b.to(1)).toEqual(['open']);
+    for (let i = 0; i < 2; i++) {
+      b.send({ type: 'contribution', channel: 0, round: 0, from: 0, codes: new Int8Array(32), signature: SIGNATURE });
+      expect(b.to(0)).toEqual(['CONTRIBUTION_STALE']);
+    }
+    b.send({ type: 'contribution', channel: 0, round: 0, from: 1, codes: new Int8Array(31), signature: SIGNATURE });
+    expect(b.to(0)).toEqual(['CONTRIBUTION_RANGE']);
+  });
+
   test('codes without a loss are committed and not counted', () => {
     const b = bench({ minPeers: 2 });
     b.join(0, 1);

@@ -208,6 +208,27 @@ describe('a round closes', () => {
     expect(b.refusals()).toEqual(['CONTRIBUTION_DUPLICATE']);
   });
 
+  test('the same once more while shares are being merged is late, and no offence', () => {
+    const b = bench(manifestOf(), { minPeers: 3 });
+    b.join(0, 1, 2);
+    const again = (channel: number): readonly Effect[] => b.deliver(channel, { count: 16 });
+    for (const channel of [0, 1, 2]) again(channel);
+    expect(b.state.merging).toBe(true);
+    again(1);
+    again(1);
+    expect(b.refusals()).toEqual(['CONTRIBUTION_STALE']);
+    expect(b.state.members.get(1)).toMatchObject({ strikes: 0, channel: 1 });
+  });
+
+  test('a share of a round to come is an offence, whether or not it can be read', () => {
+    for (const codes of [Int8Array.of(1), encodeOffer({ count: 1, hashes: hashesOf(0) })]) {
+      const b = bench();
+      b.join(0);
+      b.send({ type: 'contribution', channel: 0, round: 5, from: 0, codes, signature: SIGNATURE });
+      expect(b.refusals()).toEqual(['CONTRIBUTION_RANGE']);
+    }
+  });
+
   test('by an offer without chunks as well, which is no part of the merge', () => {
     const b = bench(manifestOf(), { minPeers: 2 });
     b.join(0, 1);
