@@ -63,7 +63,7 @@ describe('the sequencer', () => {
     commit(0);
     expect(b.of('answer')).toEqual([]);
     commit(1);
-    expect(answer()).toEqual({ round: 4, records: 64 });
+    expect(answer()).toEqual({ round: 4, records: 64, slot: 1 });
     expect(types(b, 3)).toEqual(['round', 'evict', 'revoke']);
     expect(b.journal.at(-1)).toEqual({ type: 'revoke', slot: 1, from: 0, to: 4 });
     expect(closed()).toEqual([[1, 'EVICTED']]);
@@ -145,11 +145,11 @@ describe('the sequencer', () => {
     b.connect(2);
     revoke(2);
     commit(0, 1);
-    expect(answer()).toEqual({ round: 3, records: 0 });
+    expect(answer()).toEqual({ round: 3, records: 0, slot: 2 });
     expect(types(b, 2)).toEqual(['round', 'evict']);
     revoke(2);
     commit(0, 1);
-    expect([answer(), types(b, 1)]).toEqual([{ round: 4, records: 0 }, ['round']]);
+    expect([answer(), types(b, 1)]).toEqual([{ round: 4, records: 0, slot: 2 }, ['round']]);
   });
 
   test('who left long ago is revoked as well', () => {
@@ -157,7 +157,7 @@ describe('the sequencer', () => {
     b.send({ type: 'left', channel: 1 });
     revoke(1, 0, 1);
     commit(0);
-    expect(answer()).toEqual({ round: 3, records: 16 });
+    expect(answer()).toEqual({ round: 3, records: 16, slot: 1 });
     expect(b.journal.at(-1)).toEqual({ type: 'revoke', slot: 1, from: 0, to: 1 });
     b.connect(1, 8);
     expect(b.of('close').map(({ code }) => code)).toEqual(['EVICTED']);
@@ -182,7 +182,7 @@ describe('the sequencer', () => {
     const { b, commit, revoke, answer } = bench(0, { manifest: { ...MANIFEST, max_steps: 1 } });
     commit(0, 1);
     revoke(1);
-    expect(answer()).toEqual({ round: 1, records: 16 });
+    expect(answer()).toEqual({ round: 1, records: 16, slot: 1 });
     expect(b.of('root')).toHaveLength(1);
     b.send({ type: 'rooted', round: 1, root: ROOT });
     expect([types(b, 1), b.state.phase]).toEqual([['revoke'], 'waiting']);

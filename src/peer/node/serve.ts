@@ -17,10 +17,12 @@ import { joinLink } from '../link.ts';
 import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
 import { liveStatus, type RunStatus } from '../status.ts';
+import { type Order, wishOf } from '../wishes.ts';
 import type { Paths } from './blobs.ts';
 import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
 import { chunkFolder } from './chunk-folder.ts';
 import { nodeCompressor } from './compressor.ts';
+import { controlLink, controlled, writeControl } from './control.ts';
 import { nodeCrypto } from './crypto.ts';
 import { openFeed } from './feed.ts';
 import { httpRoutes } from './http.ts';
@@ -30,7 +32,7 @@ import { openPage } from './page.ts';
 import { threadedReplica } from './replica-thread.ts';
 import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
-import { systemClock, systemEntropy } from './system.ts';
+import { randomCode, systemClock, systemEntropy } from './system.ts';
 import { trainedWeights } from './trained.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
@@ -113,10 +115,15 @@ export async function serve(options: ServeOptions): Promise<Served> {
       wire: () => host?.traffic().wire ?? 0,
     });
     closers.push(async () => feed.close());
-    const request = httpRoutes({
+    const routes = httpRoutes({
       ...{ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
       ...{ page: await openPage(), status, feed },
     });
+    const code = randomCode();
+    const control = {
+      ...{ code, crypto: nodeCrypto },
+      takeBack: async (order: Order) => host!.takeBack(wishOf(ledgerOf(entries()), order)),
+    };
     host = await startHost({
       ...options,
       onEvent(event) {
@@ -126,7 +133,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       journal,
       pending,
       replica,
-      transport: webSocketTransport({ host: options.host, port: options.port, request }),
+      transport: webSocketTransport({ host: options.host, port: options.port, request: controlled(control, routes) }),
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
@@ -147,6 +154,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       }),
     });
     const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
+    closers.push(await writeControl(folder, controlLink(here!, code)));
     links = [joinLink(here!, joinCode), ...elsewhere.map((address) => joinLink(address, joinCode))];
     const [viewHere, ...viewElsewhere] = links.map((link) => viewLink(link, nodeCrypto));
     return {
