@@ -13,8 +13,8 @@ export const usage: string = `revoke <output_dir> <peer> [flags]
 
 Takes back, exactly, every gradient that a peer gave, and excludes it from the run: the weights are then, bit for bit,
 those of the journal without its records. What others measured meanwhile was measured at weights that it had a part in,
-and stays: for damage that went deep there is "murmur rewind". A host that is running does it between two rounds and all
-peers follow; else the journal says so, and whoever reads it next follows. Behind revoke comes the output_dir of the run on
+and stays: for damage that went deep there is "murmur rewind". A host that is running does it between two rounds, and
+all peers follow; else the journal says so, and whoever reads it next follows. First comes the output_dir of the run on
 its host, or the link in its control.json; <peer> is a slot or a name, as "murmur inspect" lists them.
   murmur revoke out mallory
   murmur revoke out 3 --from 100 --to 200 --reason "its memory is broken"`;

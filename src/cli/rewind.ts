@@ -11,10 +11,10 @@ import type { Io } from './verb.ts';
 
 export const usage: string = `rewind <output_dir> <round> [flags]
 
-Takes back all rounds but the first so many: weights, learning rate and scale of the bytes are as they were after them, and
-the run goes on from there. The journal keeps what was, so that it can be audited. With the same peers it would go the same
-way again: "murmur revoke" whoever did the damage first. A host that is running does it between two rounds where the method
-allows that, and all peers follow; else stop it, rewind, and repeat the command that began the run.
+Takes back all rounds but the first so many: weights, learning rate and scale of the bytes are as they were after
+them, and the run goes on from there. The journal keeps what was, so that it can be audited. With the same peers it
+would go the same way again: "murmur revoke" whoever did the damage first. A host that is running does it between two
+rounds where the method allows that, and all peers follow; else stop it, rewind, and repeat the command that began it.
   murmur rewind out 400`;
 
 const own = z.strictObject({});
