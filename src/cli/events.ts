@@ -146,6 +146,11 @@ const RENDER: Readonly<Record<string, Render>> = {
     (e) =>
       `disconnected: ${show(e['code'])}: ${show(e['detail'])}${typeof e['retryMs'] === 'number' ? `; trying again in ${formatSeconds(e['retryMs'] / 1000)}` : ''}`,
   ),
+  revoked: bad(
+    (e) => `${who(e)} was revoked: its records of rounds ${show(e['from'])} to ${Number(e['to']) - 1} count no more`,
+  ),
+  rewound: bad((e) => `rewound: ${plural(e['round'], 'round')} left`),
+  revised: bad((e) => `the host took something back; ${plural(e['round'], 'round')} left`),
   rebuild: bad((e) => `weights differ from the journal at round ${show(e['round'])}: rebuilding them`),
   warning: (e, paint) => ({ text: paint('yellow', `! ${show(e['message'] ?? e['detail'])}`) }),
   error: bad((e) => show(e['message'] ?? e['detail'])),

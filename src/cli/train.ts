@@ -96,6 +96,8 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   let evaluated: Ledger['evaluated'] = Table.of();
   const hear = (event: HostEvent): void => {
     report.hear(event);
+    // What was found out about weights that are no more is no part of the curve.
+    if (event.event === 'rewound') evaluated = new Map([...evaluated].filter(([round]) => round <= event.round));
     if (event.event !== 'evaluation') return;
     evaluated = evaluated.set(event.round, event.metrics);
     const now = { manifest, evaluated };

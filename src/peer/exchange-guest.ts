@@ -20,6 +20,8 @@ const SEND_BY = 0.75;
 /** What a peer remembers is written so often: it costs twelve bytes a weight. */
 const KEEP_MS = 10_000;
 
+const NO_STEPS = { round: -1, slot: -1, steps: 0, losses: 0, norm: 0 };
+
 export interface Assigned {
   readonly slot: number;
   readonly round: number;
@@ -57,6 +59,8 @@ export interface ExchangeGuest {
   remember(run: Uint8Array): Promise<void>;
   /** Keeps what a later process would need, between two rounds. @param round merged so far. @param now not only if it was long ago. */
   keep(run: Uint8Array, round: number, now: boolean): Promise<void>;
+  /** Rounds were taken back: what was made for later ones is of weights that are no more. */
+  restart(): void;
   /** The host has the share of a round. */
   received(round: number): void;
 }
@@ -89,7 +93,7 @@ export function exchangeGuest({
   let made: readonly string[] = [];
   let makes = false;
   /** Steps taken of a round; survive a connection, and a round that is opened again. */
-  let taken = { round: -1, slot: -1, steps: 0, losses: 0, norm: 0 };
+  let taken = { ...NO_STEPS };
   let offered: { readonly round: number; readonly codes: Int8Array; readonly hashes: readonly string[] } | undefined;
   let sentAt = 0;
   /** The merge that is being fetched, on the present connection. */
@@ -261,6 +265,11 @@ export function exchangeGuest({
       if (!now && clock.now() - keptAt < KEEP_MS) return;
       keptAt = clock.now();
       await memory.write(run, await exchanger().memory());
+    },
+    restart() {
+      for (const name of offered?.hashes ?? []) void store.drop(name);
+      offered = undefined;
+      taken = { ...NO_STEPS };
     },
     received: (round) => moved(round, 'share', sentAt),
   };

@@ -213,6 +213,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
     const { revisions: now, ledger } = follower!;
     if (now === revisions) return;
     measured = undefined;
+    guest.restart();
     revisions = now;
     if (follower!.appliedRounds > 0) emit({ event: 'revised', round: ledger.round });
   }

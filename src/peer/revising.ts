@@ -66,7 +66,8 @@ export function takeBack(draft: Turn): void {
     try {
       const { entries, records } = takenBack(draft, one);
       for (const entry of entries) carryOut(draft, entry);
-      const granted = { round: draft.ledger.round, records };
+      const slot = one.type === 'revoke' ? { slot: one.slot } : {};
+      const granted = { round: draft.ledger.round, records, ...slot };
       draft.effects.push({ type: 'answer', answered: { id: one.id, granted } });
     } catch (error) {
       if (!(error instanceof Fault)) throw error;

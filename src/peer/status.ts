@@ -103,3 +103,13 @@ export function liveStatus(
     bytes: total,
   };
 }
+
+/** Paces with more of them; a round that is made once more, after a rewind, takes the place of those from it on. */
+export function withPaces(paces: readonly Pace[], more: readonly Pace[]): readonly Pace[] {
+  const all = [...paces];
+  for (const pace of more) {
+    while (all.length > 0 && all.at(-1)!.round >= pace.round) all.pop();
+    all.push(pace);
+  }
+  return all;
+}

@@ -4,6 +4,9 @@
  * @module
  */
 import { Fault, type FaultCode } from '../faults.ts';
+import { MAX_REASON_BYTES } from '../journal/entries.ts';
+import { printable } from '../numeric/text.ts';
+import type { Ledger } from './ledger.ts';
 import { type Settleable, settleable } from './settleable.ts';
 
 /** Whose records are to count no more, in which rounds: all by default. The peer is excluded from the run as well. */
@@ -19,6 +22,31 @@ export type Wish =
   /** Rounds that are to stay. */
   | { readonly type: 'rewind'; readonly round: number };
 
+/** A wish as a person says it: the peer by its name or its slot. */
+export type Order =
+  | {
+      readonly type: 'revoke';
+      readonly peer: string;
+      readonly from?: number | undefined;
+      readonly to?: number | undefined;
+      readonly reason?: string | undefined;
+    }
+  | Extract<Wish, { readonly type: 'rewind' }>;
+
+/** @throws {Fault} CONFIG_INVALID for a peer that is not there, or is two */
+export function wishOf({ admitted }: Pick<Ledger, 'admitted'>, order: Order): Wish {
+  if (order.type === 'rewind') return order;
+  const { peer, from, to, reason = 'revoked' } = order;
+  const named = [...admitted.values()].filter(({ slot, name }) => name === peer || String(slot) === peer);
+  const [found, another] = named;
+  if (found === undefined) throw new Fault('CONFIG_INVALID', `"${peer}": no such peer; "murmur inspect" lists them`);
+  if (another !== undefined) {
+    const slots = named.map(({ slot }) => slot).join(' or ');
+    throw new Fault('CONFIG_INVALID', `"${peer}": there are several; name one by its slot, ${slots}`);
+  }
+  return { type: 'revoke', slot: found.slot, from, to, reason: printable(reason, MAX_REASON_BYTES) };
+}
+
 /** A wish, with the host's number of it. */
 export type Asked = Wish & { readonly id: number };
 
@@ -26,6 +54,8 @@ export type Asked = Wish & { readonly id: number };
 export interface Granted {
   readonly round: number;
   readonly records: number;
+  /** Of the peer whose records they were. */
+  readonly slot?: number;
 }
 
 /** An answer to wish `id`. */

@@ -19,6 +19,8 @@ export interface Verified {
   readonly entry: Entry;
 }
 
+type Shares = readonly (readonly [slot: number, count: number])[];
+
 export interface RoundFacts {
   /** Rounds committed with this one. */
   readonly round: number;
@@ -30,6 +32,8 @@ export interface RoundFacts {
   readonly slope: number | null;
   /** Bytes of the record in the journal. */
   readonly bytes: number;
+  /** Slots, each with what it gave: of what counts. The other facts are as the round was committed. */
+  readonly shares: Shares;
 }
 
 export interface Line {
@@ -45,7 +49,7 @@ export interface Book {
   readonly ledger: Ledger | undefined;
   readonly rounds: readonly RoundFacts[];
   readonly evaluations: readonly { readonly round: number; readonly metrics: Readonly<Record<string, number>> }[];
-  /** Slot → gradients (or steps) in committed rounds. */
+  /** Slot → gradients (or steps) in committed rounds, as far as they count. */
   readonly contributed: ReadonlyMap<number, number>;
   /** Slot → why. */
   readonly evicted: ReadonlyMap<number, string>;
@@ -80,30 +84,50 @@ function slopeOf({ round: { header, segments } }: Of<'round'>): number | null {
 }
 
 function factsOf({ entry, length }: Verified): RoundFacts | undefined {
+  const shares = sharesOf(entry);
   if (entry.type === 'round') {
     const { header, segments } = entry.round;
     const records = segments.reduce((sum, { codes }) => sum + codes.length, 0);
     const { round, usable } = header;
-    return { round: round + 1, records, usable, peers: segments.length, slope: slopeOf(entry), bytes: length };
+    return { round: round + 1, records, usable, peers: segments.length, slope: slopeOf(entry), bytes: length, shares };
   }
   if (entry.type !== 'merge') return undefined;
-  const { round, shares } = entry.merge;
-  const records = shares.reduce((sum, { count }) => sum + count, 0);
-  return { round: round + 1, records, usable: records, peers: shares.length, slope: null, bytes: length };
+  const { round } = entry.merge;
+  const records = shares.reduce((sum, [, count]) => sum + count, 0);
+  return { round: round + 1, records, usable: records, peers: shares.length, slope: null, bytes: length, shares };
 }
 
 /** Slots of a round, each with what it gave. */
-function sharesOf(entry: Entry): readonly (readonly [number, number])[] {
+function sharesOf(entry: Entry): Shares {
   if (entry.type === 'round') return entry.round.segments.map(({ slot, codes }) => [slot, codes.length]);
   return entry.type === 'merge' ? entry.merge.shares.map(({ slot, count }) => [slot, count]) : [];
 }
 
+/** What is left of rounds when an entry takes some of it back. */
+function left(rounds: readonly RoundFacts[], entry: Entry): readonly RoundFacts[] {
+  if (entry.type === 'rewind') return rounds.slice(0, entry.round);
+  if (entry.type !== 'revoke') return rounds;
+  const { slot, from, to } = entry;
+  const without = ({ shares, ...facts }: RoundFacts): RoundFacts => ({
+    ...facts,
+    shares: shares.filter(([of]) => of !== slot),
+  });
+  return rounds.map((facts, i) => (i >= from && i < to ? without(facts) : facts));
+}
+
+function contributions(rounds: readonly RoundFacts[]): Map<number, number> {
+  const contributed = new Map<number, number>();
+  for (const { shares } of rounds)
+    for (const [slot, count] of shares) contributed.set(slot, (contributed.get(slot) ?? 0) + count);
+  return contributed;
+}
+
 /** The book after `records`, which follow those that it holds. @throws {Fault} HEADER_WRONG, JOURNAL_ORDER */
 export function enter(book: Book, records: readonly Verified[]): Book {
-  const contributed = new Map(book.contributed);
+  let contributed = new Map(book.contributed);
   const evicted = new Map(book.evicted);
-  const rounds = [...book.rounds];
-  const evaluations = [...book.evaluations];
+  let rounds = [...book.rounds];
+  let evaluations = [...book.evaluations];
   const lines = [...book.lines];
   let { ledger, length } = book;
   for (const record of records) {
@@ -111,7 +135,12 @@ export function enter(book: Book, records: readonly Verified[]): Book {
     ledger = extend(ledger, entry);
     const facts = factsOf(record);
     if (facts) rounds.push(facts);
-    for (const [slot, count] of sharesOf(entry)) contributed.set(slot, (contributed.get(slot) ?? 0) + count);
+    for (const [slot, count] of facts?.shares ?? []) contributed.set(slot, (contributed.get(slot) ?? 0) + count);
+    if (entry.type === 'revoke' || entry.type === 'rewind') {
+      rounds = [...left(rounds, entry)];
+      contributed = contributions(rounds);
+    }
+    if (entry.type === 'rewind') evaluations = evaluations.filter(({ round }) => round <= entry.round);
     if (entry.type === 'evict') evicted.set(entry.slot, entry.reason);
     if (entry.type === 'evaluation' && entry.slot === HOST_SLOT)
       evaluations.push({ round: entry.round, metrics: entry.metrics });

@@ -6,7 +6,7 @@
  */
 import { batch, type Signal, signal } from '@preact/signals';
 import type { HostEvent } from '../peer/events.ts';
-import type { Pace, RunStatus } from '../peer/status.ts';
+import { type Pace, type RunStatus, withPaces } from '../peer/status.ts';
 import { type Book, EMPTY, enter, type Verified } from './book.ts';
 import type { Ask, Told } from './journal-worker.ts';
 import type { Place } from './place.ts';
@@ -46,6 +46,8 @@ export interface ViewProps {
 const SILENCE_MS = 7000;
 const RETRY_MS = 2000;
 const MAX_HEARD = 200;
+/** Events of the host that are news to people; the figures show the rest. */
+const TOLD: ReadonlySet<HostEvent['event']> = new Set(['peer', 'refused', 'revoked', 'rewound']);
 
 export function openStore(place: Place): Store {
   const store: Store = {
@@ -100,7 +102,7 @@ function gathering(hand: (news: News) => void): Gather {
 
 function enterNews({ book, reading, paces, heard }: Store, news: News): void {
   batch(() => {
-    if (news.paces.length > 0) paces.value = [...paces.value, ...news.paces];
+    if (news.paces.length > 0) paces.value = withPaces(paces.value, news.paces);
     if (news.heard.length > 0) heard.value = [...news.heard.reverse(), ...heard.value].slice(0, MAX_HEARD);
     try {
       if (news.records.length > 0) book.value = enter(book.value, news.records);
@@ -160,7 +162,6 @@ function follow(store: Store, ask: (message: Ask) => void, gather: Gather): void
     ask({ ask: 'take', offset, bytes: Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0)) }),
   );
   on<HostEvent>('host', (event) => {
-    if (event.event === 'peer' || event.event === 'refused')
-      gather((news) => news.heard.push({ at: new Date(), event }));
+    if (TOLD.has(event.event)) gather((news) => news.heard.push({ at: new Date(), event }));
   });
 }

@@ -81,6 +81,23 @@ describe('which record may follow which', () => {
     expect(refusal(state, evaluation(0, 0))).toBe('is by slot 0, which is not admitted');
   });
 
+  test('only rounds that are there are revoked, of a slot that was admitted; only to earlier ones is rewound', () => {
+    const revoke = (slot: number, from: number, to: number): Entry => ({ type: 'revoke', slot, from, to });
+    const rewind = (number: number): Entry => ({ type: 'rewind', round: number });
+    const state = stateAfter(7)!;
+    for (const slot of [0, 1]) expect(refusal(state, revoke(slot, 0, 2)), 'evicted or not').toBe('');
+    expect(refusal(state, revoke(2, 0, 2))).toBe('revokes slot 2, which was never admitted');
+    expect(refusal(state, revoke(1, 1, 3))).toBe('revokes rounds up to 3 after 2 rounds');
+    expect(refusal(state, revoke(1, 1, 1))).toBe('revokes no rounds: from 1 to 1');
+    expect(follow(state, revoke(1, 0, 2), '')).toEqual(state);
+    expect(refusal(state, rewind(2))).toBe('rewinds to round 2 after 2 rounds');
+    const back = follow(state, rewind(1), '');
+    expect(back).toEqual({ ...state, rounds: 1 });
+    expect(refusal(back, round(1, [1, 0, 1]))).toBe('');
+    expect(refusal(back, digest(2))).toBe('is the digest of round 2 after 1 rounds');
+    expect(refusal(back, revoke(1, 0, 2))).toBe('revokes rounds up to 2 after 1 rounds');
+  });
+
   test('a state is not changed by what follows it', () => {
     const state = stateAfter(3)!;
     const before = structuredClone(state);

@@ -1,5 +1,6 @@
 /**
- * Seeded swarms: peers come, leave, stall, lose their line and drift, and the host dies, at random. Whatever happens,
+ * Seeded swarms: peers come, leave, stall, lose their line and drift, are revoked, rounds are rewound, and the host dies, at
+ * random. Whatever happens,
  * the run ends, the journal is valid, everybody who is left has its weights, and no receipted record was lost (a
  * participant would have stopped with CENSORED).
  */
@@ -7,6 +8,7 @@ import { expect, test } from 'vitest';
 import { verifyJournal } from '../../src/journal/reader.ts';
 import { toHex } from '../../src/numeric/bytes.ts';
 import { ledgerOf, roundsOf } from '../../src/peer/ledger.ts';
+import type { Wish } from '../../src/peer/wishes.ts';
 import type { Channel } from '../../src/ports.ts';
 import { fakeClock, fakeCrypto, fakeReplica, MANIFEST, seeded } from './fake.ts';
 import { type Swarm, settledFlag, swarm } from './swarm.ts';
@@ -24,7 +26,7 @@ interface Actor {
   left: boolean;
 }
 
-async function simulate(seed: number): Promise<{ restarts: number; log: string[] }> {
+async function simulate(seed: number): Promise<{ restarts: number; takenBack: number; log: string[] }> {
   const random = seeded(seed);
   const pick = (n: number): number => Math.floor(random() * n);
   const manifest = { ...MANIFEST, max_steps: 3 + pick(10), records_per_round: 1 + pick(40) };
@@ -35,7 +37,7 @@ async function simulate(seed: number): Promise<{ restarts: number; log: string[]
   );
   const actors: Actor[] = [];
   const log: string[] = [];
-  let restarts = 0;
+  let [restarts, takenBack] = [0, 0];
   const say = (text: string): void => {
     log.push(`${Math.round(s.clock.now())} ms: ${text}`);
   };
@@ -54,6 +56,13 @@ async function simulate(seed: number): Promise<{ restarts: number; log: string[]
     say(`peer ${actors.length} joins, ${msPerRecord} ms a record`);
     actors.push({ participant, line, left: false });
   }
+  const takeBack = (wish: Wish): Promise<void> =>
+    s.host.takeBack(wish).then(
+      () => {
+        takenBack++;
+      },
+      ({ code }) => void (code === 'NOT_NOW' || code === 'CONFIG_INVALID' || expect.unreachable(`${code}: ${seed}`)),
+    );
   const someone = (): Actor | undefined => actors[pick(actors.length)];
   const actions: (() => unknown)[] = [
     () => join(1 + pick(30)),
@@ -73,6 +82,19 @@ async function simulate(seed: number): Promise<{ restarts: number; log: string[]
     () => {
       say('a replica is corrupted');
       s.replicas[pick(s.replicas.length)]?.corrupt();
+    },
+    () => {
+      const actor = someone();
+      const { slot } = s.host.view().peers.find(({ name }) => name === `peer ${actors.indexOf(actor!)}`) ?? {};
+      if (actor === undefined || slot === undefined || actors.filter(({ left }) => !left).length < 2) return;
+      say(`peer ${actors.indexOf(actor)} is revoked`);
+      actor.left = true;
+      void takeBack({ type: 'revoke', slot, from: pick(2) * pick(4), reason: 'test' });
+    },
+    () => {
+      const round = pick(s.host.view().round + 1);
+      say(`the run is rewound to round ${round}`);
+      void takeBack({ type: 'rewind', round });
     },
     async () => {
       say('the host dies');
@@ -121,16 +143,24 @@ async function simulate(seed: number): Promise<{ restarts: number; log: string[]
         done++;
         expect(result.value.root, `peer ${i}: ${context()}`).toBe(outcome.root);
       }
-    } else expect(result.reason.code, `peer ${i}: ${result.reason.message} ${context()}`).toBe('HOST_UNREACHABLE');
+    } else
+      expect(result.reason.code, `peer ${i}: ${result.reason.message} ${context()}`).toMatch(
+        /^HOST_UNREACHABLE|EVICTED$/,
+      );
   }
   expect(done, context()).toBeGreaterThanOrEqual(1);
-  return { restarts, log };
+  return { restarts, takenBack, log };
 }
 
 test(`${SEEDS} swarms with random deaths end with equal weights`, { timeout: 120_000 }, async () => {
-  let restarts = 0;
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) restarts += (await simulate(seed)).restarts;
+  let [restarts, takenBack] = [0, 0];
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+    const run = await simulate(seed);
+    restarts += run.restarts;
+    takenBack += run.takenBack;
+  }
   expect(restarts, 'the host died now and then').toBeGreaterThan(SEEDS / 10);
+  expect(takenBack, 'something was taken back now and then').toBeGreaterThan(SEEDS / 10);
 });
 
 test('the same seed gives the same history', async () => {

@@ -78,6 +78,25 @@ describe('the book of a run', () => {
     expect(piecewise).toEqual(book);
   });
 
+  test('what is revoked counts no more; rounds that are rewound are gone, with what was found out about them', () => {
+    const revoked = enter(book, verified([...entries(), { type: 'revoke', slot: 1, from: 0, to: 1 }]).slice(-1));
+    expect([...revoked.contributed]).toEqual([
+      [0, 3],
+      [1, 2],
+    ]);
+    expect(revoked.rounds[0], 'it was committed with four').toMatchObject({ records: 4, shares: [[0, 3]] });
+    const twice = enter(revoked, verified([...entries(), { type: 'revoke', slot: 1, from: 0, to: 2 }]).slice(-1));
+    expect([...twice.contributed]).toEqual([[0, 3]]);
+    const back = enter(book, verified([...entries(), { type: 'rewind', round: 1 }]).slice(-1));
+    expect(back.rounds).toEqual(book.rounds.slice(0, 1));
+    expect(back.evaluations).toEqual(book.evaluations.slice(0, 1));
+    expect([...back.contributed]).toEqual([
+      [0, 3],
+      [1, 1],
+    ]);
+    expect(back.lines.at(-1)).toMatchObject({ type: 'rewind', text: 'to round 1: it and later ones count no more' });
+  });
+
   test('refuses a round whose header the journal does not imply', () => {
     const wrong = entries().map((entry) =>
       entry.type === 'round'

@@ -15,7 +15,7 @@ import type { ServerResponse } from 'node:http';
 import type { JournalRecord } from '../../journal/reader.ts';
 import type { Clock } from '../../ports.ts';
 import type { HostEvent } from '../events.ts';
-import type { Pace, RunStatus } from '../status.ts';
+import { type Pace, type RunStatus, withPaces } from '../status.ts';
 
 /** Between two statuses when much happens, and when nothing does: a watcher that hears nothing knows the host is gone. */
 const SOON_MS = 250;
@@ -46,7 +46,7 @@ export interface Feed {
 export function openFeed({ records = [], clock, wire, status }: FeedOptions): Feed {
   const watchers = new Map<ServerResponse, boolean>();
   const began = clock.now();
-  const paces: Pace[] = [];
+  let paces: Pace[] = [];
   let told = records.length;
   let last = clock.now();
   let cancel = clock.after(LATEST_MS, tell);
@@ -92,7 +92,7 @@ export function openFeed({ records = [], clock, wire, status }: FeedOptions): Fe
       all('host', event);
       if (event.event === 'round' || event.event === 'merge') {
         const pace = { round: event.round, at: clock.now() - began, wire: wire() };
-        paces.push(pace);
+        paces = [...withPaces(paces, [pace])];
         if (paces.length > MAX_PACES) paces.splice(0, paces.length, ...paces.filter((_, i) => i % 2 === 1));
         all('pace', [pace]);
       }

@@ -25,10 +25,12 @@ import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
 import { standingOf } from '../standing.ts';
 import { liveStatus, type RunStatus } from '../status.ts';
+import { type Order, wishOf } from '../wishes.ts';
 import type { Paths } from './blobs.ts';
 import { type Checkpoint, restoreLatest, roundsIn, saveCheckpoint } from './checkpoints.ts';
 import { chunkFolder } from './chunk-folder.ts';
 import { nodeCompressor } from './compressor.ts';
+import { controlLink, controlled, writeControl } from './control.ts';
 import { nodeCrypto } from './crypto.ts';
 import { openFeed } from './feed.ts';
 import { httpRoutes } from './http.ts';
@@ -41,7 +43,7 @@ import { type Asked, chooseCheckpoint, requireRestored } from './resume.ts';
 import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { snapshotRoutes, snapshotShelf } from './snapshot-shelf.ts';
 import { openFileStore } from './store.ts';
-import { systemClock, systemEntropy } from './system.ts';
+import { randomCode, systemClock, systemEntropy } from './system.ts';
 import { trainedWeights } from './trained.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
@@ -145,11 +147,16 @@ export async function serve(options: ServeOptions): Promise<Served> {
       options.onEvent?.(event);
     }, systemClock);
     closers.push(async () => calm.close());
-    const request = httpRoutes({
+    const routes = httpRoutes({
       ...{ joinCode, journal, blobs, snapshots: snapshotRoutes(shelf, mirrors), crypto: nodeCrypto },
       ...{ page: await openPage(), status, feed, metrics },
       refused: (fault) => calm.hear(refusalOf(fault, undefined)),
     });
+    const code = randomCode();
+    const control = {
+      ...{ code, crypto: nodeCrypto },
+      takeBack: async (order: Order) => host!.takeBack(wishOf(ledgerOf(entries()), order)),
+    };
     host = await startHost({
       ...options,
       onEvent(event) {
@@ -159,7 +166,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       journal,
       pending,
       replica,
-      transport: webSocketTransport({ host: options.host, port: options.port, request }),
+      transport: webSocketTransport({ host: options.host, port: options.port, request: controlled(control, routes) }),
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
@@ -181,6 +188,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       }),
     });
     const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
+    closers.push(await writeControl(folder, controlLink(here!, code)));
     links = [joinLink(here!, joinCode), ...elsewhere.map((address) => joinLink(address, joinCode))];
     const [viewHere, ...viewElsewhere] = links.map((link) => viewLink(link, nodeCrypto));
     return {

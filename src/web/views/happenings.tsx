@@ -25,6 +25,13 @@ function wordsOf(event: HostEvent): { readonly text: string; readonly bad?: bool
       return { text: `${event.name} ${WORDS[event.state] ?? event.state}`, bad: event.state === 'evicted' };
     case 'refused':
       return { text: `refused: ${event.code}: ${event.detail}`, bad: true };
+    case 'revoked':
+      return {
+        text: `what slot ${event.slot} gave in rounds ${event.from} to ${event.to - 1} counts no more`,
+        bad: true,
+      };
+    case 'rewound':
+      return { text: `the run goes on after round ${event.round} once more`, bad: true };
     default:
       return undefined;
   }
