@@ -69,4 +69,5 @@ export const entry: fc.Arbitrary<Entry> = fc.oneof(
   fc.record({ type: fc.constant('merge'), merge }),
   fc.record({ type: fc.constant('evaluation'), round: u32, slot: u32, metrics }),
   fc.record({ type: fc.constant('digest'), round: u32, root: bytes(32) }),
+  fc.record({ type: fc.constant('standing'), round: u32, hash: bytes(32) }),
 ) as fc.Arbitrary<Entry>;

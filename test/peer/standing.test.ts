@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Journal } from '../../src/journal/journal.ts';
 import { verifyJournal } from '../../src/journal/reader.ts';
 import type { Manifest, Optimizer } from '../../src/nouns.ts';
-import { equalBytes } from '../../src/numeric/bytes.ts';
+import { equalBytes, toHex } from '../../src/numeric/bytes.ts';
 import { recentOf } from '../../src/optimizer/steps.ts';
 import type { SnapshotOffer } from '../../src/peer/fetcher.ts';
 import { Follower } from '../../src/peer/follower.ts';
@@ -108,6 +108,13 @@ describe('a standing', () => {
         expect(read.recent).toEqual(recentOf(manifest, rounds, round));
       }),
       { numRuns: 30 },
+    );
+  });
+
+  test('has the bytes that it had: its hash is signed', async () => {
+    const { offer } = await runWith({ optimizer: ADAM });
+    expect(toHex(fakeCrypto.sha256(offer.standing))).toBe(
+      'cfe5270fe3217d847b68f712aafbbe4cbd3e1b678ca4384c4205d2556eb9f77d',
     );
   });
 
