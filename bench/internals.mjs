@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { settingsOf } from '../dist/cli/alone.js';
 import { loadConfig } from '../dist/cli/config.js';
@@ -14,16 +15,23 @@ import { fromHex, toHex } from '../dist/numeric/bytes.js';
 import { initialScale } from '../dist/numeric/scale.js';
 import { wasmBytes, wasmKernels } from '../dist/numeric/wasm/wasm.js';
 import { headerOf } from '../dist/optimizer/header.js';
-import { extend } from '../dist/peer/ledger.js';
+import { Follower } from '../dist/peer/follower.js';
+import { httpFetcher } from '../dist/peer/http-fetcher.js';
+import { extend, roundsOf } from '../dist/peer/ledger.js';
+import { openMirrors } from '../dist/peer/mirrors.js';
+import { saveCheckpoint } from '../dist/peer/node/checkpoints.js';
 import { nodeCrypto } from '../dist/peer/node/crypto.js';
+import { httpRoutes } from '../dist/peer/node/http.js';
 import { openReplica } from '../dist/peer/node/open-replica.js';
 import { openPool } from '../dist/peer/node/pool-replica.js';
 import { threadedReplica } from '../dist/peer/node/replica-thread.js';
-import { JOURNAL_FILE, rememberPaths } from '../dist/peer/node/run-folder.js';
+import { JOURNAL_FILE, openRun, rememberPaths } from '../dist/peer/node/run-folder.js';
+import { snapshotRoutes, snapshotShelf } from '../dist/peer/node/snapshot-shelf.js';
 import { openFileStore } from '../dist/peer/node/store.js';
 import { systemClock } from '../dist/peer/node/system.js';
 import { openTrainer } from '../dist/peer/node/trainer.js';
 import { CHUNK } from '../dist/peer/participant.js';
+import { encodeStanding, standingAfter, standingAt } from '../dist/peer/standing.js';
 import { elements, modelNamed, weightGenerator } from './models.mjs';
 
 const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i);
@@ -183,4 +191,77 @@ export async function writeDigest(folder, round, root) {
   const journal = await openJournal(await openFileStore(join(folder, JOURNAL_FILE)), nodeCrypto, SECRET);
   await journal.append({ type: 'digest', round, root: fromHex(root) });
   await journal.close();
+}
+
+/**
+ * Serves a folder that `writeRun` wrote, with a snapshot after `round` rounds, over HTTP.
+ * @returns `join`: joins as a peer does, with the snapshot or without; `close`.
+ */
+export async function offerRun(folder, round, threads) {
+  const { manifest, records, paths } = await openRun(folder);
+  const open = () => threadedReplica({ manifest, paths, threads, maxEvalSamples: 1 });
+  const rounds = roundsOf(records.map(({ entry }) => entry));
+  const host = await open();
+  await host.apply(rounds.slice(0, round));
+  const leaves = await host.leaves();
+  const checkpoint = await saveCheckpoint(folder, { round, leaves }, host.snapshot);
+  const root = await host.root();
+  await host.apply(rounds.slice(round));
+  const end = toHex(await host.root());
+  await host.close();
+  const journal = await openJournal(await openFileStore(join(folder, JOURNAL_FILE)), nodeCrypto, SECRET);
+  const { run } = journal.position;
+  const standing = encodeStanding(standingAfter(standingAt(records[0], nodeCrypto), records.slice(1), round));
+  await journal.append({ type: 'standing', round, hash: nodeCrypto.sha256(standing) });
+  await journal.append({ type: 'digest', round, root });
+  const shelf = snapshotShelf();
+  shelf.put(checkpoint, standing);
+  const snapshots = snapshotRoutes(
+    shelf,
+    openMirrors(run, nodeCrypto, () => []),
+  );
+  const server = createServer(
+    httpRoutes({ joinCode: 'bench', journal, blobs: new Map(), snapshots, crypto: nodeCrypto }),
+  );
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const files = `http://127.0.0.1:${server.address().port}/bench`;
+
+  async function joinOnce(withSnapshot) {
+    let bytes = 0;
+    const counted = async (...args) => {
+      const response = await fetch(...args);
+      bytes += Number(response.headers.get('content-length'));
+      return response;
+    };
+    const http = httpFetcher(files, counted);
+    const fetcher = withSnapshot ? http : { ...http, snapshot: async () => undefined };
+    const replica = await open();
+    let applied = 0;
+    const counting = {
+      ...replica,
+      round: replica.round,
+      apply(some) {
+        applied += some.length;
+        return replica.apply(some);
+      },
+    };
+    const follower = new Follower(nodeCrypto, run, async () => counting);
+    const began = performance.now();
+    await follower.fetch(fetcher);
+    while (!(await follower.advance(fetcher)));
+    await replica.checksum();
+    const seconds = (performance.now() - began) / 1000;
+    const found = toHex(await replica.root());
+    await replica.close();
+    if (found !== end) throw new Error(`joined to ${found}, the run is at ${end}`);
+    return { seconds, bytes, applied };
+  }
+  return {
+    join: joinOnce,
+    async close() {
+      server.close();
+      server.closeAllConnections();
+      await journal.close();
+    },
+  };
 }

@@ -5,7 +5,9 @@
  */
 import { z } from 'zod';
 import { toHex } from '../numeric/bytes.ts';
+import { nodeCrypto } from '../peer/node/crypto.ts';
 import { openRun } from '../peer/node/run-folder.ts';
+import { checkStandings } from '../peer/standing.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { oneRun, pastFlags, rebuild } from './past.ts';
 import type { Io } from './verb.ts';
@@ -23,6 +25,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
   const given = flagsOf(own, argv);
   const past = await openRun(oneRun('verify', argv), given);
   const { records, ledger, manifest, paths, bytes } = past;
+  checkStandings(records, nodeCrypto);
   const report = {
     records: records.length,
     rounds: ledger.round,

@@ -187,3 +187,11 @@ export function standingChecker(start: Standing, crypto: Sha256): (record: Journ
     throw new Fault('HEADER_WRONG', detail);
   };
 }
+
+/** As `standingChecker`, of a whole journal. @throws {Fault} HEADER_WRONG */
+export function checkStandings(records: readonly JournalRecord[], crypto: Sha256): void {
+  const [first, ...rest] = records;
+  if (first === undefined || !rest.some(({ entry }) => entry.type === 'standing')) return;
+  const check = standingChecker(standingAt(first, crypto), crypto);
+  for (const record of rest) check(record);
+}

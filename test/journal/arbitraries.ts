@@ -71,4 +71,5 @@ export const entry: fc.Arbitrary<Entry> = fc.oneof(
   fc.record({ type: fc.constant('digest'), round: u32, root: bytes(32) }),
   fc.record({ type: fc.constant('revoke'), slot: u32, from: u32, to: u32 }),
   fc.record({ type: fc.constant('rewind'), round: u32 }),
+  fc.record({ type: fc.constant('standing'), round: u32, hash: bytes(32) }),
 ) as fc.Arbitrary<Entry>;

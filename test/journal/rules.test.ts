@@ -23,6 +23,7 @@ const round = (number: number, ...segments: [slot: number, from: number, count: 
 });
 const admit = (slot: number, first = 200): Entry => ({ type: 'admit', slot, key: bytesFrom(first, 32), name: 'x' });
 const digest = (number: number): Entry => ({ type: 'digest', round: number, root: new Uint8Array(32) });
+const standing = (number: number): Entry => ({ type: 'standing', round: number, hash: new Uint8Array(32) });
 const evaluation = (number: number, slot: number): Entry => ({ type: 'evaluation', round: number, slot, metrics: {} });
 
 describe('which record may follow which', () => {
@@ -75,6 +76,8 @@ describe('which record may follow which', () => {
     const state = stateAfter(7);
     expect(refusal(state, digest(2))).toBe('');
     expect(refusal(state, digest(3))).toBe('is the digest of round 3 after 2 rounds');
+    expect(refusal(state, standing(2))).toBe('');
+    expect(refusal(state, standing(3))).toBe('is the standing of round 3 after 2 rounds');
     expect(refusal(state, evaluation(2, HOST_SLOT))).toBe('');
     expect(refusal(state, evaluation(0, 1))).toBe('');
     expect(refusal(state, evaluation(3, 1))).toBe('evaluates round 3 after 2 rounds');

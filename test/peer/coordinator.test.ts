@@ -468,6 +468,39 @@ describe('checksums', () => {
   });
 });
 
+describe('snapshots', () => {
+  const round = (b: ReturnType<typeof bench>, snapshotRounds: number): number => {
+    b.deliver(0);
+    const { length } = b.of('root');
+    b.send({ type: 'applied', round: b.state.ledger.round, checksum: RIGHT, snapshotRounds });
+    return length;
+  };
+
+  test('are asked for after as many rounds as the replica says, and so many after that', () => {
+    const b = bench();
+    b.join(0);
+    expect(Array.from({ length: 9 }, () => round(b, 3))).toEqual([0, 0, 1, 0, 0, 1, 0, 0, 1]);
+  });
+
+  test('after as many as the rules say, whatever the replica does', () => {
+    const b = bench({ saveSteps: 4 });
+    b.join(0);
+    expect(Array.from({ length: 9 }, () => round(b, 2))).toEqual([0, 0, 0, 1, 0, 0, 0, 1, 0]);
+  });
+
+  test('are in the journal with the standing of the journal, before the digest that offers them', () => {
+    const b = bench();
+    b.join(0);
+    round(b, 1);
+    const [standing, root] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
+    b.send({ type: 'rooted', round: 1, root, standing });
+    expect(b.journal.slice(-2)).toEqual([
+      { type: 'standing', round: 1, hash: standing },
+      { type: 'digest', round: 1, root },
+    ]);
+  });
+});
+
 describe('the end', () => {
   const SHORT = { ...MANIFEST, max_steps: 1 };
 

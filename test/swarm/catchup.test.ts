@@ -1,0 +1,131 @@
+/** Joining a run that has gone on for long: a snapshot in chunks, from the host and from peers that share, and the tail. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { murmur, type Running } from './processes.ts';
+import {
+  atRound,
+  checksumsOf,
+  journalEntries,
+  journalOf,
+  linkOf,
+  type Place,
+  place,
+  RUNNABLE,
+  resultOf,
+} from './run.ts';
+
+const LONG = { timeout: 300_000 };
+const ENDLESS = 1_000_000;
+
+function joins({ out, folder }: Place, link: string, name: string, ...flags: string[]): Running {
+  const key = ['--key', join(folder, `${name}.key`), '--files', join(out, 'files.json')];
+  const env = { XDG_CACHE_HOME: join(folder, `${name}-cache`) };
+  return murmur(['join', link, '--name', name, '--threads', '1', ...key, ...flags, '--json'], { env });
+}
+
+/** Source → bytes of chunks that came from it. */
+function bytesBySource({ lines }: Pick<Running, 'lines'>): Map<string, number> {
+  const bytes = new Map<string, number>();
+  for (const line of lines)
+    if (line.event === 'chunk')
+      bytes.set(String(line['source']), (bytes.get(String(line['source'])) ?? 0) + Number(line['bytes']));
+  return bytes;
+}
+
+/** Rounds after which both told a checksum; it is the same. */
+function expectAlike(a: Running, b: Running, least: number): void {
+  const [one, other] = [checksumsOf(a), checksumsOf(b)];
+  const common = [...one.keys()].filter((round) => other.has(round));
+  expect(common.length).toBeGreaterThanOrEqual(least);
+  for (const round of common) expect(one.get(round), `round ${round}`).toBe(other.get(round));
+}
+
+const isShared = ({ event, known }: { event: string; known?: unknown }): boolean =>
+  event === 'shared' && known === true;
+
+describe.skipIf(!RUNNABLE)('catching up (npm run build makes the processes)', () => {
+  test(
+    'one host, two peers that share, one that joins late: chunks from all, checked, and the same weights',
+    LONG,
+    async () => {
+      const at = place();
+      const host = at.host({
+        peers: 0,
+        min_peers: 2,
+        max_steps: ENDLESS,
+        save_steps: 40,
+        per_device_train_batch_size: 4,
+      });
+      const link = await linkOf(host);
+      const sharing = ['one', 'two'].map((name) => joins(at, link, name, '--share', '127.0.0.1:0'));
+      for (const peer of sharing) await peer.waitFor(isShared);
+      const mirrors = await Promise.all(sharing.map((peer) => peer.waitFor(({ event }) => event === 'sharing')));
+
+      const late = joins(at, link, 'late');
+      const { round } = await late.waitFor(({ event }) => event === 'ready');
+      await late.waitFor(atRound('checksum', Number(round) + 5));
+      await sharing[0]!.waitFor(atRound('checksum', Number(round) + 5));
+      expectAlike(late, sharing[0]!, 5);
+      const came = bytesBySource(late);
+      expect([...came.values()].reduce((a, b) => a + b, 0)).toBeGreaterThan(1_000_000);
+      const names = mirrors.map(({ port }) => `127.0.0.1:${String(port)}`);
+      expect(came.get('the host')).toBeGreaterThan(0);
+      expect(names.reduce((sum, name) => sum + (came.get(name) ?? 0), 0)).toBeGreaterThan(0);
+      for (const source of came.keys()) expect(['the host', ...names]).toContain(source);
+      // Nothing before the snapshot was replayed.
+      const first = late.lines.find(({ event }) => event === 'catchup' || event === 'ready');
+      expect(Number(first?.['round'])).toBeGreaterThanOrEqual(40);
+
+      host.kill('SIGINT');
+      await host.exit();
+      for (const peer of [...sharing, late]) peer.kill('SIGKILL');
+      expect(journalEntries(at.out).filter(({ type }) => type === 'standing').length).toBeGreaterThan(0);
+      expect(await resultOf(at.run('verify', at.out))).toMatchObject({ journal: 'valid', weights: 'equal' });
+    },
+  );
+
+  test(
+    'killed while it fetched: it goes on with what is on disk, and what is damaged there is fetched again',
+    LONG,
+    async () => {
+      const at = place();
+      const host = at.host({
+        peers: 0,
+        min_peers: 1,
+        max_steps: ENDLESS,
+        save_steps: 30,
+        per_device_train_batch_size: 2,
+      });
+      const link = await linkOf(host);
+      const worker = joins(at, link, 'worker');
+      await host.waitFor(({ event, round }) => event === 'digest' && Number(round) >= 30);
+      worker.kill('SIGSTOP'); // the snapshot stays the newest
+      const cut = joins(at, link, 'cut');
+      await cut.waitFor(({ event, source }) => event === 'chunk' && source === 'the host');
+      cut.kill('SIGKILL');
+      await cut.exit();
+      const before = bytesBySource(cut);
+
+      const [cache] = readdirSync(join(at.folder, 'cut-cache', 'murmur', 'snapshots'));
+      const folder = join(at.folder, 'cut-cache', 'murmur', 'snapshots', cache!);
+      const [damaged] = readdirSync(folder);
+      const bytes = readFileSync(join(folder, damaged!));
+      writeFileSync(join(folder, damaged!), bytes.subarray(0, bytes.length - 1));
+
+      const back = joins(at, link, 'cut');
+      const { round } = await back.waitFor(({ event }) => event === 'ready');
+      worker.kill('SIGCONT');
+      const came = bytesBySource(back);
+      if (before.get('the host')! > bytes.length) expect(came.get('here')).toBeGreaterThan(0);
+      expect(came.get('the host')).toBeGreaterThanOrEqual(bytes.length);
+      await back.waitFor(atRound('checksum', Number(round) + 3));
+      await worker.waitFor(atRound('checksum', Number(round) + 3));
+      expectAlike(back, worker, 3);
+      host.kill('SIGINT');
+      await host.exit();
+      for (const peer of [worker, back]) peer.kill('SIGKILL');
+      expect(journalOf(at.out).torn).toBe(false);
+    },
+  );
+});
