@@ -153,7 +153,11 @@ const RENDER: Readonly<Record<string, Render>> = {
 /** The line of an event, or nothing. */
 export function lineOf(event: OutputEvent, paint: Paint): Line | undefined {
   const render = RENDER[event.event];
-  if (render) return render(event, paint);
+  return render ? render(event, paint) : plainLine(event);
+}
+
+/** An event as it is: `name key=value`. */
+export function plainLine(event: OutputEvent): Line {
   const fields = Object.entries(event).filter(([key]) => key !== 'event');
   const said = fields.map(
     ([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : show(value)}`,
