@@ -71,6 +71,13 @@ const PEER_STATES: Readonly<
   evicted: { mark: '!', style: 'red' },
 };
 
+/** What the doctor thinks of it → how it is said. */
+const CHECKS: Readonly<Record<string, { readonly mark: string; readonly style: 'green' | 'yellow' | 'red' }>> = {
+  ok: { mark: 'ok  ', style: 'green' },
+  warn: { mark: 'warn', style: 'yellow' },
+  fail: { mark: 'FAIL', style: 'red' },
+};
+
 type Render = (e: OutputEvent, paint: Paint) => Line | undefined;
 
 const bad =
@@ -146,6 +153,11 @@ const RENDER: Readonly<Record<string, Render>> = {
       `disconnected: ${show(e['code'])}: ${show(e['detail'])}${typeof e['retryMs'] === 'number' ? `; trying again in ${formatSeconds(e['retryMs'] / 1000)}` : ''}`,
   ),
   rebuild: bad((e) => `weights differ from the journal at round ${show(e['round'])}: rebuilding them`),
+  check: (e, paint) => {
+    const { mark, style } = CHECKS[show(e['state'])] ?? CHECKS['fail']!;
+    const remedy = e['remedy'] === undefined ? '' : `\n    ${show(e['remedy'])}`;
+    return { text: `${paint(style, mark)} ${show(e['check']).padEnd(14)}${show(e['found'])}${remedy}` };
+  },
   warning: (e, paint) => ({ text: paint('yellow', `! ${show(e['message'] ?? e['detail'])}`) }),
   error: bad((e) => show(e['message'] ?? e['detail'])),
 };

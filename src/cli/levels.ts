@@ -19,6 +19,7 @@ const FRIENDLY: readonly unknown[] = ['CONTRIBUTION_STALE', 'REPLACED', 'INTERRU
 const OF_EVENT: Readonly<Record<string, Level | ((event: OutputEvent) => Level)>> = {
   ...{ phase: 'debug', measured: 'debug', applied: 'debug', checksum: 'debug', moved: 'debug', progress: 'debug' },
   ...{ warning: 'warn', evicted: 'warn', disconnected: 'warn', rebuild: 'warn', error: 'error' },
+  check: ({ state }) => (state === 'ok' ? 'info' : state === 'warn' ? 'warn' : 'error'),
   refused: ({ code }) => (FRIENDLY.includes(code) ? 'info' : 'warn'),
   done: ({ error }) => (error === undefined ? 'info' : 'error'),
 };

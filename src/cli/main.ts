@@ -41,6 +41,7 @@ export const VERBS: Readonly<Record<string, Entry>> = {
   bench: { summary: 'Compare methods at an equal budget.', load: () => import('./bench.ts') },
   join: { summary: 'Take part in a run.', load: () => import('./join.ts') },
   status: { summary: 'Show how a run stands, and each of its peers.', load: () => import('./status.ts') },
+  doctor: { summary: 'Check this machine, and the way to a host.', load: () => import('./doctor.ts') },
   ui: { summary: 'Serve the page of a run that lies in a folder.', load: () => import('./ui.ts') },
   eval: { summary: 'Held-out loss and accuracy of a run, after any round.', load: () => import('./eval.ts') },
   generate: { summary: 'Continue a text with the weights of a run.', load: () => import('./generate.ts') },
