@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdir, open, rm, stat, statfs } from 'node:fs/promises';
+import { open, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { formatBytes } from '../../figures.ts';
 import { GraphBuilder } from '../../graph/graph.ts';
@@ -96,7 +96,7 @@ export async function checkDisk(check: string, folder: string, now: () => number
     if (fault === undefined) throw error;
     return checked(check, 'fail', fault.detail, 'name a folder that this user may write to');
   } finally {
-    await rm(probe, { force: true });
+    await rm(probe, { force: true }).catch(() => undefined); // where no file can be, none was made
   }
 }
 
@@ -108,7 +108,6 @@ async function existing(folder: string): Promise<string> {
 
 /** Median milliseconds of a small write and its sync. */
 async function syncMs(path: string, now: () => number): Promise<number> {
-  await mkdir(dirname(path), { recursive: true });
   const file = await open(path, 'w');
   try {
     const times: number[] = [];

@@ -12,10 +12,11 @@ import { PROTOCOL_VERSION } from '../../wire/limits.ts';
 import { decodeHostMessage, encodePeerMessage } from '../../wire/messages.ts';
 import { type Check, checked } from '../checks.ts';
 import { parseRunLink } from '../link.ts';
+import { NOT_FOUND } from './http.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
 /** For each step. */
-const STEP_MS = 8000;
+const PATIENCE_MS = 8000;
 /** Of the host's clock and ours: certificates are judged by it, and logs are read side by side. */
 const MOST_SKEW = 60_000;
 
@@ -45,9 +46,9 @@ const NO_PROXY =
 
 const codeOf = (error: unknown): string => {
   for (let e: unknown = error; e instanceof Error; e = e.cause) {
+    if (e.name === 'TimeoutError') return 'ETIMEDOUT';
     const { code } = e as NodeJS.ErrnoException;
     if (code !== undefined) return code;
-    if (e.name === 'TimeoutError' || e.name === 'AbortError') return 'ETIMEDOUT';
   }
   return 'unknown';
 };
@@ -58,11 +59,16 @@ export interface ReachOptions {
   /** A key for the greeting, which proves nothing: 32 bytes. */
   readonly key: Uint8Array;
   readonly now: () => number;
+  /** For each step. */
+  readonly patienceMs?: number;
   readonly date: () => Date;
 }
 
 /** @param link to join, or to look. */
-export async function* reach(link: string, { proxied, key, now, date }: ReachOptions): AsyncGenerator<Check> {
+export async function* reach(
+  link: string,
+  { proxied, key, now, date, patienceMs = PATIENCE_MS }: ReachOptions,
+): AsyncGenerator<Check> {
   const parsed = parseRunLink(link);
   yield checked('link', parsed ? 'ok' : 'fail', link, 'copy the whole link that the host printed');
   if (parsed === undefined) return;
@@ -94,18 +100,18 @@ export async function* reach(link: string, { proxied, key, now, date }: ReachOpt
   );
 
   const began = now();
-  const open = await attempt('port', () => opened(name, port));
+  const open = await attempt('port', () => opened(name, port, patienceMs));
   if ('check' in open) return yield open;
   yield checked('port', 'ok', `${port} is open, ${(now() - began).toFixed(0)} ms away`, '');
 
   if (isSecure) {
-    const certificate = await attempt('certificate', () => handshake(name, port));
+    const certificate = await attempt('certificate', () => handshake(name, port, patienceMs));
     if ('check' in certificate) return yield certificate;
     yield checked('certificate', 'ok', certificate.value, '');
   }
 
   const answer = await attempt('http', () =>
-    fetch(`${files}/status`, { redirect: 'manual', signal: AbortSignal.timeout(STEP_MS) }),
+    fetch(`${files}/status`, { redirect: 'manual', signal: AbortSignal.timeout(patienceMs) }),
   );
   if ('check' in answer) return yield answer;
   const http = await judged(answer.value, host);
@@ -114,13 +120,13 @@ export async function* reach(link: string, { proxied, key, now, date }: ReachOpt
   const skew = clockSkew(answer.value.headers.get('date'), date());
   if (skew) yield skew;
 
-  yield await greeted(address, joinCode, key, failed);
+  yield await greeted(address, joinCode, key, patienceMs, failed);
 }
 
 /** Opens a port and closes it again. */
-const opened = (host: string, port: number): Promise<void> =>
+const opened = (host: string, port: number, timeout: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    const socket = connect({ host, port, timeout: STEP_MS });
+    const socket = connect({ host, port, timeout });
     const end = (act: () => void): void => {
       socket.destroy();
       act();
@@ -131,10 +137,10 @@ const opened = (host: string, port: number): Promise<void> =>
   });
 
 /** @returns whose certificate it is, and until when. */
-const handshake = (host: string, port: number): Promise<string> =>
+const handshake = (host: string, port: number, timeout: number): Promise<string> =>
   new Promise((resolve, reject) => {
     const servername = isIP(host) ? {} : { servername: host };
-    const socket = connectSecurely({ host, port, timeout: STEP_MS, ...servername });
+    const socket = connectSecurely({ host, port, timeout, ...servername });
     socket.once('secureConnect', () => {
       const { subject, valid_to } = socket.getPeerCertificate();
       socket.destroy();
@@ -148,7 +154,7 @@ const timedOut = (): Error => Object.assign(new TypeError('it took too long'), {
 
 /** What answers to HTTP: a host that knows this code, or something else. */
 async function judged(answer: Response, host: string): Promise<Check> {
-  if (answer.status === 404)
+  if (answer.status === 404 && (await answer.text()) === NOT_FOUND)
     return checked('http', 'fail', `${host} does not know this code`, 'copy the whole link; a new run has a new one');
   const status: unknown = answer.ok ? await answer.json().catch(() => undefined) : undefined;
   if (typeof status !== 'object' || status === null || !('phase' in status) || !('round' in status))
@@ -180,6 +186,7 @@ async function greeted(
   address: string,
   joinCode: string | undefined,
   key: Uint8Array,
+  patienceMs: number,
   failed: (check: string, error: unknown) => Check,
 ): Promise<Check> {
   const transport = webSocketTransport();
@@ -187,7 +194,7 @@ async function greeted(
   const heard = new Promise<Uint8Array | undefined>((resolve) => {
     hear = resolve;
   });
-  const timer = setTimeout(() => hear(undefined), STEP_MS);
+  const timer = setTimeout(() => hear(undefined), patienceMs);
   const through = 'HTTP goes through and WebSocket does not: a proxy in between must pass "Upgrade: websocket" on';
   try {
     const channel = await transport.dial(address, { frame: hear, closed: () => hear(undefined) });
