@@ -17,9 +17,9 @@ import type { Io } from './verb.ts';
 
 export const usage: string = `doctor [link] [flags]
 
-Looks at this machine: Node, memory, clock, disk, and whether its device computes as it must. With the link of a run, also
-whether its host can be reached from here, step by step: name, port, certificate, HTTP, WebSocket, greeting. Says for each
-what to do, and ends with an error if something must be mended first.
+Looks at this machine: Node, memory, clock, disk, and whether its device computes as it must. With the link of a run,
+also whether its host can be reached from here, step by step: name, port, certificate, HTTP, WebSocket, greeting. Says
+for each what to do, and ends with an error if something must be mended first.
   murmur doctor
   murmur doctor http://192.168.1.20:7777/join/kq3…`;
 
