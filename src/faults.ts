@@ -55,6 +55,7 @@ export const FAULTS = {
   STALLED: 'the held-out loss does not move',
   RANGE: 'a weight left the range of its fixed-point format',
   // the device
+  CHECK_FAILED: 'the doctor found what must be mended first',
   ENGINE_FAILED: 'the runtime could not build or run a program',
   INTERRUPTED: 'stopped on request',
   INTERNAL: 'a defect of Murmur',

@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { Fault } from '../faults.ts';
 import { check, unknownKey } from './check.ts';
 import type { Property } from './keys.ts';
+import { LEVELS, type Level } from './levels.ts';
 
 /** A command line, taken apart. */
 export interface Argv {
@@ -19,6 +20,12 @@ export interface Argv {
 /** Flags of every verb. */
 export const COMMON: Readonly<Record<string, Property>> = {
   json: { type: 'boolean', description: 'One JSON object per line; the last has "event":"done".' },
+  log_level: {
+    type: 'string',
+    enum: LEVELS,
+    description: 'How much is said. Default: info; with --json, all there is.',
+  },
+  log_file: { type: 'string', description: 'Write what happens there too: JSON lines with time and level, added.' },
   help: { type: 'boolean', description: 'Show this.' },
 };
 
@@ -83,6 +90,17 @@ function pairs(value: string): Record<string, string> | undefined {
   const entries = value.split(',').map((pair) => [pair.slice(0, pair.indexOf('=')).trim(), pair] as const);
   if (entries.some(([, pair]) => !pair.includes('='))) return undefined;
   return Object.fromEntries(entries.map(([key, pair]) => [key, pair.slice(pair.indexOf('=') + 1)]));
+}
+
+/** Of the flags that all verbs have. @throws {Fault} CONFIG_INVALID */
+export function loggingOf({ flags: { log_level: level, log_file: file } }: Argv): {
+  readonly level: Level | undefined;
+  readonly file: string | undefined;
+} {
+  const isLevel = (value: unknown): value is Level => (LEVELS as readonly unknown[]).includes(value);
+  if (level !== undefined && !isLevel(level))
+    throw new Fault('CONFIG_INVALID', `--log_level: takes one of ${LEVELS.join(', ')}, got ${JSON.stringify(level)}`);
+  return { level, file: file === undefined ? undefined : String(file) };
 }
 
 /** The flags of a verb, validated and with defaults. @throws {Fault} CONFIG_INVALID */

@@ -71,6 +71,13 @@ const PEER_STATES: Readonly<
   evicted: { mark: '!', style: 'red' },
 };
 
+/** What the doctor thinks of it → how it is said. */
+const CHECKS: Readonly<Record<string, { readonly mark: string; readonly style: 'green' | 'yellow' | 'red' }>> = {
+  ok: { mark: 'ok  ', style: 'green' },
+  warn: { mark: 'warn', style: 'yellow' },
+  fail: { mark: 'FAIL', style: 'red' },
+};
+
 type Render = (e: OutputEvent, paint: Paint) => Line | undefined;
 
 const bad =
@@ -152,6 +159,11 @@ const RENDER: Readonly<Record<string, Render>> = {
   rewound: bad((e) => `rewound: ${plural(e['round'], 'round')} left`),
   revised: bad((e) => `the host took something back; ${plural(e['round'], 'round')} left`),
   rebuild: bad((e) => `weights differ from the journal at round ${show(e['round'])}: rebuilding them`),
+  check: (e, paint) => {
+    const { mark, style } = CHECKS[show(e['state'])] ?? CHECKS['fail']!;
+    const remedy = e['remedy'] === undefined ? '' : `\n    ${show(e['remedy'])}`;
+    return { text: `${paint(style, mark)} ${show(e['check']).padEnd(14)}${show(e['found'])}${remedy}` };
+  },
   warning: (e, paint) => ({ text: paint('yellow', `! ${show(e['message'] ?? e['detail'])}`) }),
   error: bad((e) => show(e['message'] ?? e['detail'])),
 };
@@ -159,7 +171,11 @@ const RENDER: Readonly<Record<string, Render>> = {
 /** The line of an event, or nothing. */
 export function lineOf(event: OutputEvent, paint: Paint): Line | undefined {
   const render = RENDER[event.event];
-  if (render) return render(event, paint);
+  return render ? render(event, paint) : plainLine(event);
+}
+
+/** An event as it is: `name key=value`. */
+export function plainLine(event: OutputEvent): Line {
   const fields = Object.entries(event).filter(([key]) => key !== 'event');
   const said = fields.map(
     ([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : show(value)}`,

@@ -5,9 +5,10 @@
  */
 import { readFileSync } from 'node:fs';
 import { Fault } from '../faults.ts';
-import { COMMON, parseArgv } from './args.ts';
+import { COMMON, loggingOf, parseArgv } from './args.ts';
 import { overview, verbHelp } from './help.ts';
 import { propertiesOf } from './keys.ts';
+import { logged, openLog } from './log-file.ts';
 import { createOutput, exitCode, faultOf, type Streams } from './output.ts';
 import { closest } from './suggest.ts';
 import type { Verb } from './verb.ts';
@@ -40,6 +41,7 @@ export const VERBS: Readonly<Record<string, Entry>> = {
   bench: { summary: 'Compare methods at an equal budget.', load: () => import('./bench.ts') },
   join: { summary: 'Take part in a run.', load: () => import('./join.ts') },
   status: { summary: 'Show how a run stands, and each of its peers.', load: () => import('./status.ts') },
+  doctor: { summary: 'Check this machine, and the way to a host.', load: () => import('./doctor.ts') },
   ui: { summary: 'Serve the page of a run that lies in a folder.', load: () => import('./ui.ts') },
   eval: { summary: 'Held-out loss and accuracy of a run, after any round.', load: () => import('./eval.ts') },
   generate: { summary: 'Continue a text with the weights of a run.', load: () => import('./generate.ts') },
@@ -62,10 +64,8 @@ const version = (): string => {
 
 /** @returns the exit code. */
 export async function main(argv: readonly string[], streams: Streams): Promise<number> {
-  const output = createOutput(
-    argv.some((word, i) => word === '--json' && argv[i + 1] !== 'false'),
-    streams,
-  );
+  const json = argv.some((word, i) => word === '--json' && argv[i + 1] !== 'false');
+  let output = createOutput(json, streams);
   try {
     const [name = '--help', ...rest] = argv;
     if (name === '--help' || name === '-h' || name === 'help') {
@@ -78,11 +78,14 @@ export async function main(argv: readonly string[], streams: Streams): Promise<n
     }
     const verb = await verbOf(name);
     const { words, flags } = parseArgv(rest, { ...COMMON, ...propertiesOf(verb.flags) });
-    const { json: _, help, ...own } = flags;
+    const { json: _, log_level: __, log_file: ___, help, ...own } = flags;
     if (help === true) {
       streams.stdout.write(verbHelp(verb));
       return 0;
     }
+    const { level, file } = loggingOf({ words, flags });
+    output = createOutput(json, streams, level);
+    if (file !== undefined) output = logged(output, level ?? 'info', openLog(file), streams.date);
     output.done(await verb.run({ words, flags: own }, { output, env: streams.env }));
     return 0;
   } catch (error) {
@@ -97,6 +100,8 @@ function verbOf(name: string): Promise<Verb> {
   const remedy = near ? `did you mean "${near}"?` : '"murmur --help" lists the verbs';
   throw new Fault('CONFIG_INVALID', `${name.startsWith('-') ? name : `"${name}"`}: not a verb; ${remedy}`);
 }
+
+const CLOCK = { now: () => performance.now(), date: () => new Date() };
 
 /** Runs the command line of this process and ends it. */
 export async function start(): Promise<void> {
@@ -117,7 +122,7 @@ export async function start(): Promise<void> {
   };
   process.on('uncaughtException', broken);
   process.on('unhandledRejection', broken);
-  const code = await main(process.argv.slice(2), { stdout, stderr, env, now: () => performance.now() });
+  const code = await main(process.argv.slice(2), { stdout, stderr, env, ...CLOCK });
   // Once what was said is out: pipes are written behind our back, and nothing left running may keep the process.
   stdout.write('', () => process.exit(code));
 }

@@ -1,5 +1,6 @@
 /**
- * What a verb says. With `--json`: one JSON object a line on stdout, the last with "event":"done", also when it fails.
+ * What a verb says. With `--json`: one JSON object a line on stdout, the last with "event":"done", also when it fails; what
+ * happens has its level and time. How much is said is for `--log_level`.
  * Else for people: status lines redrawn in place on a terminal, plain lines anywhere else. Faults go to stderr as
  * `murmur: CODE: detail`.
  *
@@ -7,8 +8,9 @@
  */
 import { Fault, type FaultCode } from '../faults.ts';
 import { fileRefusal } from '../peer/node/file-refusal.ts';
-import { emptyStatus, lineOf, type OutputEvent, statusLines, track } from './events.ts';
+import { emptyStatus, lineOf, type OutputEvent, plainLine, statusLines, track } from './events.ts';
 import { bar, columns, formatBytes, formatNumber, type Paint, painter, visible } from './format.ts';
+import { type Level, levelOf, reaches } from './levels.ts';
 import { type Live, liveLines, type Terminal } from './live.ts';
 
 export type { OutputEvent } from './events.ts';
@@ -47,6 +49,8 @@ export interface Streams {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Milliseconds. */
   now(): number;
+  /** Of the day. */
+  date(): Date;
 }
 
 /** Exit codes other than 1: 2 is the command line's own, 130 is what a shell reports for Ctrl+C. */
@@ -68,12 +72,14 @@ export function faultOf(error: unknown): Fault {
 export const exitCode = ({ code }: Fault): number => EXIT[code] ?? 1;
 
 /** Everything after `CODE: `. */
-const detailOf = (fault: Fault): string => fault.message.slice(fault.code.length + 2);
+export const detailOf = (fault: Fault): string => fault.message.slice(fault.code.length + 2);
 
-export const createOutput = (json: boolean, streams: Streams): Output =>
-  json ? jsonOutput(streams) : humanOutput(streams);
+/** @param level how much is said; by default all of it to programs, and what people ask for to them. */
+export const createOutput = (json: boolean, streams: Streams, level?: Level): Output =>
+  json ? jsonOutput(streams, level ?? 'debug') : humanOutput(streams, level ?? 'info');
 
-const flat = ({ metrics, ...event }: OutputEvent): OutputEvent =>
+/** An event with its metrics among its fields. */
+export const flat = ({ metrics, ...event }: OutputEvent): OutputEvent =>
   typeof metrics === 'object' && metrics !== null
     ? { ...event, ...metrics }
     : { ...event, ...(metrics === undefined ? {} : { metrics }) };
@@ -85,19 +91,23 @@ function report(fault: Fault, { stderr, env }: Streams): void {
   }
 }
 
-function jsonOutput(streams: Streams): Output {
+function jsonOutput(streams: Streams, asked: Level): Output {
   const paced = pace(streams.now, 1_000);
   const emit = (event: OutputEvent): void => {
     streams.stdout.write(`${JSON.stringify(event)}\n`);
   };
+  const happened = (event: OutputEvent): void => {
+    const level = levelOf(event);
+    if (reaches(level, asked)) emit({ ...event, level, time: streams.date().toISOString() });
+  };
   return {
     json: true,
-    event: (event) => emit(flat(event)),
+    event: (event) => happened(flat(event)),
     progress: (p) => {
-      if (paced(p.task) || p.done === p.total) emit({ event: 'progress', ...p });
+      if (paced(p.task) || p.done === p.total) happened({ event: 'progress', ...p });
     },
     table: (title, rows) => emit({ event: 'table', title, rows }),
-    note: (message) => emit({ event: 'note', message }),
+    note: (message) => happened({ event: 'note', message }),
     text: () => undefined,
     done: ({ event: _, ...result }) => emit({ event: 'done', ...result }),
     fail(error) {
@@ -109,7 +119,7 @@ function jsonOutput(streams: Streams): Output {
   };
 }
 
-function humanOutput(streams: Streams): Output {
+function humanOutput(streams: Streams, asked: Level): Output {
   const { stdout, stderr, env, now } = streams;
   const onTerminal = stdout.isTTY === true && env['TERM'] !== 'dumb';
   const live: Live | undefined = onTerminal ? liveLines(stdout, now) : undefined;
@@ -121,18 +131,22 @@ function humanOutput(streams: Streams): Output {
 
   const above = (write: () => void): void => (live ? live.above(write) : write());
   const say = (text: string): void => above(() => stdout.write(`${text}\n`));
-  const redraw = (): void => live?.show([...running, ...statusLines(status, paint)]);
+  const isQuiet = !reaches('info', asked);
+  const redraw = (): void => live?.show(isQuiet ? [] : [...running, ...statusLines(status, paint)]);
 
   return {
     json: false,
     event(nested) {
       const event = flat(nested);
       track(status, event);
-      const line = lineOf(event, paint);
       redraw();
+      if (!reaches(levelOf(event), asked)) return;
+      if (asked === 'debug') return say((lineOf(event, paint) ?? plainLine(event)).text);
+      const line = lineOf(event, paint);
       if (line && (!line.chatty || (!live && paced(event.event)))) say(line.text);
     },
     progress(p) {
+      if (isQuiet) return;
       const line = progressLine(p, paint);
       const over = p.done === p.total;
       if (live) {
@@ -142,7 +156,7 @@ function humanOutput(streams: Streams): Output {
       } else if (over || paced(p.task)) stderr.write(`${line}\n`);
     },
     table: (title, rows) => say(['', paint('bold', title), ...columns(rows).map((row) => `  ${row}`)].join('\n')),
-    note: (text) => above(() => stderr.write(`${text}\n`)),
+    note: (text) => (isQuiet ? undefined : above(() => stderr.write(`${text}\n`))),
     text(text) {
       shown = true;
       above(() => stdout.write(text));

@@ -33,8 +33,8 @@ import type { Io } from './verb.ts';
 export const usage: string = `train [run.yaml] [flags]
 
 Fine-tunes a model with one byte per gradient, and hosts the run: peers on this machine (--peers) and any that join with
-the link it prints. A run that was interrupted goes on when the same command is given again; where there is none, one begins,
-unless --resume_from_checkpoint asks for it.
+the link it prints. A run that was interrupted goes on when the same command is given again; where there is none, one
+begins, unless --resume_from_checkpoint asks for it.
   murmur train run.yaml
   murmur train --model my-model --data reviews.jsonl --prompt "{text} It was" --labels "0= terrible,1= great" --peers 2
   murmur train run.yaml --host 0.0.0.0 --port 7777 --output_dir out

@@ -17,6 +17,7 @@ export function capture({ tty = false, env = {} as Record<string, string>, colum
     stderr: { isTTY: tty, columns, write: (text: string) => err.push(text) },
     env,
     now: () => time,
+    date: () => new Date(Date.UTC(2026, 0, 1) + time),
     out: () => out.join(''),
     err: () => err.join(''),
     pass: (ms) => {

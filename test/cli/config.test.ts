@@ -16,6 +16,26 @@ function refusal(text: string, flags: Record<string, unknown> = {}): string {
   return 'no refusal';
 }
 
+test.each([
+  ['true', 'out', undefined],
+  [true, 'out', undefined],
+  ['there/', 'there/', undefined],
+  ['there/checkpoint-50/', 'there', 50],
+  ['checkpoint-7', '.', 7],
+  ['there/training.state', 'there', undefined],
+])('resume_from_checkpoint %j goes on in %s', (value, folder, round) => {
+  const { config } = load(BASE, { resume_from_checkpoint: value });
+  expect(config.output_dir).toBe(folder);
+  expect(config.resume).toEqual(round === undefined ? { folder } : { folder, round });
+  expect(load(BASE, { resume_from_checkpoint: value, output_dir: `./${folder}` }).config.resume).toBeDefined();
+});
+
+test('without resume_from_checkpoint nothing must go on; in another folder than output_dir nothing can', () => {
+  for (const value of [undefined, false, 'false'])
+    expect(load(BASE, value === undefined ? {} : { resume_from_checkpoint: value }).config.resume).toBeUndefined();
+  expect(refusal(BASE, { resume_from_checkpoint: 'there', output_dir: 'here' })).toMatch(/copy the folder/);
+});
+
 describe('run files', () => {
   test('flags win over the file, the file over the environment, that over the defaults; and it is told which', () => {
     const { config, sources } = load(

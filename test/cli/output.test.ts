@@ -17,6 +17,8 @@ import { Fault } from '../../src/faults.ts';
 import { capture, lines } from './capture.ts';
 
 const ROUND = { event: 'round', round: 3, max_steps: 10, peers: 4, records: 64, 'bytes/wire': 12_345, eta_s: 65 };
+/** Of what happens at the beginning. */
+const AT = { level: 'info', time: '2026-01-01T00:00:00.000Z' };
 const EVALUATION = { event: 'evaluation', round: 3, metrics: { 'eval/loss': 3.91234, 'eval/accuracy': 0.94 } };
 
 describe('--json', () => {
@@ -31,10 +33,10 @@ describe('--json', () => {
     output.done({ digest: 'ab', event: 'not this' });
     expect(streams.err()).toBe('');
     expect(lines(streams.out())).toEqual([
-      ROUND,
-      { event: 'evaluation', round: 3, 'eval/loss': 3.91234, 'eval/accuracy': 0.94 },
+      { ...ROUND, ...AT },
+      { event: 'evaluation', round: 3, 'eval/loss': 3.91234, 'eval/accuracy': 0.94, ...AT },
       { event: 'table', title: 't', rows: [['a'], ['1']] },
-      { event: 'note', message: 'n' },
+      { event: 'note', message: 'n', ...AT },
       { event: 'done', digest: 'ab' },
     ]);
   });

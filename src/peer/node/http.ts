@@ -67,7 +67,7 @@ export interface HttpOptions {
   readonly tryOut?: (text: Tried) => Promise<unknown>;
 }
 
-const NOT_FOUND = 'Nothing is here. Copy the whole join link.\n';
+export const NOT_FOUND = 'Nothing is here. Copy the whole join link.\n';
 const TEXT = 'text/plain; charset=utf-8';
 /** Longest text that `/try` reads, and how many may wait: each takes both models a moment. */
 const MAX_TRIED_BYTES = 8192;
