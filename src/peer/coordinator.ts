@@ -10,6 +10,7 @@
  */
 import { type Entry, HOST_SLOT } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { RETURN_MS } from './backoff.ts';
 import { lossesOf, verdict } from './guard.ts';
 import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
 import { updateRate } from './pace.ts';
@@ -85,6 +86,8 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
       now,
     ),
     gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
+    // To a host that finds its run done, they come within LINGER_MS.
+    returnUntil: ledger.round > 0 && !ledger.digests.has(ledger.manifest.max_steps) ? now + RETURN_MS : now,
     merging: false,
     own: new Map(),
     applied: 0,

@@ -16,7 +16,7 @@ import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './d
 import { eventOf, type HostEvent } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
-import { encodeKept, readKept } from './pending.ts';
+import { damaged, encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
 
@@ -106,9 +106,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
       ...{ crypto, clock, send: (channel, message) => door.send(channel, message) },
       onFailed: (slot, { code, detail }) => emit({ event: 'refused', slot, code, detail }),
     });
-  const kept = readKept(await pending.read()).filter(
-    (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
-  );
+  const ours = readKept(await pending.read()).filter(isOurs);
+  const kept = ours.filter(({ codes }) => exchanging?.holds(codes) ?? true);
   const start = begin(entries, kept, rules, clock.now());
   let state = start.state;
   let openedAt = clock.now();
@@ -343,14 +342,17 @@ export async function startHost(options: HostOptions): Promise<Host> {
     return crypto.verify(key, signed, signature);
   }
 
-  /** Whether what an earlier host kept belongs to the round that is open now. */
-  function isOurs(contribution: Kept): boolean {
-    const member = journal.position.state?.members.get(contribution.slot);
-    return (
-      contribution.round === journal.position.state?.rounds &&
-      member !== undefined &&
-      isSigned(fromHex(member.key), contribution)
-    );
+  /**
+   * Whether what an earlier host kept belongs to the round that is open now.
+   * @throws {Fault} JOURNAL_CORRUPT for one with others behind it: it was whole
+   */
+  function isOurs(contribution: Kept, index: number, all: readonly Kept[]): boolean {
+    const { state: past } = journal.position;
+    const member = past?.members.get(contribution.slot);
+    if (contribution.round !== past?.rounds || member === undefined) return false;
+    const sound = isSigned(fromHex(member.key), contribution);
+    if (!sound && index < all.length - 1) throw damaged(index);
+    return sound;
   }
 
   // ------------------------------------------------------------------------------------------------ what is to tell

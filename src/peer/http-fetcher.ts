@@ -38,9 +38,9 @@ export function httpFetcher(
       throw new Fault('HOST_UNREACHABLE', `${path} could not be fetched; is the host running?`, { cause });
     }
   }
-  async function body({ response, awaiting }: Answer, path: string): Promise<Uint8Array> {
+  /** @param pieces takes what comes: it is there even if the answer breaks off. */
+  async function body({ response, awaiting }: Answer, path: string, pieces: Uint8Array[] = []): Promise<Uint8Array> {
     try {
-      const pieces: Uint8Array[] = [];
       const reader = response.body!.getReader();
       for (;;) {
         const { done, value } = await awaiting(reader.read());
@@ -51,25 +51,42 @@ export function httpFetcher(
       throw new Fault('DOWNLOAD_FAILED', `${path} broke off`, { cause });
     }
   }
+  /** An answer that breaks off is asked for again from there, as long as something comes each time. */
+  async function goingOn(path: string, ask: (done: number) => Promise<Answer>): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    for (let done = 0; ; ) {
+      try {
+        return await body(await ask(done), path, pieces);
+      } catch (error) {
+        const now = pieces.reduce((sum, { length }) => sum + length, 0);
+        if (now === done) throw error;
+        done = now;
+      }
+    }
+  }
   const refuse = ({ response: { status } }: Answer, path: string): never => {
     throw new Fault('DOWNLOAD_FAILED', `the host answered ${status} to ${path}`);
   };
 
   return {
     async journal(from) {
-      const path = `journal?from=${from}`;
-      const answer = await get(path);
-      if (answer.response.status === 416)
-        throw new Fault(
-          'JOURNAL_FORKED',
-          `the host's journal ends before byte ${from}, which it had sent; do not trust this run`,
-        );
-      return answer.response.ok ? body(answer, path) : refuse(answer, path);
+      return goingOn('journal', async (done) => {
+        const path = `journal?from=${from + done}`;
+        const answer = await get(path);
+        if (answer.response.status === 416)
+          throw new Fault(
+            'JOURNAL_FORKED',
+            `the host's journal ends before byte ${from + done}, which it had sent; do not trust this run`,
+          );
+        return answer.response.ok ? answer : refuse(answer, path);
+      });
     },
     async blob(sha256, from, length) {
       const path = `blob/${sha256}`;
-      const answer = await get(path, { range: `bytes=${from}-${from + length - 1}` });
-      return answer.response.status === 206 ? body(answer, path) : refuse(answer, path);
+      return goingOn(path, async (done) => {
+        const answer = await get(path, { range: `bytes=${from + done}-${from + length - 1}` });
+        return answer.response.status === 206 ? answer : refuse(answer, path);
+      });
     },
     async snapshot() {
       const path = 'snapshot/latest';

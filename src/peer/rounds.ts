@@ -13,7 +13,10 @@ import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
 import type { Member, Share } from './state.ts';
 import { append, finish, followers, put, refuse, request, send, type Turn } from './turn.ts';
 
-/** After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection. */
+/**
+ * After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection, and all
+ * attempts of a peer that has the last round.
+ */
 const LINGER_MS = 5000;
 /** And for one that is here and still reads the journal, or opens the model, or waits for a chunk: it says nothing meanwhile. */
 const JOINING_MS = 30_000;
@@ -65,7 +68,9 @@ export function tellDone(draft: Turn, member: Member): void {
 function linger(draft: Turn): void {
   const awaited = [...draft.members.values()]
     .filter((member) => !member.told && member.status !== 'evicted' && !hasAll(draft, member))
-    .map(({ seen, channel }) => seen + (channel === undefined ? LINGER_MS : JOINING_MS))
+    .map(({ seen, channel }) =>
+      channel === undefined ? Math.max(seen + LINGER_MS, draft.returnUntil) : seen + JOINING_MS,
+    )
     .filter((end) => end > draft.now);
   if (draft.stopping || awaited.length === 0) finish(draft, 'done', '');
   else draft.effects.push({ type: 'wake', at: Math.min(...awaited) });

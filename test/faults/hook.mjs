@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { basename } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 
-const { file: wanted, call, nth, then } = JSON.parse(process.env.MURMUR_FAULT ?? '{}');
+const { file: wanted, call, nth, what } = JSON.parse(process.env.MURMUR_FAULT ?? '{}');
 let calls = 0;
 let full = false;
 
@@ -30,7 +30,7 @@ const ACTIONS = {
     return die();
   },
   /** Half of it still fits. Nothing does after that. */
-  'fill up': async (_, handle, __, half) => {
+  'fill up': async (_, __, ___, half) => {
     full = true;
     await half();
     throw noSpace();
@@ -46,9 +46,15 @@ if (isMainThread && wanted) {
     const wrap = (name, half) => {
       const act = handle[name].bind(handle);
       handle[name] = async (...args) => {
-        const growing = name === 'write' || name === 'writeFile';
+        const growing = ['write', 'writeFile', 'appendFile'].includes(name);
         if (full && growing) throw noSpace();
-        if (isIt && name === call && ++calls === nth) return ACTIONS[then](() => act(...args), handle, synced, () => half(act, args));
+        if (isIt && name === call && ++calls === nth)
+          return ACTIONS[what](
+            () => act(...args),
+            handle,
+            synced,
+            () => half(act, args),
+          );
         const result = await act(...args);
         if (name === 'sync' || name === 'datasync') ({ size: synced } = await handle.stat());
         return result;
@@ -56,7 +62,7 @@ if (isMainThread && wanted) {
     };
     const halfOf = (bytes) => bytes.subarray(0, bytes.length >> 1);
     wrap('write', (act, [bytes, from, length, at]) => act(bytes, from, length >> 1, at));
-    wrap('writeFile', (act, [bytes]) => act(halfOf(Buffer.from(bytes))));
+    for (const name of ['writeFile', 'appendFile']) wrap(name, (act, [bytes]) => act(halfOf(Buffer.from(bytes))));
     for (const name of ['sync', 'datasync', 'truncate']) wrap(name);
     return handle;
   };

@@ -6,10 +6,10 @@ import type { How } from '../swarm/processes.ts';
 export interface FilePoint {
   /** Its name without its folder. */
   readonly file: string;
-  readonly call: 'write' | 'writeFile' | 'datasync' | 'sync' | 'truncate';
+  readonly call: 'write' | 'writeFile' | 'appendFile' | 'datasync' | 'sync' | 'truncate';
   /** Which of these calls: 1 is the first. */
   readonly nth: number;
-  readonly then: 'die before' | 'die after' | 'lose power' | 'fill up';
+  readonly what: 'die before' | 'die after' | 'lose power' | 'fill up';
 }
 
 /** How to start a process to which this will happen. */

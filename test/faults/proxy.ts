@@ -2,7 +2,7 @@
  * A TCP proxy between a host and its peers that misbehaves as networks do: late, slow, silent, broken off, dead in one
  * direction. It also keeps every receipt that the host has sent, whether or not it arrived: what was acknowledged.
  */
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { HostMessage, PeerMessage } from '../../src/nouns.ts';
 import { decodeHostMessage, decodePeerMessage } from '../../src/wire/messages.ts';
@@ -47,7 +47,7 @@ export interface Seen {
   readonly codes: Int8Array;
 }
 
-export interface Proxy {
+export interface FaultyLine {
   /** The same link, by way of the proxy. */
   link(link: string): string;
   /** From now on, for connections that are there and new ones. Gives what is not named the values of a sound line. */
@@ -66,7 +66,7 @@ const WINDOW = 1 << 18;
 /** A slow line delivers in packets. */
 const PACKET = 1400;
 
-export async function proxyTo(link: string): Promise<Proxy> {
+export async function proxyTo(link: string): Promise<FaultyLine> {
   const target = new URL(link);
   const open = new Set<() => void>();
   const pumps = new Set<() => void>();
@@ -177,7 +177,8 @@ export async function proxyTo(link: string): Promise<Proxy> {
           continue;
         }
         // A reset throws away what the other side has not read yet: it is given the time to read.
-        if (!to.destroyed) to.write(fate === 'half' ? bytes.subarray(0, bytes.length >> 1) : bytes, () => setTimeout(reset, 50));
+        if (!to.destroyed)
+          to.write(fate === 'half' ? bytes.subarray(0, bytes.length >> 1) : bytes, () => setTimeout(reset, 50));
         return;
       }
     });

@@ -4,9 +4,18 @@ import { readJournal } from '../../src/journal/reader.ts';
 import { equalBytes, fromHex, toHex } from '../../src/numeric/bytes.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
 import { receiptMessage } from '../../src/wire/signed.ts';
-import type { Line as Told, Running } from '../swarm/processes.ts';
-import { again, expectOneDigest, journalOf, type Joining, linkOf, type Place, place, type Settings } from '../swarm/run.ts';
-import { type Fate, type Passing, type Proxy, proxyTo, type Seen } from './proxy.ts';
+import type { Running, Line as Told } from '../swarm/processes.ts';
+import {
+  again,
+  expectOneDigest,
+  type Joining,
+  journalOf,
+  linkOf,
+  type Place,
+  place,
+  type Settings,
+} from '../swarm/run.ts';
+import { type Fate, type FaultyLine, type Passing, proxyTo, type Seen } from './proxy.ts';
 
 /** What a scenario came to. */
 export interface Ending {
@@ -25,11 +34,11 @@ export interface Stage extends Omit<Place, 'host'> {
   /** As the host printed it. */
   readonly link: string;
   /** The line that a peer takes unless it says otherwise. */
-  readonly line: Proxy;
+  readonly line: FaultyLine;
   /** Another line to the same host. */
-  lineTo(): Promise<Proxy>;
+  lineTo(): Promise<FaultyLine>;
   /** `murmur join`, by way of a line. */
-  peer(name: string, options?: Joining & { readonly over?: Proxy }): Running;
+  peer(name: string, options?: Joining & { readonly over?: FaultyLine }): Running;
   /** The same command once more; peers find the host where it was. */
   resume(more?: Settings, how?: Parameters<Place['host']>[1]): Running;
   /** Waits for the end of `host` and of those peers, and checks everything. */
@@ -51,8 +60,8 @@ export async function stage({ settings: own = {}, how, dataOf, at = place(dataOf
   const settings = { ...SMALL, ...own };
   const host = at.host(settings, how);
   const link = await linkOf(host);
-  const lines: Proxy[] = [];
-  const lineTo = async (): Promise<Proxy> => {
+  const lines: FaultyLine[] = [];
+  const lineTo = async (): Promise<FaultyLine> => {
     const line = await proxyTo(link);
     lines.push(line);
     return line;
@@ -121,7 +130,7 @@ const digestOf = (codes: Int8Array): Uint8Array =>
   nodeCrypto.sha256(new Uint8Array(codes.buffer, codes.byteOffset, codes.length));
 
 /** The first thing to pass that `holds`, met by this fate. */
-export function upon(line: Proxy, holds: (passing: Passing) => boolean, fate: Fate = 'pass'): Promise<void> {
+export function upon(line: FaultyLine, holds: (passing: Passing) => boolean, fate: Fate = 'pass'): Promise<void> {
   return new Promise((met) => {
     let over = false;
     line.decide((passing) => {

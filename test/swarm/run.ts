@@ -34,10 +34,10 @@ export interface Place {
   readonly out: string;
 }
 
-/** @param dataOf makes the data of its runs. */
-export function place(dataOf: (folder: string) => Settings = reviewsIn): Place {
+/** @param dataOf makes the data of its runs. @param elsewhere `output_dir`, if not in its folder. */
+export function place(dataOf: (folder: string) => Settings = reviewsIn, elsewhere?: string): Place {
   const folder = temporaryFolder();
-  const out = join(folder, 'out');
+  const out = elsewhere ?? join(folder, 'out');
   const data = dataOf(folder);
   const run = (argv: readonly string[], { env, ...how }: How = {}): Running =>
     murmur(argv, { env: { XDG_CACHE_HOME: join(folder, 'cache'), ...env }, ...how });
@@ -49,7 +49,10 @@ export function place(dataOf: (folder: string) => Settings = reviewsIn): Place {
       const key = join(folder, `${name}.key`);
       const known = files ? ['--files', join(out, 'files.json')] : [];
       const own = { XDG_CACHE_HOME: join(folder, `${name}-cache`), ...env };
-      return run(['join', link, '--name', name, '--key', key, '--threads', '1', ...known, ...flags], { ...how, env: own });
+      return run(['join', link, '--name', name, '--key', key, '--threads', '1', ...known, ...flags], {
+        ...how,
+        env: own,
+      });
     },
     run: (...argv) => run(argv),
   };

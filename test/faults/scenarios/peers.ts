@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { Running } from '../../swarm/processes.ts';
 import { atRound } from '../../swarm/run.ts';
 import type { Scenario } from '../scenario.ts';
-import { message, type Stage, stage, told, times, upon } from '../stage.ts';
+import { message, type Stage, stage, times, told, upon } from '../stage.ts';
 
 /** Three peers, of which the victim has a line of its own. */
 async function company(settings = {}) {
