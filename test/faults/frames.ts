@@ -52,6 +52,6 @@ export class Splitter {
     if ((all[0]! & 15) !== BINARY) return { bytes };
     const mask = all.subarray(start - 4, start);
     const payload = bytes.subarray(start);
-    return { bytes, message: masked ? payload.map((octet, i) => octet ^ mask[i & 3]!) : Uint8Array.from(payload) };
+    return { bytes, message: Uint8Array.from(payload, (octet, i) => (masked ? octet ^ mask[i & 3]! : octet)) };
   }
 }
