@@ -133,6 +133,8 @@ export async function proxyTo(link: string): Promise<FaultyLine> {
     let kept = 0;
     let last = 0;
     let timer: NodeJS.Timeout | undefined;
+    /** Nothing passes behind what was cut. */
+    let over = false;
     const pump = (): void => {
       clearTimeout(timer);
       if (to.destroyed && !line.silent && line.dead === undefined) reset();
@@ -166,6 +168,7 @@ export async function proxyTo(link: string): Promise<FaultyLine> {
     };
     pumps.add(pump);
     from.on('data', (data) => {
+      if (over) return;
       for (const piece of splitter.push(data as Buffer)) {
         const passing = passingOf(piece);
         const fate = (passing && fateOf(passing)) ?? 'pass';
@@ -176,13 +179,14 @@ export async function proxyTo(link: string): Promise<FaultyLine> {
           put(bytes);
           continue;
         }
+        over = true;
         // A reset throws away what the other side has not read yet: it is given the time to read.
         if (!to.destroyed)
           to.write(fate === 'half' ? bytes.subarray(0, bytes.length >> 1) : bytes, () => setTimeout(reset, 50));
         return;
       }
     });
-    from.on('end', () => put(undefined));
+    from.on('end', () => over || put(undefined));
     from.once('close', () => pumps.delete(pump));
   }
 
