@@ -9,15 +9,26 @@
  * @module
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machine, markdown, root, spread } from './harness.mjs';
 
-const KEPT = join(root, 'bench/results/faults.json');
-/** `npm run simulate -- --out` writes it. */
-const SIMULATED = join(root, 'bench/results/simulation.json');
+const RESULTS = join(root, 'bench/results');
+const KEPT = join(RESULTS, 'faults.json');
+/** Of what `npm run simulate -- --out bench/results/simulation.json` writes, in one file or several. */
+const SIMULATED = [
+  'seeds',
+  'rounds',
+  'acknowledged',
+  'crashes',
+  'host_crashes',
+  'cuts',
+  'partitions',
+  'lost',
+  'seconds',
+];
 const PAGE = join(root, 'docs/RELIABILITY.md');
 
 const { values } = parseArgs({
@@ -99,13 +110,10 @@ const GROUPS = {
 };
 
 function chapter(group, runs) {
-  const faults = Map.groupBy
-    ? Map.groupBy(runs, ({ fault }) => fault)
-    : runs.reduce((map, run) => map.set(run.fault, [...(map.get(run.fault) ?? []), run]), new Map());
-  const rows = [...faults.values()].map(row).sort((a, b) => orderOf(runs, a) - orderOf(runs, b));
+  const faults = [...new Set(runs.toSorted((a, b) => a.order - b.order).map(({ fault }) => fault))];
+  const rows = faults.map((fault) => row(runs.filter((run) => run.fault === fault)));
   return rows.length === 0 ? [] : [`### ${GROUPS[group]}`, markdown(rows)];
 }
-const orderOf = (runs, { fault }) => runs.find((run) => run.fault === fault).order;
 
 /** What `npm run simulate` found, if it was run. */
 function simulation() {
@@ -113,14 +121,17 @@ function simulation() {
 
 The real sequencer and the real host under a seeded simulator: a virtual clock, lines that delay, duplicate and break, partitions, crashes of peers and of the
 host, disks that lose what was not synced. Every run ends with the same checks. A seed is replayed with \`npm run simulate -- --seed N\`.`;
-  if (!existsSync(SIMULATED))
+  const files = readdirSync(RESULTS).filter((name) => /^simulation.*\.json$/.test(name));
+  const parts = files.map((name) => JSON.parse(readFileSync(join(RESULTS, name), 'utf8')));
+  if (parts.length === 0)
     return [title, 'It has not been run for this page: `npm run simulate -- --out bench/results/simulation.json`.'];
-  const { seeds, peers, rounds, records, crashes, cuts, partitions, lost, digests_equal, seconds } = JSON.parse(
-    readFileSync(SIMULATED, 'utf8'),
-  );
-  const equal = digests_equal === true ? 'in all' : digests_equal === false ? 'NO' : `in ${digests_equal}`;
-  const found = { seeds, 'peers a seed': peers, rounds, acknowledged: records, crashes, cuts, partitions, lost };
-  return [title, markdown([{ ...found, 'digests equal': equal, seconds }])];
+  const rows = [...new Set(parts.map(({ peers }) => peers))].map((peers) => {
+    const some = parts.filter((part) => part.peers === peers);
+    const equal = sum(some, 'digests_equal') === sum(some, 'seeds') ? 'in all' : 'NO';
+    const totals = SIMULATED.map((field) => [field.replace('_', ' '), sum(some, field)]);
+    return { 'peers a seed': peers, ...Object.fromEntries(totals), 'digests equal': equal };
+  });
+  return [title, markdown(rows)];
 }
 
 function page({ machine: where, runs }) {
@@ -140,12 +151,12 @@ function page({ machine: where, runs }) {
   return `${[INTRODUCTION, REAL, `${where}.`, markdown([total]), ...chapters, ...simulation()].join('\n\n')}\n`;
 }
 
+mkdirSync(RESULTS, { recursive: true });
 let known = kept();
 if (!values.page) {
   const runs = play();
   const again = new Set(runs.map(({ fault }) => fault));
   known = { machine: machine(), runs: [...known.runs.filter(({ fault }) => !again.has(fault)), ...runs] };
-  mkdirSync(join(root, 'bench/results'), { recursive: true });
   writeFileSync(KEPT, `${JSON.stringify({ machine: known.machine, runs: known.runs }, null, 1)}\n`);
   for (const { fault, held, seconds, acknowledged, lost, why } of runs)
     console.log(
