@@ -14,6 +14,7 @@ import { type Entry, HOST_SLOT, MAX_SHARES } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { Table } from '../numeric/table.ts';
 import { attemptOf } from './attempt.ts';
+import { RETURN_MS } from './backoff.ts';
 import { lossesOf, verdict } from './guard.ts';
 import { type Ledger, ledgerOf, mergesOf, roundsOf, slotRecords } from './ledger.ts';
 import { updateRate } from './pace.ts';
@@ -82,6 +83,8 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     attempt: restore(ledger, kept, table, now),
     gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
     lapsed: { round: ledger.round, shares: [] },
+    // To a host that finds its run done, they come within LINGER_MS.
+    returnUntil: ledger.round > 0 && !ledger.digests.has(ledger.manifest.max_steps) ? now + RETURN_MS : now,
     merging: false,
     own: Table.of(),
     ...{ former: new Map(), asked: [], revisions: 0, furthest: ledger.round },

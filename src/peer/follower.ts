@@ -115,6 +115,11 @@ export class Follower {
     return this.#ledger;
   }
 
+  /** No round is missing; the digest that ends the run may be. */
+  get hasAllRounds(): boolean {
+    return this.#ledger !== undefined && this.#ledger.round === this.#ledger.manifest.max_steps;
+  }
+
   /** The journal says that the run is done, and to which weights it led. */
   get isComplete(): boolean {
     if (this.#ledger === undefined) return false;

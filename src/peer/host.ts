@@ -17,7 +17,7 @@ import { eventOf, type HostEvent, type Outcome, refusalOf } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { hostSnapshots, type SnapshotOptions } from './host-snapshots.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
-import { readKept } from './pending.ts';
+import { damaged, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Durable, openSequence } from './sequence.ts';
 import { settleable } from './settleable.ts';
@@ -104,9 +104,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       ...{ crypto, clock, send: (channel, message) => door.send(channel, message) },
       onFailed: (slot, fault) => emit(refusalOf(fault, slot)),
     });
-  const kept = readKept(await pending.read()).filter(
-    (contribution) => isOurs(contribution) && (exchanging?.holds(contribution.codes) ?? true),
-  );
+  const kept = ours(readKept(await pending.read())).filter(({ codes }) => exchanging?.holds(codes) ?? true);
   let openedAt = clock.now();
   /** Spent on stable storage since the last commit. */
   let diskMs = 0;
@@ -316,14 +314,18 @@ export async function startHost(options: HostOptions): Promise<Host> {
     return crypto.verify(key, signed, signature);
   }
 
-  /** Whether what an earlier host kept belongs to the round that is open now. */
-  function isOurs(contribution: Kept): boolean {
-    const member = journal.position.state?.members.get(contribution.slot);
-    return (
-      contribution.round === journal.position.state?.rounds &&
-      member !== undefined &&
-      isSigned(fromHex(member.key), contribution)
-    );
+  /**
+   * Of what an earlier host kept, that which belongs to the round that is open now. Where none verifies, the round is
+   * another one of the same number: it was rewound.
+   * @throws {Fault} JOURNAL_CORRUPT for one with others behind it: it was whole
+   */
+  function ours(all: readonly Kept[]): Kept[] {
+    const { state: past } = journal.position;
+    const open = all.filter(({ round, slot }) => round === past?.rounds && past.members.has(slot));
+    const sound = open.map((one) => isSigned(fromHex(past!.members.get(one.slot)!.key), one));
+    const first = sound.indexOf(false);
+    if (sound.includes(true) && first >= 0 && first < open.length - 1) throw damaged(first);
+    return open.filter((_, i) => sound[i]);
   }
 
   // ------------------------------------------------------------------------------------------------ what is to tell

@@ -45,13 +45,16 @@ const requester =
     }
   };
 
-/** @param most bytes that it may have. @throws {Fault} DOWNLOAD_FAILED */
+/**
+ * @param most bytes that it may have. @param pieces takes what comes: it is there even if the answer breaks off.
+ * @throws {Fault} DOWNLOAD_FAILED
+ */
 async function body(
   { response, awaiting }: Answer,
   path: string,
   most = Number.POSITIVE_INFINITY,
+  pieces: Uint8Array[] = [],
 ): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
   let length = 0;
   try {
     const reader = response.body!.getReader();
@@ -67,6 +70,20 @@ async function body(
     throw new Fault('DOWNLOAD_FAILED', `${path} broke off`, { cause });
   }
   throw new Fault('DOWNLOAD_FAILED', `${path} is longer than ${most} bytes`);
+}
+
+/** An answer that breaks off is asked for again from there, as long as something comes each time. */
+async function goingOn(path: string, ask: (done: number) => Promise<Answer>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for (let done = 0; ; ) {
+    try {
+      return await body(await ask(done), path, Number.POSITIVE_INFINITY, pieces);
+    } catch (error) {
+      const now = pieces.reduce((sum, { length }) => sum + length, 0);
+      if (now === done) throw error;
+      done = now;
+    }
+  }
 }
 
 const refuse = ({ response: { status } }: Answer, path: string): never => {
@@ -93,19 +110,23 @@ export function httpFetcher(files: string, fetch: Fetch = globalThis.fetch, sile
 
   return {
     async journal(from) {
-      const path = `journal?from=${from}`;
-      const answer = await get(path);
-      if (answer.response.status === 416)
-        throw new Fault(
-          'JOURNAL_FORKED',
-          `the host's journal ends before byte ${from}, which it had sent; do not trust this run`,
-        );
-      return answer.response.ok ? body(answer, path) : refuse(answer, path);
+      return goingOn('journal', async (done) => {
+        const path = `journal?from=${from + done}`;
+        const answer = await get(path);
+        if (answer.response.status === 416)
+          throw new Fault(
+            'JOURNAL_FORKED',
+            `the host's journal ends before byte ${from + done}, which it had sent; do not trust this run`,
+          );
+        return answer.response.ok ? answer : refuse(answer, path);
+      });
     },
     async blob(sha256, from, length) {
       const path = `blob/${sha256}`;
-      const answer = await get(path, { range: `bytes=${from}-${from + length - 1}` });
-      return answer.response.status === 206 ? body(answer, path) : refuse(answer, path);
+      return goingOn(path, async (done) => {
+        const answer = await get(path, { range: `bytes=${from + done}-${from + length - 1}` });
+        return answer.response.status === 206 ? answer : refuse(answer, path);
+      });
     },
     async snapshot() {
       const path = 'snapshot/latest';

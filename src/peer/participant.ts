@@ -14,6 +14,7 @@ import { decodeOffer } from '../wire/chunks.ts';
 import { MAX_NAME_BYTES, PROTOCOL_VERSION } from '../wire/limits.ts';
 import { encodePeerMessage } from '../wire/messages.ts';
 import { challengeMessage, contributionMessage } from '../wire/signed.ts';
+import { retryMs } from './backoff.ts';
 import { addTraffic, type Traffic } from './door.ts';
 import type { ParticipantEvent } from './events.ts';
 import { exchangeGuest } from './exchange-guest.ts';
@@ -33,9 +34,6 @@ const WORK_MS = 10;
 const HANDSHAKE_MS = 15_000;
 /** A host that was never reached is given up after this: the link is wrong more often than the host is slow. */
 const FIRST_CONTACT_MS = 20_000;
-/** Waits between attempts: doubled each time, and spread so that peers do not return all at once. */
-const BACKOFF_MS = 500;
-const MAX_BACKOFF_MS = 10_000;
 /** A device whose weights drift this often without a good round between cannot do this arithmetic. */
 const MAX_DRIFTS = 3;
 
@@ -327,10 +325,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
         if (!(error instanceof Fault) || !(await canRetry(error))) throw error;
         if (follower?.isComplete) return await outcome('done'); // the host may be gone, and is not needed
         if (progress) attempt = 0;
-        const spread = 0.5 + new DataView(options.entropy(4).slice().buffer).getUint32(0) / 2 ** 32;
-        const retryMs = Math.floor(Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** attempt) * spread);
-        emit({ event: 'disconnected', code: error.code, detail: error.detail, retryMs });
-        await sleep(retryMs);
+        const waitMs = retryMs(attempt, options.entropy, follower?.hasAllRounds ?? false);
+        emit({ event: 'disconnected', code: error.code, detail: error.detail, retryMs: waitMs });
+        await sleep(waitMs);
       }
     }
   }

@@ -11,8 +11,11 @@ import { concatBytes, Reader } from '../numeric/bytes.ts';
 import { decode, encode, fixed, restCodes, struct, unsigned, varint } from '../numeric/codec.ts';
 import type { Kept } from './state.ts';
 
-const length = unsigned(4);
+const LENGTH_BYTES = 4;
+const length = unsigned(LENGTH_BYTES);
 const u32 = varint();
+/** Of an entry, without its length: three numbers, a signature, the codes. */
+const MAX_BYTES = 3 * 5 + 64 + MAX_RECORDS_PER_ROUND;
 const body = struct<Kept>({
   slot: u32,
   round: u32,
@@ -26,15 +29,30 @@ export function encodeKept(kept: Kept): Uint8Array {
   return concatBytes(encode(length, bytes.length, 'length'), bytes);
 }
 
-/** All that can be read; the rest was torn. */
+/**
+ * All of them. The last one is left out if it is not whole, as an interrupted append leaves it.
+ * @throws {Fault} JOURNAL_CORRUPT for one before it: its receipt was given
+ */
 export function readKept(bytes: Uint8Array): Kept[] {
   const reader = new Reader(bytes, 'JOURNAL_TORN');
   const kept: Kept[] = [];
-  try {
-    while (reader.left > 0)
-      kept.push(decode(body, reader.take(length.read(reader, 'length'), 'kept'), 'kept', 'JOURNAL_TORN'));
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
+  while (reader.left >= LENGTH_BYTES) {
+    const size = length.read(reader, 'length');
+    if (size > reader.left && size <= MAX_BYTES) return kept;
+    try {
+      kept.push(decode(body, reader.take(size, 'kept'), 'kept', 'JOURNAL_TORN'));
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      if (reader.take(reader.left, 'rest').some((byte) => byte !== 0)) throw damaged(kept.length);
+      return kept;
+    }
   }
   return kept;
 }
+
+/** @param index of the contribution, from 0. */
+export const damaged = (index: number): Fault =>
+  new Fault(
+    'JOURNAL_CORRUPT',
+    `contribution ${index} of pending.murmur is damaged; take another copy, or delete the file: what was receipted for its round is lost then, and peers will say so`,
+  );

@@ -15,7 +15,10 @@ import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
 import type { Attempt, Member, Share } from './state.ts';
 import { append, finish, followers, put, refuse, request, send, type Turn } from './turn.ts';
 
-/** After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection. */
+/**
+ * After the end the host stays for peers that were here a moment ago: the first few attempts of a reconnection, and all
+ * attempts of a peer that has the last round.
+ */
 const LINGER_MS = 5000;
 /** And for one that is here and still reads the journal, or opens the model, or waits for a chunk: it says nothing meanwhile. */
 const JOINING_MS = 30_000;
@@ -71,7 +74,7 @@ export function tellDone(draft: Turn, member: Member): void {
 function stayFor(draft: Turn, member: Member): number | undefined {
   const { told, status, seen, channel } = member;
   if (told || status === 'evicted' || hasAll(draft, member)) return undefined;
-  const end = seen + (channel === undefined ? LINGER_MS : JOINING_MS);
+  const end = channel === undefined ? Math.max(seen + LINGER_MS, draft.returnUntil) : seen + JOINING_MS;
   return end > draft.now ? end : undefined;
 }
 

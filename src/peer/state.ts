@@ -192,6 +192,8 @@ export interface State {
   readonly lapsed: { readonly round: number; readonly shares: readonly Table<Share>[] };
   /** Until then a host that goes on with a run waits for as many peers as at its beginning. */
   readonly gatherUntil: number;
+  /** Peers that were there with an earlier host may be on their way until then. */
+  readonly returnUntil: number;
   /** A round is closed, and its shares are being made one change. */
   readonly merging: boolean;
   /** Checksums of the host's replica by round. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Entry, HOST_SLOT, NO_LOSS } from '../../src/nouns.ts';
+import { RETURN_MS } from '../../src/peer/backoff.ts';
 import { begin, MAX_PEERS } from '../../src/peer/coordinator.ts';
 import type { Effect, Rules } from '../../src/peer/state.ts';
 import { view } from '../../src/peer/state.ts';
@@ -531,6 +532,22 @@ describe('the end', () => {
     b.connect(1, 11);
     b.ready(11);
     expect(b.to(11)).toEqual(['done']);
+    expect(b.of('finish')).toHaveLength(1);
+  });
+
+  test('killed before the last digest, it stays for all who were there until they must have tried again', () => {
+    const before = bench({}, SHORT);
+    before.join(0);
+    before.deliver(0);
+    const b = bench({}, SHORT, before.journal.slice(1));
+    b.applied();
+    b.send({ type: 'evaluated', round: 1, metrics: {} }, { type: 'rooted', round: 1, root: new Uint8Array(32) });
+    expect(b.of('finish')).toEqual([]);
+    expect(b.of('wake').map(({ at }) => at)).toContain(RETURN_MS);
+    b.now = RETURN_MS - 1;
+    b.connect(0);
+    b.ready(0);
+    expect(b.to(0)).toEqual(['done']);
     expect(b.of('finish')).toHaveLength(1);
   });
 

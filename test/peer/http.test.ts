@@ -347,6 +347,41 @@ describe('a line that is slow', () => {
   });
 });
 
+describe('an answer that breaks off', () => {
+  /** Answers break off after `each` bytes. @param asked is told of each request. */
+  const breaking =
+    (each: number, asked: unknown[]): typeof fetch =>
+    async (input, init) => {
+      asked.push(new Headers(init?.headers).get('range') ?? String(input).split('?')[1]);
+      const answer = await fetch(input, init);
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      if (bytes.length <= each) return new Response(bytes, answer);
+      const body = new ReadableStream<Uint8Array>({
+        start: (stream) => (each > 0 ? stream.enqueue(bytes.subarray(0, each)) : stream.error(new TypeError('cut'))),
+        pull: (stream) => stream.error(new TypeError('cut')),
+      });
+      return new Response(body, { status: answer.status, headers: answer.headers });
+    };
+
+  test('is asked for again from there', async () => {
+    const asked: unknown[] = [];
+    const fetcher = httpFetcher(`${origin}/${CODE}`, breaking(400, asked));
+    expect(Buffer.compare(await fetcher.blob(hash, 1000, 1000), content.subarray(1000, 2000))).toBe(0);
+    expect(asked.splice(0)).toEqual(['bytes=1000-1999', 'bytes=1400-1999', 'bytes=1800-1999']);
+    expect(await fetcher.journal(8)).toEqual(journalBytes.slice(8));
+    const parts = Math.ceil((journalBytes.length - 8) / 400);
+    expect(asked).toEqual(Array.from({ length: parts }, (_, i) => `from=${8 + 400 * i}`));
+    expect(parts).toBeGreaterThan(1);
+  });
+
+  test('is given up when nothing comes of it', async () => {
+    const asked: unknown[] = [];
+    const fetcher = httpFetcher(`${origin}/${CODE}`, breaking(0, asked));
+    await expect(fetcher.journal(0)).rejects.toMatchObject({ code: 'DOWNLOAD_FAILED' });
+    expect(asked).toEqual(['from=0']);
+  });
+});
+
 describe('download', () => {
   const reference = { sha256: hash, bytes: content.length };
 

@@ -33,7 +33,7 @@ export interface Running {
 }
 
 /** Far beyond what anything here takes: a busy machine is no failure. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 const COMMAND = resolve('bin/murmur.js');
 

@@ -15,34 +15,44 @@ export const RUNNABLE: boolean = process.platform !== 'win32' && existsSync('dis
 
 export type Settings = Readonly<Record<string, string | number>>;
 
+export interface Joining extends How {
+  /** It takes the base from this machine; so unless false. */
+  readonly files?: boolean;
+  /** Further flags. */
+  readonly flags?: readonly string[];
+}
+
 /** Everything of one test in one folder, its caches included. */
 export interface Place {
   readonly folder: string;
   /** `murmur train`, into `output_dir` out unless it says otherwise. */
   host(settings: Settings, how?: How): Running;
-  /** `murmur join` with a key and a cache of its own. `files`: it takes the base from this machine. */
-  join(link: string, name: string, options?: { readonly files?: boolean }): Running;
+  /** `murmur join` with a key and a cache of its own. */
+  join(link: string, name: string, options?: Joining): Running;
   /** Any other verb. */
   run(...argv: readonly string[]): Running;
   readonly out: string;
 }
 
-/** @param dataOf makes the data of its runs. */
-export function place(dataOf: (folder: string) => Settings = reviewsIn): Place {
+/** @param dataOf makes the data of its runs. @param elsewhere `output_dir`, if not in its folder. */
+export function place(dataOf: (folder: string) => Settings = reviewsIn, elsewhere?: string): Place {
   const folder = temporaryFolder();
-  const out = join(folder, 'out');
+  const out = elsewhere ?? join(folder, 'out');
   const data = dataOf(folder);
-  const run = (argv: readonly string[], how?: How): Running =>
-    murmur(argv, { env: { XDG_CACHE_HOME: join(folder, 'cache') }, ...how });
+  const run = (argv: readonly string[], { env, ...how }: How = {}): Running =>
+    murmur(argv, { env: { XDG_CACHE_HOME: join(folder, 'cache'), ...env }, ...how });
   return {
     folder,
     out,
     host: (settings, how) => run(['train', ...flagsOf({ ...data, output_dir: out, ...settings })], how),
-    join(link, name, { files = true } = {}) {
+    join(link, name, { files = true, flags = [], env, ...how } = {}) {
       const key = join(folder, `${name}.key`);
       const known = files ? ['--files', join(out, 'files.json')] : [];
-      const env = { XDG_CACHE_HOME: join(folder, `${name}-cache`) };
-      return run(['join', link, '--name', name, '--key', key, '--threads', '1', ...known], { env });
+      const own = { XDG_CACHE_HOME: join(folder, `${name}-cache`), ...env };
+      return run(['join', link, '--name', name, '--key', key, '--threads', '1', ...known, ...flags], {
+        ...how,
+        env: own,
+      });
     },
     run: (...argv) => run(argv),
   };

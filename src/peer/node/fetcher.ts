@@ -10,12 +10,13 @@ import { Fault } from '../../faults.ts';
 import type { BlobRef } from '../../nouns.ts';
 import type { Fetcher } from '../fetcher.ts';
 import { partsOf } from '../http-fetcher.ts';
+import { fileRefusal } from './file-refusal.ts';
 
 /**
  * Brings a file to `path`, in parts, going on where an earlier attempt broke off (`path.part`).
  *
  * @param progress bytes of the file that are there.
- * @throws {Fault} BLOB_MISMATCH if what came does not have the hash; then nothing is kept. DOWNLOAD_FAILED
+ * @throws {Fault} BLOB_MISMATCH if what came does not have the hash; then nothing is kept. DOWNLOAD_FAILED. FILE_REFUSED
  */
 export async function downloadBlob(
   fetcher: Fetcher,
@@ -39,6 +40,8 @@ export async function downloadBlob(
       throw new Fault('BLOB_MISMATCH', `a file from the host does not have the hash ${sha256}; try again`);
     }
     await file.sync();
+  } catch (error) {
+    throw fileRefusal(error, path) ?? error; // a file that is open does not name itself
   } finally {
     await file.close();
   }

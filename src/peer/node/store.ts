@@ -63,7 +63,7 @@ export async function openFileStore(name: string): Promise<Store> {
     },
     sync: () => file.datasync().catch(refuse),
     async truncate(to) {
-      await file.truncate(to);
+      await file.truncate(to).catch(refuse);
       length = to;
     },
     async close() {

@@ -6,18 +6,24 @@
  */
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { fileRefusal } from './file-refusal.ts';
 
-/** @param write hands the bytes to `put`, piece by piece. */
+/** @param write hands the bytes to `put`, piece by piece. @throws {Fault} FILE_REFUSED if the disk is full */
 export async function writePieces(
   path: string,
   write: (put: (bytes: Uint8Array | string) => Promise<void>) => Promise<void>,
   mode = 0o644,
 ): Promise<void> {
+  /** A file that is open does not name itself. */
+  const refuse = (error: unknown): never => {
+    throw fileRefusal(error, path) ?? error;
+  };
   const draft = join(path, '..', `.${basename(path)}.part`);
   const file = await open(draft, 'w', mode);
   try {
-    await write((bytes) => file.writeFile(bytes));
-    await file.sync();
+    // On its way through a thread that writes, what the system says loses its code: it is given it here.
+    await write((bytes) => file.writeFile(bytes).catch(refuse));
+    await file.sync().catch(refuse);
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

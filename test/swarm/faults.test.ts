@@ -1,0 +1,35 @@
+import { describe, expect, test } from 'vitest';
+import { GROUPS } from '../faults/scenarios.ts';
+import { RUNNABLE } from './run.ts';
+
+/** The most telling of the scenarios that `npm run study:faults` plays; each checks the end of its run. */
+const TELLING = [
+  'a peer is killed while it sends: half of a contribution arrives',
+  'a peer is frozen (SIGSTOP) for many rounds, then goes on',
+  'every tenth contribution or commit breaks its connection, in its middle or behind it',
+  'a line is half-open for a while: nothing arrives at the host',
+  'the download of the model breaks off every 300 kB',
+  'the host is killed between the fsync of a contribution and its receipt',
+  'the host loses power before the fsync of a commit: half of it is on the disk',
+  'the host is killed when the last digest is written; its peers need it no more',
+  'the disk is full at a checkpoint',
+  'vectors: every tenth chunk breaks its connection in its middle',
+];
+
+const scenarios = new Map(
+  Object.values(GROUPS)
+    .flat()
+    .map((scenario) => [scenario.fault, scenario]),
+);
+
+describe.skipIf(!RUNNABLE)('real faults (npm run build makes the processes): nothing acknowledged is lost', () => {
+  test.each(TELLING)('%s', { timeout: 900_000 }, async (fault) => {
+    const { acknowledged, lost } = await scenarios.get(fault)!.play();
+    expect(acknowledged).toBeGreaterThan(0);
+    expect(lost).toBe(0);
+  });
+
+  test('no two scenarios have the same words: results are kept by them', () => {
+    expect(scenarios.size).toBe(Object.values(GROUPS).flat().length);
+  });
+});
