@@ -152,6 +152,10 @@ function agree(
   }
   if (run.workers !== undefined && run.threads !== undefined && run.workers > run.threads)
     refuse('workers', `is more than threads, ${run.threads}; lower it, or leave threads out`);
+  if ((run.admission === 'allow-list') !== (run.allow !== undefined))
+    refuse('allow', 'and admission allow-list go together; give both or none');
+  if (run.admission === 'open' && run.code !== undefined)
+    refuse('code', 'is no secret where admission is open; leave it out');
   agreeAlone(run, given, refuse);
   agreeExchange(run, given, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {

@@ -11,6 +11,7 @@ import { fromHex, toHex } from '../numeric/bytes.ts';
 import type { Clock, Crypto, Store, Transport } from '../ports.ts';
 import { encodeHostMessage } from '../wire/messages.ts';
 import { contributionMessage, receiptMessage } from '../wire/signed.ts';
+import { type Admission, oneCode } from './admission.ts';
 import { begin, type Stepped, step } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import { eventOf, type HostEvent } from './events.ts';
@@ -18,6 +19,7 @@ import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-
 import { mergesOf, roundsOf } from './ledger.ts';
 import { encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
+import { settleable } from './settleable.ts';
 import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
 
 /** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
@@ -39,6 +41,8 @@ export interface HostOptions extends Rules {
   readonly entropy: (bytes: number) => Uint8Array;
   /** What a peer must know to take part. */
   readonly joinCode: string;
+  /** Who else may, or may not. Default: whoever knows the join code. */
+  readonly admission?: Admission;
   readonly onEvent?: (event: HostEvent) => void;
   /** For a run that exchanges vectors. */
   readonly exchange?: ExchangePorts;
@@ -286,9 +290,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     clock,
     entropy: options.entropy,
     run,
-    joinCode: options.joinCode,
+    admission: options.admission ?? oneCode(options.joinCode, crypto),
     events: {
-      proved: ({ channel, key, name }) => post(() => ({ type: 'proved', channel, key, name })),
+      proved: ({ channel, key, name, invite }) => post(() => ({ type: 'proved', channel, key, name, invite })),
       message: (visitor, message, done) =>
         post(() => {
           done();
@@ -384,15 +388,4 @@ export async function startHost(options: HostOptions): Promise<Host> {
     view: () => ({ ...view(state), traffic: door.traffic() }),
     traffic: () => [...door.traffic().values()].reduce(addTraffic, { payload: 0, wire: 0 }),
   };
-}
-
-/** A promise and its ends. A rejection that nobody awaits is not an accident: the caller may look later. */
-function settleable<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void } {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((...ends) => {
-    [resolve, reject] = ends;
-  });
-  promise.catch(() => undefined);
-  return { promise, resolve, reject };
 }

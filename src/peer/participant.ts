@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Fault, type FaultCode } from '../faults.ts';
+import { Fault } from '../faults.ts';
 import type { Hex, HostMessage, Manifest } from '../nouns.ts';
 import { equalBytes, toHex } from '../numeric/bytes.ts';
 import { printable } from '../numeric/text.ts';
@@ -19,7 +19,8 @@ import type { ParticipantEvent } from './events.ts';
 import { exchangeGuest } from './exchange-guest.ts';
 import type { Fetcher } from './fetcher.ts';
 import { Follower } from './follower.ts';
-import { Inbox, type Letter, Refusal } from './inbox.ts';
+import { Inbox, type Letter } from './inbox.ts';
+import { isPassing } from './passing.ts';
 import type { MemoryKeeper, Replica } from './replica.ts';
 
 /** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
@@ -37,19 +38,6 @@ const BACKOFF_MS = 500;
 const MAX_BACKOFF_MS = 10_000;
 /** A device whose weights drift this often without a good round between cannot do this arithmetic. */
 const MAX_DRIFTS = 3;
-
-/** Refusals that trying again cannot change. */
-const FATAL: ReadonlySet<FaultCode> = new Set(['CODE_WRONG', 'VERSION_UNSUPPORTED', 'EVICTED', 'REPLACED']);
-/** Of our own faults, those that the network is to blame for. */
-const PASSING: ReadonlySet<FaultCode> = new Set([
-  'HOST_UNREACHABLE',
-  'DOWNLOAD_FAILED',
-  'FRAME_INVALID',
-  'FRAME_TOO_LONG',
-  'JOURNAL_CORRUPT',
-  'JOURNAL_TORN',
-  'MESSAGE_UNEXPECTED',
-]);
 
 export interface ParticipantOptions {
   readonly transport: Pick<Transport, 'dial'>;
@@ -331,7 +319,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
   }
 
   async function canRetry(fault: Fault): Promise<boolean> {
-    if (fault instanceof Refusal ? FATAL.has(fault.code) : !PASSING.has(fault.code)) return false;
+    if (!isPassing(fault)) return false;
     if (fault.code === 'DRIFT') {
       if (++drifts >= MAX_DRIFTS) return false;
       emit({ event: 'rebuild', round: follower!.ledger.round });

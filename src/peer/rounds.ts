@@ -86,6 +86,11 @@ function openRound(draft: Turn): void {
   const { exchange, records_per_round } = draft.ledger.manifest;
   const steps = exchange && (isPipelined(exchange) ? 1 : exchange.steps);
   const ranges = steps !== undefined ? assignSteps(ready, steps) : assign(ready, records_per_round);
+  if (ranges.length === 0) {
+    // All who are here came by invites whose part is less than one record.
+    draft.phase = 'waiting';
+    return;
+  }
   draft.effects.push({ type: 'forget' });
   draft.phase = 'measuring';
   draft.attempt = {
@@ -135,7 +140,9 @@ function closeRound(draft: Turn): void {
     (sum, { codes }) => sum + (isGiven(draft, codes!) ? recordsOf(draft, codes!) : 0),
     0,
   );
-  const wanted = exchange ? [...shares.values()].reduce((sum, { count }) => sum + count, 0) : records_per_round;
+  const assigned = [...shares.values()].reduce((sum, { count }) => sum + count, 0);
+  // Of a round that invites may not fill, what they may.
+  const wanted = exchange ? assigned : Math.min(assigned, records_per_round);
   const others = [...draft.members.values()].filter(({ slot, status }) => status === 'ready' && !shares.has(slot));
   const replaceable = records === 0 && others.length >= peersNeeded(draft);
   const span = spanOf(draft);

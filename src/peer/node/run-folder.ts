@@ -26,6 +26,8 @@ export const MERGES_FOLDER = 'merges';
 export const OFFERS_FOLDER = 'offers';
 /** Momentum of whoever merges. */
 export const MEMORY_FILE = 'merger.state';
+/** Keys and logs of the peers that the host started. */
+export const PEERS_FOLDER = 'peers';
 export const KEY_FILE = 'coordinator.key';
 /** Hash → absolute path of the base and the data, as this machine had them. */
 export const FILES_FILE = 'files.json';
@@ -66,6 +68,7 @@ export async function beginIn<T>(folder: string, begin: () => Promise<T>): Promi
       MERGES_FOLDER,
       OFFERS_FOLDER,
       MEMORY_FILE,
+      PEERS_FOLDER,
     ])
       if (!before.has(name)) await rm(join(folder, name), { force: true, recursive: true });
     if (made !== undefined) await removeEmpty(resolve(folder), resolve(made));

@@ -7,9 +7,11 @@
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
-import type { Entry, Manifest } from '../../nouns.ts';
+import type { Entry, Hex, Manifest } from '../../nouns.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
 import { recentOf } from '../../optimizer/steps.ts';
+import { MAX_CONTRIBUTION_FRAME_BYTES, MAX_PEER_FRAME_BYTES } from '../../wire/limits.ts';
+import type { Policy } from '../admission.ts';
 import { offeredIn } from '../exchange-host.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
@@ -23,7 +25,9 @@ import { chunkFolder } from './chunk-folder.ts';
 import { nodeCompressor } from './compressor.ts';
 import { nodeCrypto } from './crypto.ts';
 import { openFeed } from './feed.ts';
+import { writeAddresses } from './host-file.ts';
 import { httpRoutes } from './http.ts';
+import { openAdmission } from './invites.ts';
 import { dialable, viewLink } from './link.ts';
 import { readMemory, writeMemory } from './memory-file.ts';
 import { openPage } from './page.ts';
@@ -31,6 +35,7 @@ import { threadedReplica } from './replica-thread.ts';
 import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE } from './run-folder.ts';
 import { openFileStore } from './store.ts';
 import { systemClock, systemEntropy } from './system.ts';
+import type { Certified } from './tls.ts';
 import { trainedWeights } from './trained.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
@@ -45,6 +50,14 @@ export interface ServeOptions
   readonly paths: Paths;
   readonly host: string;
   readonly port: number;
+  /** Listens with TLS. */
+  readonly tls?: Certified | undefined;
+  /** Who may join, besides knowing a code. Default: whoever knows one. */
+  readonly policy?: Policy;
+  /** `allow-list`: public keys, or a file of them. */
+  readonly allow?: string | undefined;
+  /** Public keys of peers that are started here: they may join in any case. */
+  readonly own?: readonly Hex[];
   readonly threads: number;
   readonly offloadFolder?: string | undefined;
   readonly maxEvalSamples?: number | undefined;
@@ -97,13 +110,14 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const blobs = new Map(named.flatMap(({ sha256 }) => (paths[sha256] ? [[sha256, paths[sha256]] as const] : [])));
     const weights = await trainedWeights(manifest, paths);
     let host: Host | undefined;
-    let links: Served['links'] | undefined;
-    const status = (joiner: boolean): RunStatus => ({
+    let addresses: readonly string[] | undefined;
+    const status = (code: string | undefined): RunStatus => ({
       kind: 'live',
-      may: joiner ? ['join'] : [],
+      may: code === undefined ? [] : ['join'],
       journal_bytes: journal.position.length,
       weights,
-      ...(joiner && links ? { links } : {}),
+      // Whoever came by an invite may pass that on, and no other.
+      ...(code !== undefined && addresses ? { links: addresses.map((address) => joinLink(address, code)) } : {}),
       ...(host
         ? liveStatus(host.view(), host.traffic(), systemClock.now())
         : { phase: 'waiting', round, peers: [], bytes: { payload: 0, wire: 0 } }),
@@ -113,8 +127,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
       wire: () => host?.traffic().wire ?? 0,
     });
     closers.push(async () => feed.close());
+    const { policy = 'invite', allow, own } = options;
+    const admission = openAdmission({ folder, policy, joinCode, allow, ...(own && { own }) });
     const request = httpRoutes({
-      ...{ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
+      ...{ joinCode, admission, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
       ...{ page: await openPage(), status, feed },
     });
     host = await startHost({
@@ -123,10 +139,14 @@ export async function serve(options: ServeOptions): Promise<Served> {
         feed.hear(event);
         options.onEvent?.(event);
       },
+      admission,
       journal,
       pending,
       replica,
-      transport: webSocketTransport({ host: options.host, port: options.port, request }),
+      transport: webSocketTransport({
+        ...{ host: options.host, port: options.port, request, tls: options.tls },
+        maxFrame: manifest.exchange ? MAX_PEER_FRAME_BYTES : MAX_CONTRIBUTION_FRAME_BYTES,
+      }),
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
@@ -146,12 +166,13 @@ export async function serve(options: ServeOptions): Promise<Served> {
         },
       }),
     });
-    const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
-    links = [joinLink(here!, joinCode), ...elsewhere.map((address) => joinLink(address, joinCode))];
-    const [viewHere, ...viewElsewhere] = links.map((link) => viewLink(link, nodeCrypto));
+    addresses = dialable(host.address, networkInterfaces(), options.tls?.names);
+    closers.push(await writeAddresses(folder, addresses));
+    const [here, ...elsewhere] = addresses.map((address) => joinLink(address, joinCode));
+    const [viewHere, ...viewElsewhere] = [here!, ...elsewhere].map((link) => viewLink(link, nodeCrypto));
     return {
       host,
-      links,
+      links: [here!, ...elsewhere],
       viewLinks: [viewHere!, ...viewElsewhere],
       resumed: round,
       journal: () => ({ records: entries(), ledger: ledgerOf(entries()) }),

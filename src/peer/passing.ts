@@ -1,0 +1,33 @@
+/**
+ * Which faults of a peer pass when it tries again.
+ *
+ * @module
+ */
+import type { Fault, FaultCode } from '../faults.ts';
+import { Refusal } from './inbox.ts';
+
+/** Refusals that trying again cannot change. */
+const FATAL: ReadonlySet<FaultCode> = new Set([
+  'CODE_WRONG',
+  'EVICTED',
+  'INVITE_USED',
+  'INVITE_WITHDRAWN',
+  'NOT_ALLOWED',
+  'REPLACED',
+  'VERSION_UNSUPPORTED',
+]);
+/** Of our own faults, those that the network is to blame for. */
+const PASSING: ReadonlySet<FaultCode> = new Set([
+  'HOST_UNREACHABLE',
+  'DOWNLOAD_FAILED',
+  'FRAME_INVALID',
+  'FRAME_TOO_LONG',
+  'JOURNAL_CORRUPT',
+  'JOURNAL_TORN',
+  'MESSAGE_UNEXPECTED',
+  'TOO_FAST',
+]);
+
+/** What the host refused passes unless it is final; what we found ourselves, only where the network is to blame. */
+export const isPassing = (fault: Fault): boolean =>
+  fault instanceof Refusal ? !FATAL.has(fault.code) : PASSING.has(fault.code);
