@@ -17,6 +17,7 @@ import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './d
 import { eventOf, type HostEvent } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
+import { isSenseless } from './passing.ts';
 import { encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { settleable } from './settleable.ts';
@@ -314,6 +315,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   /** What the exchange of chunks with a peer came to grief over: its offence, or the end of its channel. */
   function blamed(channel: number, error: unknown): Event | undefined {
+    if (isSenseless(error) && door.isOpen(channel))
+      return {
+        type: 'violated',
+        channel,
+        code: 'MESSAGE_UNEXPECTED',
+        detail: 'what it says of vectors makes no sense',
+      };
     if (!(error instanceof Fault)) throw error;
     // Of a share that is gone, its round is as well.
     if (['HOST_UNREACHABLE', 'FILE_MISSING'].includes(error.code) || !door.isOpen(channel)) return undefined;

@@ -106,7 +106,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
 
   /** Of a run that exchanges vectors. */
   const guest = exchangeGuest({
-    exchange: () => follower!.ledger.manifest.exchange,
+    exchange: () => follower?.manifest?.exchange,
     exchanger: () => follower!.replica.exchange!,
     ...{ compressor: options.compressor, crypto, clock, emit, memory: options.memory },
   });

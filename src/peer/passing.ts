@@ -28,6 +28,9 @@ const PASSING: ReadonlySet<FaultCode> = new Set([
   'TOO_FAST',
 ]);
 
+/** What came of numbers that a message of the other side had and that fit nothing here. */
+export const isSenseless = (error: unknown): boolean => error instanceof RangeError || error instanceof TypeError;
+
 /** What the host refused passes unless it is final; what we found ourselves, only where the network is to blame. */
 export const isPassing = (fault: Fault): boolean =>
   fault instanceof Refusal ? !FATAL.has(fault.code) : PASSING.has(fault.code);
