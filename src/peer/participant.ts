@@ -248,6 +248,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
     const { round, from, count, deadlineMs } = open;
     const { manifest, scale, round: head } = self.ledger;
     if (round !== head) throw new Fault('MESSAGE_UNEXPECTED', `the host opened round ${round}, the next is ${head}`);
+    const most = manifest.exchange?.steps ?? manifest.records_per_round;
+    if (count === 0 || from + count > most)
+      throw new Fault('MESSAGE_UNEXPECTED', `the host wants ${from}+${count} of the ${most} records of a round`);
     if (manifest.exchange) return exchangeVectors(inbox, send, open);
     const header = headerOf(manifest, scale, round, 0); // gain and usable are known when it closes
     const started = clock.now();
@@ -322,9 +325,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
     if (!isPassing(fault)) return false;
     if (fault.code === 'DRIFT') {
       if (++drifts >= MAX_DRIFTS) return false;
-      emit({ event: 'rebuild', round: follower!.ledger.round });
+      if (follower?.manifest !== undefined) emit({ event: 'rebuild', round: follower.ledger.round });
       measured = undefined;
-      await follower!.discardReplica();
+      await follower?.discardReplica();
     }
     return clock.now() - contact < patienceMs;
   }

@@ -13,6 +13,7 @@ import {
   type Episode,
   emptyReport,
   episode,
+  keyOf,
   type Report,
   ROUNDS,
   rootOf,
@@ -42,7 +43,7 @@ interface Foe {
 
 async function foe({ network, host, clock }: Episode, number: number, stage: Stage): Promise<Foe> {
   const secret = secretOf(number);
-  const key = nodeCrypto.publicKey(secret);
+  const key = keyOf(secret);
   const heard: ReturnType<typeof decodeHostMessage>[] = [];
   const self: { -readonly [K in keyof Foe]: Foe[K] } = {
     ...{ channel: undefined as unknown as Channel, secret, open: true, refused: undefined },

@@ -97,8 +97,10 @@ export async function fuzzPeer(
         if (type === 'prove') say({ type: 'admitted', slot: 0, head: 0 });
         if (type === 'ready') ready = true;
       },
-      close() {
-        if (line === self) line = undefined;
+      close(reason) {
+        if (line !== self) return;
+        line = undefined;
+        queueMicrotask(() => self.closed(reason));
       },
       traffic: () => ({ received: 0, sent: 0 }),
     });

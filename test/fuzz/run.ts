@@ -75,6 +75,15 @@ export const secretOf = (number: number): Uint8Array => {
   return secret;
 };
 
+const keys = new Map<string, Uint8Array>();
+/** Of a secret, made once: it takes longer than to sign. */
+export function keyOf(secret: Uint8Array): Uint8Array {
+  const name = toHex(secret);
+  const key = keys.get(name) ?? nodeCrypto.publicKey(secret);
+  keys.set(name, key);
+  return key;
+}
+
 export async function episode(seed: number): Promise<Episode> {
   const clock = fakeClock();
   const random = seeded(seed);
