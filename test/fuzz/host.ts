@@ -31,7 +31,7 @@ const CONNECTIONS = 6;
 const USES = 4;
 
 type Stage = 'stranger' | 'greeted' | 'proved';
-const STAGES: readonly Stage[] = ['stranger', 'greeted', 'proved', 'proved'];
+const STAGES: readonly Stage[] = ['stranger', 'stranger', 'greeted', 'proved'];
 
 interface Foe {
   readonly channel: Channel;
