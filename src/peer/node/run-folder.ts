@@ -104,7 +104,8 @@ export interface Given {
   readonly eval_data?: string | undefined;
 }
 
-const journalPath = async (run: string): Promise<string> => {
+/** The journal of an `output_dir`, or the file itself. @throws {Fault} FILE_MISSING */
+export const journalPath = async (run: string): Promise<string> => {
   const found = await stat(run).catch(() => undefined);
   if (found?.isFile()) return run;
   const path = join(run, JOURNAL_FILE);

@@ -7,6 +7,9 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
+/** For its owner alone. */
+const PRIVATE = 0o600;
+
 /** @param write hands the bytes to `put`, piece by piece. */
 export async function writePieces(
   path: string,
@@ -16,6 +19,7 @@ export async function writePieces(
   const draft = join(path, '..', `.${basename(path)}.part`);
   const file = await open(draft, 'w', mode);
   try {
+    if (mode === PRIVATE) await file.chmod(mode); // what a crash left may be less private
     await write((bytes) => file.writeFile(bytes));
     await file.sync();
   } catch (error) {
