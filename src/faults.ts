@@ -17,6 +17,7 @@ export const FAULTS = {
   OUTPUT_EXISTS: 'the output folder already holds something else',
   PRECISION_LOW: 'measuring with bytes would drown the slopes in the noise of rounding',
   REWARD_FAILED: 'a reward module cannot be loaded, throws, or gives no number',
+  TLS_INVALID: 'a certificate or its key cannot be used, or is not trusted',
   TOKENIZER_MISMATCH: 'the tokenizer does not belong to the model',
   TOO_LARGE: 'the model does not fit into memory',
   // the Hub and the network
@@ -32,11 +33,15 @@ export const FAULTS = {
   EVICTED: 'the peer was excluded from the run',
   FRAME_INVALID: 'a frame does not decode',
   FRAME_TOO_LONG: 'a frame is longer than any valid one',
+  INVITE_USED: 'the invite has let in as many peers as it may',
+  INVITE_WITHDRAWN: 'the host has withdrawn the invite',
   MESSAGE_UNEXPECTED: 'a message came out of order',
+  NOT_ALLOWED: 'the key of the peer is not on the list of the run',
   REPLACED: 'another connection with the same identity took over',
   RUN_FULL: 'the run has no place for another peer',
   SHARE_INVALID: 'the numbers that a peer sent are damaged or not finite',
   SIGNATURE_WRONG: 'a signature does not verify',
+  TOO_FAST: 'a peer sends more messages than it has reason to',
   VERSION_UNSUPPORTED: 'the other side speaks another protocol version',
   // the journal and the weights
   BLOB_MISMATCH: 'a file does not have the hash that the manifest names',

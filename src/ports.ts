@@ -27,6 +27,11 @@ export interface Channel {
   close(reason: string): void;
   /** Octets the socket below has moved so far, its own framing included. */
   traffic(): { readonly received: number; readonly sent: number };
+  /**
+   * Ends the connection when more than so many octets more have come, before they are kept; undefined: it may bring what
+   * it likes from now on, and counts as a stranger no more.
+   */
+  confine?(octets: number | undefined): void;
 }
 
 /** What a channel tells its owner. `closed` comes once and last. */

@@ -161,6 +161,10 @@ function agree(
       'resume_from_checkpoint',
       `is in ${resume.folder}, not in output_dir, ${run.output_dir}: a run goes on where its journal is; leave output_dir out, or copy the folder and name the copy`,
     );
+  if ((run.admission === 'allow-list') !== (run.allow !== undefined))
+    refuse('allow', 'and admission allow-list go together; give both or none');
+  if (run.admission === 'open' && run.code !== undefined)
+    refuse('code', 'is no secret where admission is open; leave it out');
   agreeAlone(run, given, refuse);
   agreeExchange(run, given, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {

@@ -27,6 +27,7 @@ import { threadedReplica } from '../peer/node/replica-thread.ts';
 import { rewardPath } from '../peer/node/reward.ts';
 import { parsePaths } from '../peer/node/run-folder.ts';
 import { systemClock, systemEntropy } from '../peer/node/system.ts';
+import { fetchTrusting, trusting } from '../peer/node/tls.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
 import { startParticipant } from '../peer/participant.ts';
 import { type Argv, flagsOf } from './args.ts';
@@ -66,6 +67,11 @@ const own = z.strictObject({
     .min(1)
     .optional()
     .describe('Port, or host:port, to give snapshots to others who join from. Default: the host alone gives them.'),
+  tls_ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Certificate of the host, or of who issued it, in PEM: for one that this system does not trust.'),
   patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
 });
 export const flags: z.ZodObject = own;
@@ -84,7 +90,8 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   if (workers !== undefined && workers > cores)
     throw new Fault('CONFIG_INVALID', `--workers: is more than there are threads, ${cores}; lower it`);
   const cache = cacheOf(env);
-  const fetcher = httpFetcher(files);
+  const trust = given.tls_ca === undefined ? undefined : await trusting(given.tls_ca);
+  const fetcher = trust ? httpFetcher(files, fetchTrusting(trust)) : httpFetcher(files);
   const { secret, release } = given.key
     ? { secret: await secretOf(given.key), release: async () => undefined }
     : await freeIdentity(join(cache, 'keys'));
@@ -102,7 +109,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
         onEvent: (event) => output.event({ ...event }),
       });
     const participant = startParticipant({
-      transport: webSocketTransport(),
+      transport: webSocketTransport({ trust }),
       address,
       fetcher,
       joinCode,

@@ -7,10 +7,11 @@
 import { z } from 'zod';
 import { RECIPES } from '../method/recipes.ts';
 import { MAX_RANK } from '../numeric/noise.ts';
+import { type DoorKeys, doorKeySchemas } from './door-keys.ts';
 import { type ExchangeKeys, exchangeKeySchemas } from './exchange-keys.ts';
 
 /** A run file with its defaults filled in. Keys without a value of their own are derived in `config.ts`. */
-export interface RunFile extends ExchangeKeys {
+export interface RunFile extends DoorKeys, ExchangeKeys {
   readonly model: string;
   readonly revision: string;
   readonly hub_token: string | undefined;
@@ -85,9 +86,6 @@ export interface RunFile extends ExchangeKeys {
   readonly report_to: 'none' | 'tensorboard';
   readonly resume_from_checkpoint: boolean | string | undefined;
   readonly guard: boolean;
-  readonly host: string;
-  readonly port: number;
-  readonly code: string | undefined;
   readonly name: string | undefined;
   readonly threads: number | undefined;
   readonly workers: number | undefined;
@@ -141,7 +139,8 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard'] as const),
     ...(['report_to', 'resume_from_checkpoint'] as const),
-    ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
+    ...(['host', 'port', 'tls_cert', 'tls_key', 'admission', 'allow'] as const),
+    ...(['code', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
 
@@ -353,9 +352,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .boolean()
     .default(true)
     .describe('Stop a run whose held-out loss climbs far above the base, or does not move.'),
-  host: text().default('127.0.0.1').describe('Address to listen on. 0.0.0.0 lets other machines in.'),
-  port: z.int().min(0).max(65_535).default(0).describe('Port to listen on; 0 takes a free one.'),
-  code: text().optional().describe('Join code that peers must show. Default: a random one.'),
+  ...doorKeySchemas,
   name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
   workers: z

@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { Fault } from '../faults.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { Table } from '../numeric/table.ts';
+import { OPEN_CODE } from '../peer/admission.ts';
 import type { HostEvent } from '../peer/events.ts';
 import type { Ledger } from '../peer/ledger.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
-import { newSecret, readSecret, writeSecret } from '../peer/node/identity.ts';
+import { newSecret, readSecret, secretOf, writeSecret } from '../peer/node/identity.ts';
 import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
 import { beginIn, FILES_FILE, KEY_FILE, keepAdapter, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
 import { serve } from '../peer/node/serve.ts';
@@ -27,6 +28,7 @@ import { hostReport, result } from './report.ts';
 import { requireRun } from './resume.ts';
 import { recording, scribe } from './scribe.ts';
 import { onInterrupt } from './signals.ts';
+import { tlsOf } from './tls.ts';
 import { runAlone } from './train-alone.ts';
 import type { Io } from './verb.ts';
 
@@ -61,6 +63,19 @@ export async function configOf(verb: string, { words, flags: given }: Argv, env:
 const forOthers = ([here, ...elsewhere]: readonly [string, ...string[]]): readonly string[] =>
   elsewhere.length > 0 ? elsewhere : [here];
 
+/** What somebody should know who lets everybody in. */
+const OPEN =
+  'This run is open: whoever finds its address may join, and one person may come with any number of keys (Sybil). ' +
+  'Nothing bounds what these do together.';
+
+const keyOf = (folder: string, n: number): string => join(folder, 'peers', `peer-${n}.key`);
+
+/** Public keys of the peers that are started here. */
+const ownKeys = (folder: string, peers: number): Promise<string[]> =>
+  Promise.all(
+    Array.from({ length: peers }, async (_, i) => toHex(nodeCrypto.publicKey(await secretOf(keyOf(folder, i + 1))))),
+  );
+
 export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output, env } = io;
   const config = await configOf('train', argv, env);
@@ -69,6 +84,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const threads = threadsOf(config);
   if (isAlone(config)) return runAlone(config, threads, io);
 
+  const tls = await tlsOf(config);
   const begun = await storedManifest(folder);
   if (resume) await requireRun(resume, begun);
   const key = join(folder, KEY_FILE);
@@ -97,7 +113,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const hear = (event: HostEvent): void => {
     report.hear(event);
     // What was found out about weights that are no more is no part of the curve.
-    if (event.event === 'rewound') evaluated = new Map([...evaluated].filter(([round]) => round <= event.round));
+    if (event.event === 'rewound') evaluated = Table.of([...evaluated].filter(([round]) => round <= event.round));
     if (event.event !== 'evaluation') return;
     evaluated = evaluated.set(event.round, event.metrics);
     const now = { manifest, evaluated };
@@ -113,9 +129,13 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       manifest,
       paths,
       secret,
-      joinCode: config.code ?? randomCode(),
+      joinCode: config.admission === 'open' ? OPEN_CODE : (config.code ?? randomCode()),
+      policy: config.admission,
+      allow: config.allow,
+      own: config.admission === 'allow-list' ? await ownKeys(folder, peers) : [],
       host: config.host,
       port: config.port,
+      tls,
       threads,
       offloadFolder,
       minPeers: config.min_peers,
@@ -135,6 +155,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     evaluated = served.journal().ledger.evaluated; // what an earlier host evaluated is in it too
     written.begin(served.resumed, evaluated);
     if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
+    if (config.admission === 'open') output.note(OPEN);
     for (const link of forOthers(served.links)) output.event({ event: 'link', link });
     for (const link of forOthers(served.viewLinks)) output.event({ event: 'view', link });
     for (let n = 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n));
@@ -157,10 +178,11 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     const peer = startLocalPeer(name, {
       link: served.links[0],
       folder,
-      key: join(folder, 'peers', `peer-${n}.key`),
+      key: keyOf(folder, n),
       threads,
       workers: config.workers,
       offloadFolder,
+      tlsCa: config.tls_cert,
       files: join(folder, FILES_FILE),
       onExit: ({ name: who }, code, signal) => report.peerExited(who, code, signal, join(folder, 'peers')),
     });

@@ -23,6 +23,7 @@ import { openTrial } from '../peer/node/trial.ts';
 import type { RunStatus } from '../peer/status.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { oneRun, pastFlags, rebuild } from './past.ts';
+import { TLS_CERT, TLS_KEY, tlsOf } from './tls.ts';
 import type { Io } from './verb.ts';
 
 export const usage: string = `ui <output_dir> [flags]
@@ -36,12 +37,15 @@ const own = z.strictObject({
   ...pastFlags,
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Default: this machine only.'),
   port: z.int().min(0).max(65535).default(0).describe('Port to listen on; 0 takes a free one.'),
+  tls_cert: z.string().min(1).optional().describe(TLS_CERT),
+  tls_key: z.string().min(1).optional().describe(TLS_KEY),
 });
 export const flags: z.ZodObject = own;
 
 export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<string, unknown>>> {
   const given = flagsOf(own, argv);
   const name = oneRun('ui', argv);
+  const tls = await tlsOf(given);
   const past = await openRun(name, given);
   const page = await openPage();
   if (page === undefined)
@@ -74,13 +78,13 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     ...{ joinCode, journal, blobs: new Map(), crypto: nodeCrypto, page, status, feed },
     ...(hasBase ? { tryOut } : {}),
   });
-  const transport = webSocketTransport({ host: given.host, port: given.port, request });
+  const transport = webSocketTransport({ host: given.host, port: given.port, request, tls });
   try {
     const address = await transport.listen((channel) => {
       channel.close('nobody hosts this run here');
       return { frame: () => undefined, closed: () => undefined };
     });
-    const [here, ...elsewhere] = dialable(address, networkInterfaces());
+    const [here, ...elsewhere] = dialable(address, networkInterfaces(), tls?.names);
     for (const at of elsewhere.length > 0 ? elsewhere : [here!])
       output.event({ event: 'page', link: viewLink(joinLink(at, joinCode), nodeCrypto) });
     await new Promise<void>((resolve) => {

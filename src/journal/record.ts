@@ -39,6 +39,9 @@ export const lengthCheck = (length: Uint8Array): number => length.reduce((check,
 export const chainHash = (crypto: Pick<Crypto, 'sha256'>, previous: Uint8Array, payload: Uint8Array): Uint8Array =>
   crypto.sha256(previous, payload);
 
+/** Its signature, out of a whole record. */
+export const signatureOf = (record: Uint8Array): Uint8Array => record.subarray(record.length - SIGNATURE_BYTES);
+
 /** What the coordinator signs for a record whose chain hash is `hash`. */
 export const journalMessage = (hash: Uint8Array): Uint8Array => concatBytes(DOMAIN, hash);
 

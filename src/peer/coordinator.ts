@@ -136,7 +136,7 @@ function turn(state: State, now: number, act: (draft: Turn) => void): Stepped {
 type Handlers = { readonly [T in Event['type']]: (draft: Turn, event: Extract<Event, { readonly type: T }>) => void };
 
 const HANDLERS: Handlers = {
-  proved(draft, { channel, key, name }) {
+  proved(draft, { channel, key, name, invite }) {
     const hex = toHex(key);
     const known = holdersOf(draft.holders, hex)
       .map((slot) => draft.members.get(slot)!)
@@ -159,7 +159,9 @@ const HANDLERS: Handlers = {
     if (known === undefined) append(draft, { type: 'admit', slot, key, name });
     const fresh = { slot, key: hex, name, rate: undefined, worked: -1, records: 0, strikes: 0, told: false };
     const since = draft.ledger.round;
-    put(draft, { ...(known ?? fresh), status: 'joining', channel, seen: draft.now, since, confirmed: -1, claims: [] });
+    const pass = { invite: invite?.name, maxShare: invite?.maxShare };
+    const joining = { status: 'joining', channel, seen: draft.now, since, confirmed: -1, claims: [] } as const;
+    put(draft, { ...(known ?? fresh), ...pass, ...joining });
     send(draft, channel, { type: 'admitted', slot, head: since });
   },
 

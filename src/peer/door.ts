@@ -7,17 +7,26 @@
  */
 import { Fault } from '../faults.ts';
 import type { ChunkMessage, HostMessage, MergeAnswer, PeerMessage } from '../nouns.ts';
-import { printable, toUtf8 } from '../numeric/text.ts';
+import { printable } from '../numeric/text.ts';
 import type { Channel, ChannelEvents, Clock, Crypto } from '../ports.ts';
 import { MAX_DETAIL_BYTES } from '../wire/limits.ts';
 import { decodePeerMessage, encodeHostMessage } from '../wire/messages.ts';
 import { challengeMessage } from '../wire/signed.ts';
+import type { Admission } from './admission.ts';
 import { MAX_PEERS } from './coordinator.ts';
+import { type Allowance, allowance, granted, type Kind, spend } from './rates.ts';
+import type { Pass } from './state.ts';
 
 /** From a connection's opening to the proof of its key: two round trips, on a bad line. */
 const HANDSHAKE_MS = 10_000;
-/** Connections that have not proved a key yet may be as many again as peers. */
-const MAX_CONNECTIONS = 2 * MAX_PEERS;
+/** Connections without a proof: as many as there are places, for all peers may come back at once. They take none of those. */
+const MAX_STRANGERS = MAX_PEERS;
+/** Connections of all kinds: those that were proved and are not admitted yet, or were replaced, go within moments. */
+export const MAX_CONNECTIONS: number = 2 * MAX_PEERS;
+/** `hello` is the longer of the two messages before the proof, and has 164 bytes: there is room for a later version. */
+const MAX_GREETING_BYTES = 512;
+/** What a stranger's connection may bring in all, the framing of TLS and pings included. */
+const MAX_STRANGER_OCTETS = 8192;
 /** Messages of one connection that wait their turn. An honest peer has one or two in flight. */
 const MAX_QUEUED = 64;
 
@@ -42,9 +51,12 @@ export interface Visitor {
   readonly channel: number;
   readonly key: Uint8Array;
   readonly name: string;
+  /** By which it came. */
+  readonly invite: Pass;
 }
 
 export type Work = Extract<PeerMessage, { readonly type: 'ready' | 'checksum' | 'contribution' }>;
+const UNINVITED: Pass = { name: '', maxShare: 0 };
 const isWork = (message: ChunkMessage | MergeAnswer | Work): message is Work =>
   message.type === 'ready' || message.type === 'checksum' || message.type === 'contribution';
 
@@ -65,7 +77,7 @@ export interface DoorOptions {
   readonly clock: Clock;
   readonly entropy: (bytes: number) => Uint8Array;
   readonly run: Uint8Array;
-  readonly joinCode: string;
+  readonly admission: Admission;
   readonly events: DoorEvents;
 }
 
@@ -92,6 +104,9 @@ interface Link {
   readonly cancelTimeout: () => void;
   stage: 'hello' | 'prove' | 'proved' | 'closed';
   visitor: Visitor;
+  /** As it was sent, until the proof. */
+  code: string;
+  allowance: Allowance;
   /** It has proved its key at some time. */
   known: boolean;
   slot: number | undefined;
@@ -99,10 +114,10 @@ interface Link {
   queued: number;
 }
 
-export function openDoor({ crypto, clock, entropy, run, joinCode, events }: DoorOptions): Door {
+export function openDoor({ crypto, clock, entropy, run, admission, events }: DoorOptions): Door {
   const links = new Map<number, Link>();
   const past = new Map<number, Traffic>();
-  const codeHash = crypto.sha256(toUtf8(joinCode));
+  let strangers = 0;
   let ids = 0;
   let closed = false;
 
@@ -116,20 +131,29 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
         if (link.stage !== 'proved') refuse(link, new Fault('MESSAGE_UNEXPECTED', 'the handshake took too long'));
       }),
       stage: 'hello',
-      visitor: { channel: id, key: new Uint8Array(0), name: '' },
+      visitor: { channel: id, key: new Uint8Array(0), name: '', invite: UNINVITED },
+      code: '',
+      allowance: allowance(clock.now()),
       known: false,
       slot: undefined,
       payload: 0,
       queued: 0,
     };
     links.set(id, link);
-    if (closed || links.size > MAX_CONNECTIONS)
+    channel.confine?.(MAX_STRANGER_OCTETS);
+    strangers++;
+    if (closed || strangers > MAX_STRANGERS || links.size > MAX_CONNECTIONS)
       refuse(link, new Fault('RUN_FULL', 'there are too many connections; try again later'));
     return {
       frame(bytes) {
         if (link.stage === 'closed') return;
         link.payload += bytes.length;
         try {
+          if (!link.known && bytes.length > MAX_GREETING_BYTES)
+            throw new Fault(
+              'FRAME_TOO_LONG',
+              `${bytes.length} bytes before a proof, ${MAX_GREETING_BYTES} are allowed`,
+            );
           hear(link, decodePeerMessage(bytes));
         } catch (error) {
           if (!(error instanceof Fault)) throw error;
@@ -139,6 +163,7 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
       },
       closed() {
         link.cancelTimeout();
+        if (!link.known) strangers--;
         links.delete(id);
         book(past, link);
         if (link.known) events.left(link.visitor);
@@ -150,9 +175,9 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
   function hear(link: Link, message: PeerMessage): void {
     const { stage, id, nonce, visitor } = link;
     if (stage === 'hello' && message.type === 'hello') {
-      if (!equalSlowly(crypto.sha256(toUtf8(message.code)), codeHash))
-        throw new Fault('CODE_WRONG', 'the join code is not the one of this run; copy the whole link');
-      link.visitor = { channel: id, key: message.key, name: message.name };
+      const invite = admission.check(message.code, message.key);
+      link.visitor = { channel: id, key: message.key, name: message.name, invite };
+      link.code = message.code;
       link.stage = 'prove';
       sendFrame(id, encodeHostMessage({ type: 'challenge', nonce, run }));
       return;
@@ -160,14 +185,22 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
     if (stage === 'prove' && message.type === 'prove') {
       if (!crypto.verify(visitor.key, challengeMessage(nonce, run, visitor.key), message.signature))
         throw new Fault('SIGNATURE_WRONG', 'the challenge was not signed with the key that hello named');
+      const invite = admission.enter(link.code, visitor.key);
+      link.visitor = { ...visitor, invite };
+      link.code = '';
       link.stage = 'proved';
       link.known = true;
+      strangers--;
       link.cancelTimeout();
-      events.proved(visitor);
+      link.channel.confine?.(undefined);
+      events.proved(link.visitor);
       return;
     }
     if (stage !== 'proved' || message.type === 'hello' || message.type === 'prove')
       throw new Fault('MESSAGE_UNEXPECTED', `${message.type} does not belong here`);
+    const kind: Kind = isWork(message) ? 'work' : 'exchange';
+    if (!spend(link.allowance, kind, clock.now()))
+      throw new Fault('TOO_FAST', `${message.type}: more messages than a peer has reason to send`);
     if (!isWork(message)) {
       events.exchange(visitor, message);
       return;
@@ -191,6 +224,7 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
     const link = links.get(id);
     if (link === undefined || link.stage === 'closed') return;
     link.payload += frame.length;
+    granted(link.allowance, frame);
     link.channel.send(frame);
   }
 
@@ -227,11 +261,4 @@ export function openDoor({ crypto, clock, entropy, run, joinCode, events }: Door
 function book(bySlot: Map<number, Traffic>, { slot = -1, channel, payload }: Link): void {
   const { received, sent } = channel.traffic();
   bySlot.set(slot, addTraffic(bySlot.get(slot) ?? NOTHING, { payload, wire: received + sent }));
-}
-
-/** In a time that does not depend on where they differ: the join code is a secret. */
-export function equalSlowly(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ (b[i] ?? 0);
-  return difference === 0;
 }

@@ -13,6 +13,7 @@ import { decodeOffer, encodeOffer } from '../wire/chunks.ts';
 import type { ParticipantEvent } from './events.ts';
 import { type Haul, memoryChunks, openHaul } from './haul.ts';
 import type { Letter, Parcel } from './inbox.ts';
+import { isSenseless } from './passing.ts';
 import type { Exchanger, MemoryKeeper, Merged } from './replica.ts';
 
 /** Part of a deadline after which what is done is sent: the rest is for the way to the host. */
@@ -170,6 +171,8 @@ export function exchangeGuest({
       for (const name of made) await store.drop(name);
       made = [];
       const { shares, parts } = order;
+      if (parts.some(({ hashes }) => hashes.length !== shares.length))
+        throw new Fault('MESSAGE_UNEXPECTED', `a sum of ${shares.length} shares names other numbers of chunks`);
       await haul!.collect(parts.flatMap(({ hashes }) => hashes));
       const given = shares.map(async (share, i) => ({
         ...share,
@@ -194,11 +197,15 @@ export function exchangeGuest({
       blame = fail;
     },
     hear(message) {
+      if (exchange() === undefined)
+        throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} in a run that exchanges no vectors`);
       // Of a chunk that is wrong the host is to blame: another connection may bring the right one.
       const done = message.type === 'want' || message.type === 'chunk' ? haul?.hear(message) : carryOut(message);
       done?.catch((error) => {
-        if (!(error instanceof Fault)) throw error;
-        blame(new Fault('DOWNLOAD_FAILED', error.detail));
+        if (error instanceof Fault) blame(new Fault('DOWNLOAD_FAILED', error.detail));
+        else if (isSenseless(error))
+          blame(new Fault('MESSAGE_UNEXPECTED', `the host's ${message.type} makes no sense`));
+        else throw error;
       });
     },
     disconnect: (fault) => haul?.end(fault),

@@ -120,6 +120,11 @@ export class Follower {
     return this.#ledger !== undefined && this.#ledger.round === this.#ledger.manifest.max_steps;
   }
 
+  /** Undefined before the first `fetch`. */
+  get manifest(): Manifest | undefined {
+    return this.#ledger?.manifest;
+  }
+
   /** The journal says that the run is done, and to which weights it led. */
   get isComplete(): boolean {
     if (this.#ledger === undefined) return false;

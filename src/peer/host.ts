@@ -11,12 +11,14 @@ import { fromHex, toHex } from '../numeric/bytes.ts';
 import type { Clock, Crypto, Store, Transport } from '../ports.ts';
 import { encodeHostMessage } from '../wire/messages.ts';
 import { contributionMessage, receiptMessage } from '../wire/signed.ts';
+import { type Admission, oneCode } from './admission.ts';
 import { begin } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import { eventOf, type HostEvent, type Outcome, refusalOf } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
 import { hostSnapshots, type SnapshotOptions } from './host-snapshots.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
+import { isSenseless } from './passing.ts';
 import { damaged, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Durable, openSequence } from './sequence.ts';
@@ -44,6 +46,8 @@ export interface HostOptions extends Rules, SnapshotOptions {
   readonly entropy: (bytes: number) => Uint8Array;
   /** What a peer must know to take part. */
   readonly joinCode: string;
+  /** Who else may, or may not. Default: whoever knows the join code. */
+  readonly admission?: Admission;
   readonly onEvent?: (event: HostEvent) => void;
   /** For a run that exchanges vectors. */
   readonly exchange?: ExchangePorts;
@@ -258,9 +262,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     clock,
     entropy: options.entropy,
     run,
-    joinCode: options.joinCode,
+    admission: options.admission ?? oneCode(options.joinCode, crypto),
     events: {
-      proved: ({ channel, key, name }) => post(() => ({ type: 'proved', channel, key, name })),
+      proved: ({ channel, key, name, invite }) => post(() => ({ type: 'proved', channel, key, name, invite })),
       message: (visitor, message, done) =>
         post(() => {
           done();
@@ -281,6 +285,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   /** What the exchange of chunks with a peer came to grief over: its offence, or the end of its channel. */
   function blamed(channel: number, error: unknown): Event | undefined {
+    if (isSenseless(error) && door.isOpen(channel))
+      return {
+        type: 'violated',
+        channel,
+        code: 'MESSAGE_UNEXPECTED',
+        detail: 'what it says of vectors makes no sense',
+      };
     if (!(error instanceof Fault)) throw error;
     // Of a share that is gone, its round is as well.
     if (['HOST_UNREACHABLE', 'FILE_MISSING'].includes(error.code) || !door.isOpen(channel)) return undefined;

@@ -19,11 +19,19 @@ export type Parcel = ChunkMessage | MergeOrder;
 /** What is kept for whoever reads: parcels wait for nobody. */
 export type Letter = Exclude<HostMessage, Parcel>;
 
+/**
+ * Octets of messages that wait while a peer computes. A minute of a run with a hundred rounds a second and a thousand peers
+ * is less; each message counts for something besides, as it is kept decoded.
+ */
+const MAX_WAITING = 64 << 20;
+const EACH = 256;
+
 const PARCELS: ReadonlySet<string> = new Set(['want', 'chunk', 'sum', 'settle'] satisfies Parcel['type'][]);
 const isParcel = (message: HostMessage): message is Parcel => PARCELS.has(message.type);
 
 export class Inbox implements ChannelEvents {
-  readonly #messages: Letter[] = [];
+  readonly #messages: { readonly letter: Letter; readonly octets: number }[] = [];
+  #waiting = 0;
   readonly #onParcel: (message: Parcel) => void;
   readonly #onEnd: (fault: Fault) => void;
   #end: Fault | undefined;
@@ -48,7 +56,10 @@ export class Inbox implements ChannelEvents {
       // A late contribution costs nothing but itself; every other refusal is the last word.
       if (isParcel(message)) this.#onParcel(message);
       else if (message.type !== 'refused') {
-        this.#messages.push(message);
+        const octets = bytes.length + EACH;
+        this.#waiting += octets;
+        if (this.#waiting > MAX_WAITING) throw new Fault('TOO_FAST', 'the host sends more than can be read');
+        this.#messages.push({ letter: message, octets });
         this.#wakened?.();
       } else if (message.code !== 'CONTRIBUTION_STALE') this.fail(new Refusal(known(message.code), message.detail));
     } catch (error) {
@@ -75,7 +86,7 @@ export class Inbox implements ChannelEvents {
 
   /** The message that `next` would return at once. */
   peek(): Letter | undefined {
-    return this.#messages[0];
+    return this.#messages[0]?.letter;
   }
 
   get ended(): boolean {
@@ -92,9 +103,10 @@ export class Inbox implements ChannelEvents {
         this.#wakened = resolve;
       });
     this.#wakened = undefined;
-    const message = this.#messages.shift();
-    if (message === undefined && this.#end !== undefined) throw this.#end;
-    return message;
+    const first = this.#messages.shift();
+    this.#waiting -= first?.octets ?? 0;
+    if (first === undefined && this.#end !== undefined) throw this.#end;
+    return first?.letter;
   }
 }
 

@@ -36,3 +36,12 @@ export function parseRunLink(
   const joinCode = path[1] === 'join' ? decodeURIComponent(path[2]!) : undefined;
   return { address, files: `${url.origin}/${path[2]}`, joinCode };
 }
+
+/** Where the journal is, from a link to join by or to look by. @throws {Fault} CONFIG_INVALID */
+export function filesOf(link: string): string {
+  const url = URL.canParse(link) ? new URL(link) : undefined;
+  const path = /^\/(?:join|view)\/([^/]+)$/.exec(url?.pathname ?? '');
+  if (url === undefined || path === null || !/^https?:$/.test(url.protocol))
+    throw new Fault('CONFIG_INVALID', `"${link}" is no link of a run; it looks like http://host:port/view/code`);
+  return `${url.origin}/${path[1]}`;
+}

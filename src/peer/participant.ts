@@ -21,7 +21,7 @@ import { exchangeGuest } from './exchange-guest.ts';
 import type { Fetcher } from './fetcher.ts';
 import { Follower, type FollowerOptions } from './follower.ts';
 import { expect, Inbox, type Letter } from './inbox.ts';
-import { mayPass } from './passing.ts';
+import { isPassing } from './passing.ts';
 import type { MemoryKeeper, Replica } from './replica.ts';
 
 /** Records measured side by side in one call: large enough for a batch, small enough to hear a commit in between. */
@@ -107,7 +107,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
 
   /** Of a run that exchanges vectors. */
   const guest = exchangeGuest({
-    exchange: () => follower!.ledger.manifest.exchange,
+    exchange: () => follower?.manifest?.exchange,
     exchanger: () => follower!.replica.exchange!,
     ...{ compressor: options.compressor, crypto, clock, emit, memory: options.memory },
   });
@@ -263,6 +263,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
     const { round, from, count, deadlineMs } = open;
     const { manifest, scale, round: head } = self.ledger;
     if (round !== head) throw new Fault('MESSAGE_UNEXPECTED', `the host opened round ${round}, the next is ${head}`);
+    const most = manifest.exchange?.steps ?? manifest.records_per_round;
+    if (count === 0 || from + count > most)
+      throw new Fault('MESSAGE_UNEXPECTED', `the host wants ${from}+${count} of the ${most} records of a round`);
     if (manifest.exchange) return exchangeVectors(inbox, send, open);
     const header = headerOf(manifest, scale, round, 0); // gain and usable are known when it closes
     const started = clock.now();
@@ -333,12 +336,12 @@ export function startParticipant(options: ParticipantOptions): Participant {
   }
 
   async function canRetry(fault: Fault): Promise<boolean> {
-    if (!mayPass(fault)) return false;
+    if (!isPassing(fault)) return false;
     if (fault.code === 'DRIFT') {
       if (++drifts >= MAX_DRIFTS) return false;
-      emit({ event: 'rebuild', round: follower!.ledger.round });
+      if (follower?.manifest !== undefined) emit({ event: 'rebuild', round: follower.ledger.round });
       measured = undefined;
-      await follower!.discardReplica();
+      await follower?.discardReplica();
     }
     return clock.now() - contact < patienceMs;
   }

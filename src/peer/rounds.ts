@@ -103,6 +103,11 @@ function openRound(draft: Turn): void {
   const { exchange, records_per_round } = draft.ledger.manifest;
   const steps = exchange && (isPipelined(exchange) ? 1 : exchange.steps);
   const ranges = steps !== undefined ? assignSteps(ready, steps) : assign(ready, records_per_round);
+  if (ranges.length === 0) {
+    // All who are here came by invites whose part is less than one record.
+    draft.phase = 'waiting';
+    return;
+  }
   draft.effects.push({ type: 'forget' });
   draft.phase = 'measuring';
   const shares = ranges.map((range): Share => ({ ...range, codes: undefined, given: 0 }));
@@ -160,9 +165,11 @@ function closeRound(draft: Turn): void {
   // No deadline is held against anybody that was not worked out from the rates of now.
   const old = attempt.delivered >= attempt.renewAt || elapsed >= deadline(attempt.span);
   const { needed, next } = patience(elapsed, deadline(old ? renewSpan(draft) : attempt.span));
+  // Of a round that invites may not fill, what they may.
+  const wanted = exchange ? attempt.wanted : Math.min(attempt.wanted, records_per_round);
 
   const complete = attempt.missing === 0;
-  const enough = records > 0 && records >= needed * (exchange ? attempt.wanted : records_per_round);
+  const enough = records > 0 && records >= needed * wanted;
   const starved = replaceable && Number.isFinite(needed);
   if (!complete && !enough && !starved) {
     draft.effects.push({ type: 'wake', at: openedAt + next });

@@ -1,11 +1,13 @@
 /**
+ * A promise that somebody else settles.
+ *
  * @module
  */
 
 export interface Settleable<T> {
   readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(error: unknown): void;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** A promise and its ends. A rejection that nobody awaits is not an accident: the caller may look later. */

@@ -25,9 +25,22 @@ export interface Rules {
   readonly guarded?: boolean;
 }
 
+/** What an invite grants: all who come by it have together at most `maxShare` of a round's records, 0 to 1. */
+export interface Pass {
+  readonly name: string;
+  readonly maxShare: number;
+}
+
 /** `channel` is the host's number of a connection. Every event comes from a peer that has proved its key. */
 export type Event =
-  | { readonly type: 'proved'; readonly channel: number; readonly key: Uint8Array; readonly name: string }
+  | {
+      readonly type: 'proved';
+      readonly channel: number;
+      readonly key: Uint8Array;
+      readonly name: string;
+      /** By which it came this time. */
+      readonly invite?: Pass;
+    }
   | { readonly type: 'ready' | 'checksum'; readonly channel: number; readonly round: number; readonly checksum: Hex }
   /** Its signature has been verified. */
   | {
@@ -130,6 +143,9 @@ export interface Member {
   readonly strikes: number;
   /** Time of its last message. */
   readonly seen: number;
+  /** By which it came; undefined before it has come to this host. */
+  readonly invite?: string | undefined;
+  readonly maxShare?: number | undefined;
   /** Rounds committed when it connected: nothing older is sent to it. */
   readonly since: number;
   /** Rounds after which its checksum was last found to be the host's; −1: never. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { CHUNK_WEIGHTS, MAX_RECORD_BYTES } from '../nouns.ts';
+import { CHUNK_WEIGHTS, MAX_RECORD_BYTES, MAX_RECORDS_PER_ROUND } from '../nouns.ts';
 
 /** Raised by every change of docs/WIRE.md that an older peer cannot read. */
 export const PROTOCOL_VERSION = 1;
@@ -21,6 +21,8 @@ export const MAX_DETAIL_BYTES = 512;
 export const MAX_WANTED = 4;
 /** A chunk of floats that no compressor made smaller, behind its type, hash and one byte, is the longest thing a peer says. */
 export const MAX_PEER_FRAME_BYTES: number = 1 + 32 + 1 + 4 * CHUNK_WEIGHTS;
+/** In a run that exchanges bytes, a contribution with all records of the largest round: type, two varints, signature, codes. */
+export const MAX_CONTRIBUTION_FRAME_BYTES: number = 1 + 5 + 5 + 64 + MAX_RECORDS_PER_ROUND;
 
 /** A journal record behind its type and offset is the longest thing a host may say. */
 export const MAX_HOST_FRAME_BYTES: number = 1 + 8 + MAX_RECORD_BYTES;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assign, type Worker } from '../../src/peer/assignment.ts';
+import { assign, capOf, type Worker } from '../../src/peer/assignment.ts';
 import { lateRate, patience, QUORUM, roundSpan, updateRate } from '../../src/peer/pace.ts';
 
 const workers: fc.Arbitrary<Worker[]> = fc.uniqueArray(
@@ -28,6 +28,56 @@ describe('assignment', () => {
         expect(from).toBe(records);
       }),
     );
+  });
+
+  const shares: Readonly<Record<string, number>> = { alice: 0.25, bob: 0.1, carol: 1 };
+  const invited = fc
+    .tuple(workers, fc.array(fc.constantFrom('alice', 'bob', 'carol', undefined), { minLength: 40, maxLength: 40 }))
+    .map(([peers, names]) => peers.map((peer, i) => ({ ...peer, invite: names[i], maxShare: shares[names[i] ?? ''] })));
+  const of = (peers: readonly Worker[], name: string | undefined) =>
+    new Set(peers.filter(({ invite }) => invite === name).map(({ slot }) => slot));
+
+  test('no invite gets more than its part of a round, whoever else is there; ranges have no gap and nobody gets nothing', () => {
+    fc.assert(
+      fc.property(invited, fc.integer({ min: 1, max: 300 }), (peers, records) => {
+        const ranges = assign(peers, records);
+        let from = 0;
+        for (const range of ranges) {
+          expect(range.from).toBe(from);
+          expect(range.count).toBeGreaterThanOrEqual(1);
+          from += range.count;
+        }
+        for (const name of ['alice', 'bob']) {
+          const had = ranges.filter(({ slot }) => of(peers, name).has(slot)).reduce((sum, { count }) => sum + count, 0);
+          expect(had, name).toBeLessThanOrEqual(capOf(shares[name]!, records));
+        }
+        const free = of(peers, 'carol').size + of(peers, undefined).size > 0;
+        expect(from <= records).toBe(true);
+        if (free) expect(from, 'whoever has no cap takes what is left').toBe(records);
+        // Where all are capped, each invite has what it may, or its cap is below one record.
+        if (!free)
+          for (const name of ['alice', 'bob'])
+            if (of(peers, name).size > 0)
+              expect(
+                ranges.filter(({ slot }) => of(peers, name).has(slot)).reduce((n, { count }) => n + count, 0),
+              ).toBe(capOf(shares[name]!, records));
+      }),
+    );
+  });
+
+  test('a part below one record is none; a capped peer ten times as fast leaves the rest to the others', () => {
+    const peer = (slot: number, rate: number, invite?: string) => ({
+      ...{ slot, rate, worked: -1, invite },
+      maxShare: invite === undefined ? undefined : shares[invite],
+    });
+    expect(assign([peer(0, 1, 'bob'), peer(1, 1)], 9)).toEqual([{ slot: 1, from: 0, count: 9 }]);
+    expect(assign([peer(0, 10, 'alice'), peer(1, 1), peer(2, 2), peer(3, 10, 'alice')], 40)).toEqual([
+      { slot: 0, from: 0, count: 5 },
+      { slot: 1, from: 5, count: 10 },
+      { slot: 2, from: 15, count: 20 },
+      { slot: 3, from: 35, count: 5 },
+    ]);
+    expect(assign([peer(0, 1, 'bob')], 5)).toEqual([]);
   });
 
   test('shares follow rates; a newcomer is taken to be average', () => {

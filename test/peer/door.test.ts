@@ -168,6 +168,73 @@ describe('inside', () => {
     expect(s.journal.position.state!.rounds).toBe(0);
   });
 
+  test('a replay into another round, range, slot or run is refused, each by its code', async () => {
+    const s = await swarm();
+    const honest = await puppet(s, 1);
+    const first = await honest.assigned();
+    const codes = new Int8Array(first.count).fill(5);
+    const { run, anchor } = s.journal.position;
+    const sign = (message: Uint8Array): Uint8Array => fakeCrypto.sign(honest.secret, message);
+    const signed = sign(contributionMessage(run!, first.round, anchor, first.from, codes));
+    const sound = { type: 'contribution', round: first.round, from: first.from, codes, signature: signed } as const;
+    honest.send(sound);
+    await honest.until('receipt');
+    await honest.until('commit');
+    // As it was, a round later: too late, and no offence.
+    honest.send(sound);
+    expect(await honest.refusal()).toBe('CONTRIBUTION_STALE');
+    expect(honest.end).toBeUndefined();
+
+    const next = s.journal.position;
+    const offences: readonly [string, PeerMessage, number][] = [
+      ['another round', { ...sound, round: first.round + 1 }, 1],
+      [
+        'another range',
+        {
+          ...sound,
+          round: first.round + 1,
+          from: 1,
+          signature: sign(contributionMessage(run!, 1, next.anchor, 0, codes)),
+        },
+        1,
+      ],
+      [
+        'another slot',
+        { ...sound, round: first.round + 1, signature: sign(contributionMessage(run!, 1, next.anchor, 0, codes)) },
+        2,
+      ],
+      [
+        'another run',
+        {
+          ...sound,
+          round: first.round + 1,
+          signature: sign(contributionMessage(next.anchor, 1, next.anchor, 0, codes)),
+        },
+        3,
+      ],
+    ];
+    for (const [name, message, number] of offences) {
+      const p = await (await puppet(s, number)).admitted();
+      p.send(message);
+      expect(await p.refusal(), name).toBe('SIGNATURE_WRONG');
+    }
+    expect(s.journal.position.state!.rounds).toBe(1);
+  });
+
+  test('a proof of one connection is none in another', async () => {
+    const s = await swarm();
+    const p = await puppet(s);
+    p.hello();
+    const challenge = await p.until('challenge');
+    if (challenge.type !== 'challenge') return;
+    const signature = fakeCrypto.sign(p.secret, challengeMessage(challenge.nonce, challenge.run, p.key));
+    const thief = await puppet(s);
+    thief.hello();
+    await thief.until('challenge');
+    thief.send({ type: 'prove', signature });
+    expect(await thief.refusal()).toBe('SIGNATURE_WRONG');
+  });
+
   test('a contribution is receipted over its own octets, then committed', async () => {
     const s = await swarm();
     const p = await puppet(s);
@@ -187,7 +254,7 @@ describe('inside', () => {
     const p = await (await puppet(s)).admitted();
     // All in one instant: the sequencer has no turn between them.
     for (let i = 0; i < 5000; i++) p.send({ type: 'checksum', round: 0, checksum: new Uint8Array(8) });
-    expect(['MESSAGE_UNEXPECTED', 'DRIFT']).toContain(await p.refusal());
+    expect(['TOO_FAST', 'MESSAGE_UNEXPECTED', 'DRIFT']).toContain(await p.refusal());
   });
 
   test('what peers say and hear is counted', async () => {

@@ -12,10 +12,10 @@ let server: Server;
 let round: number;
 const journal = await begunJournal();
 
-const statusOf = (joiner: boolean): RunStatus => ({
+const statusOf = (code: string | undefined): RunStatus => ({
   ...{
     kind: 'live',
-    may: joiner ? ['join'] : [],
+    may: code === undefined ? [] : ['join'],
     phase: 'measuring',
     round,
     max_steps: 9,
@@ -38,10 +38,10 @@ beforeEach(async () => {
   round = 0;
   feed = openFeed({
     ...{ records: journal.records, clock, status: statusOf },
-    wire: () => statusOf(false).bytes.wire,
+    wire: () => statusOf(undefined).bytes.wire,
   });
   server = createServer((request, response) => {
-    if (!feed.watch(response, request.url === '/join')) response.end();
+    if (!feed.watch(response, request.url === '/join' ? 'code' : undefined)) response.end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 });

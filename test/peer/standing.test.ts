@@ -12,6 +12,7 @@ import { type Ledger, ledgerOf, roundsOf } from '../../src/peer/ledger.ts';
 import {
   decodeStanding,
   encodeStanding,
+  recentIn,
   type Standing,
   standingAfter,
   standingAt,
@@ -105,7 +106,7 @@ describe('a standing', () => {
         const read = decodeStanding(bytes, journal.position.run!, fakeCrypto);
         expect(read.position).toEqual(standing.position);
         expect(known(read.ledger)).toEqual(known(standing.ledger));
-        expect(read.recent).toEqual(recentOf(manifest, rounds, round));
+        expect(recentIn(read.ledger)).toEqual(recentOf(manifest, rounds, round));
       }),
       { numRuns: 30 },
     );

@@ -18,7 +18,7 @@ import type { Replica } from '../../src/peer/replica.ts';
 import { micro } from '../objective/models.ts';
 import { begunJournal, fakeCrypto, fakeReplica, journalFetcher, MANIFEST, secretOf } from './fake.ts';
 import { smallLearner } from './learner.ts';
-import { snapshotOf } from './snapshot.ts';
+import { offerOf } from './snapshot.ts';
 
 const PEERS = 3;
 const RECORDS = 6;
@@ -162,12 +162,10 @@ describe.each(MOVES)('$title', ({ title: _, ...moves }) => {
           live.take(offset, bytes);
           expect(live.isUpToDate).toBe(entry.type === 'digest');
           if (entry.type === 'digest') {
-            const snapshot = await snapshotOf(live.replica);
-            const read = async (): Promise<Uint8Array> => {
+            offer = await offerOf(live.replica, (bytes) => {
               taken++;
-              return snapshot;
-            };
-            offer = { round: entry.round, root, read };
+              return bytes;
+            });
           }
           // Two of three are taken back with others, or with what follows.
           if (entry.type === 'revoke' && one.op === 'revoke' && one.from % 3 > 0) continue;

@@ -64,7 +64,9 @@ function plainReplica(world: World, crypto: Parameters<typeof rootOf>[1]): Repli
       return found;
     },
     checksum: async () => checksumOf(weights),
+    revise: () => Promise.reject(new RangeError('"revise" expected nobody')),
     root: async () => rootOf(weights, crypto),
+    leaves: async () => [{ hash: rootOf(weights, crypto), bytes: 4 * weights.q.length }],
     snapshot: (write) => write(new Uint8Array(0)),
     restore: () => Promise.reject(new RangeError('"restore" expected nobody')),
     close: async () => undefined,

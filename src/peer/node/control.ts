@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { FAULTS, Fault, type FaultCode } from '../../faults.ts';
 import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
-import { equalSlowly } from '../door.ts';
+import { equalSlowly } from '../admission.ts';
 import type { Granted, Order } from '../wishes.ts';
 import { writeWhole } from './write-file.ts';
 

@@ -23,6 +23,8 @@ const LATEST_MS = 2000;
 /** Bytes that wait for one watcher. */
 const MAX_BUFFERED = 1 << 20;
 const MAX_WATCHERS = 256;
+/** Of one code, so that those who may only look, or one guest, cannot keep out the rest. */
+const MAX_WATCHERS_OF_CODE = 128;
 /** Rounds whose pace is kept. With more, every other one goes: a curve needs no more points. */
 const MAX_PACES = 4096;
 
@@ -32,19 +34,22 @@ export interface FeedOptions {
   readonly clock: Clock;
   /** Octets that the sockets have moved so far. */
   wire(): number;
-  /** The status for holders of the join code, and for others. */
-  status(joiner: boolean): RunStatus;
+  /** The status for who may join by a code, and for those who may only look. */
+  status(code: string | undefined): RunStatus;
 }
 
 export interface Feed {
   hear(event: HostEvent): void;
-  /** Answers with the events from now on. @returns false where there are too many watchers already. */
-  watch(response: ServerResponse, joiner: boolean): boolean;
+  /**
+   * Answers with the events from now on.
+   * @param code by which the watcher may join, if it may. @returns false where there are too many watchers already.
+   */
+  watch(response: ServerResponse, code: string | undefined): boolean;
   close(): void;
 }
 
 export function openFeed({ records = [], clock, wire, status }: FeedOptions): Feed {
-  const watchers = new Map<ServerResponse, boolean>();
+  const watchers = new Map<ServerResponse, string | undefined>();
   const began = clock.now();
   let paces: Pace[] = [];
   let told = records.length;
@@ -65,7 +70,7 @@ export function openFeed({ records = [], clock, wire, status }: FeedOptions): Fe
     last = clock.now();
     due = last + LATEST_MS;
     cancel = clock.after(LATEST_MS, tell);
-    for (const [to, joiner] of watchers) write(to, 'status', status(joiner));
+    for (const [to, code] of watchers) write(to, 'status', status(code));
   }
 
   function tellSoon(): void {
@@ -99,13 +104,14 @@ export function openFeed({ records = [], clock, wire, status }: FeedOptions): Fe
       if (event.event === 'phase' && event.phase === 'done') tell();
       else tellSoon();
     },
-    watch(response, joiner) {
-      if (watchers.size >= MAX_WATCHERS) return false;
+    watch(response, code) {
+      const alike = [...watchers.values()].filter((other) => other === code).length;
+      if (watchers.size >= MAX_WATCHERS || alike >= MAX_WATCHERS_OF_CODE) return false;
       response.flushHeaders();
-      watchers.set(response, joiner);
+      watchers.set(response, code);
       response.on('close', () => watchers.delete(response));
       response.on('error', () => watchers.delete(response));
-      write(response, 'status', status(joiner));
+      write(response, 'status', status(code));
       write(response, 'pace', paces);
       return true;
     },

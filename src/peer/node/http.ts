@@ -1,7 +1,7 @@
 /**
  * What a host serves besides the conversation, on the same port: its page, manifest, journal, files by hash, snapshot
- * and events. Every route holds a code, which is the only thing that guards it: the join code opens all of them, the view
- * code, which follows from it, those marked with a star. Other people's pages may ask too, if they know a code (CORS).
+ * and events. Every route holds a code, which is the only thing that guards it: the join code opens all of them, and so
+ * does that of an invite; the view code, which follows from the join code, those marked with a star. Other people's pages may ask too, if they know a code (CORS).
  *
  *     GET  /join/<code>             the page, for browsers; a text for all others: how to take part
  *     GET  /view/<code>             the page, for those who may only look
@@ -30,7 +30,7 @@ import type { Hex } from '../../nouns.ts';
 import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
 import { MAX_ANNOUNCEMENT_DIGITS } from '../../wire/snapshot-offer.ts';
-import { equalSlowly } from '../door.ts';
+import { type Admission, isCode, type Opens, oneCode } from '../admission.ts';
 import type { RunStatus } from '../status.ts';
 import type { Feed } from './feed.ts';
 import { viewCode } from './link.ts';
@@ -51,14 +51,16 @@ export type Tried = Readonly<Record<string, string>>;
 
 export interface HttpOptions {
   readonly joinCode: string;
+  /** Other codes that open something. */
+  readonly admission?: Pick<Admission, 'opens'>;
   readonly journal: Pick<Journal, 'read' | 'records'>;
   /** Hash → path of a file that peers may have. */
   readonly blobs: ReadonlyMap<Hex, string>;
   readonly snapshots?: SnapshotRoutes;
   readonly crypto: Pick<Crypto, 'sha256'>;
   readonly page?: Page | undefined;
-  /** @param joiner whether who asks holds the join code */
-  readonly status?: (joiner: boolean) => RunStatus;
+  /** @param code by which who asks may join; undefined for those who may only look. */
+  readonly status?: (code: string | undefined) => RunStatus;
   readonly feed?: Feed;
   readonly metrics?: Pick<Metrics, 'text'>;
   /** Hears of requests with a code that is not of this run, or does not open what was asked for. */
@@ -79,7 +81,8 @@ const CORS = {
   'cross-origin-resource-policy': 'cross-origin',
 } as const;
 
-type Answer = (request: IncomingMessage, response: ServerResponse, url: URL, joiner: boolean) => unknown;
+/** `code`: as `HttpOptions.status` has it. */
+type Answer = (request: IncomingMessage, response: ServerResponse, url: URL, code: string | undefined) => unknown;
 
 interface Route {
   readonly answer: Answer;
@@ -90,10 +93,9 @@ interface Route {
 
 export function httpRoutes(options: HttpOptions): RequestListener {
   const { joinCode, journal, blobs, snapshots, crypto, page, status, feed, metrics, refused, tryOut } = options;
-  const hashed = (text: string): Uint8Array => crypto.sha256(toUtf8(text));
-  const [joinHash, viewHash] = [hashed(joinCode), hashed(viewCode(joinCode, crypto))];
-  const isJoin = (text: string): boolean => equalSlowly(hashed(text), joinHash);
-  const isView = (text: string): boolean => equalSlowly(hashed(text), viewHash);
+  const { opens: openedBy } = options.admission ?? oneCode(joinCode, crypto);
+  const viewHash = crypto.sha256(toUtf8(viewCode(joinCode, crypto)));
+  const opens = (code: string): Opens => openedBy(code) ?? (isCode(code, viewHash, crypto) ? 'view' : undefined);
 
   let trials = 0;
 
@@ -118,9 +120,9 @@ export function httpRoutes(options: HttpOptions): RequestListener {
     },
     status: {
       viewers: true,
-      answer(_, response, __, joiner) {
+      answer(_, response, __, code) {
         if (status === undefined) notFound(response);
-        else say(response, 200, 'application/json', JSON.stringify(status(joiner)));
+        else say(response, 200, 'application/json', JSON.stringify(status(code)));
       },
     },
     metrics: {
@@ -133,10 +135,10 @@ export function httpRoutes(options: HttpOptions): RequestListener {
     },
     events: {
       viewers: true,
-      answer(request, response, _, joiner) {
+      answer(request, response, _, code) {
         if (feed === undefined) return notFound(response);
         response.writeHead(200, { ...CORS, 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-        if (request.method === 'HEAD' || !feed.watch(response, joiner)) response.end();
+        if (request.method === 'HEAD' || !feed.watch(response, code)) response.end();
       },
     },
     blob: {
@@ -194,10 +196,11 @@ export function httpRoutes(options: HttpOptions): RequestListener {
     },
   };
 
-  function linked(first: 'join' | 'view', request: IncomingMessage, response: ServerResponse): unknown {
+  function linked(first: 'join' | 'view', code: string, request: IncomingMessage, response: ServerResponse): unknown {
     if (page && (first === 'view' || /\btext\/html\b/.test(request.headers.accept ?? '')))
       return page.index(request, response).catch(() => response.destroy());
-    const link = `http://${request.headers.host ?? 'HOST:PORT'}/join/${joinCode}`;
+    const scheme = 'encrypted' in request.socket ? 'https' : 'http';
+    const link = `${scheme}://${request.headers.host ?? 'HOST:PORT'}/join/${code}`;
     return first === 'join' ? say(response, 200, TEXT, joinText(link)) : say(response, 200, TEXT, VIEW_TEXT);
   }
 
@@ -208,13 +211,14 @@ export function httpRoutes(options: HttpOptions): RequestListener {
     const url = new URL(asked, 'http://host');
     const [, first = '', second = ''] = url.pathname.split('/');
     const looks = method === 'GET' || method === 'HEAD';
-    if ((first === 'join' && isJoin(second)) || (first === 'view' && isView(second)))
-      return void (looks ? linked(first, request, response) : notAllowed(response));
+    if (looks && hasBody(request)) return notAllowed(response);
+    if ((first === 'join' || first === 'view') && opens(second) === first)
+      return void (looks ? linked(first, second, request, response) : notAllowed(response));
     if (first === 'assets' && looks && page?.asset(second, request, response)) return undefined;
     const route = Object.hasOwn(routes, second) ? routes[second] : undefined;
-    const joiner = isJoin(first);
+    const right = opens(first);
     const guarded = route !== undefined || first === 'join' || first === 'view';
-    if (route === undefined || !(joiner || (route.viewers && isView(first)))) {
+    if (route === undefined || !(right === 'join' || (right === 'view' && route.viewers))) {
       if (guarded) refused?.(wrongCode(request, route ? second : `the ${first} page`));
       return looks ? notFound(response) : notAllowed(response);
     }
@@ -222,7 +226,9 @@ export function httpRoutes(options: HttpOptions): RequestListener {
       return void response.writeHead(204, { ...CORS, 'access-control-allow-headers': 'range' }).end();
     if (route.method === 'POST' ? method !== 'POST' : !looks) return notAllowed(response);
     // A peer that hangs up, a file that vanished: the answer breaks off, and the client knows from its length.
-    return void Promise.resolve(route.answer(request, response, url, joiner)).catch(() => response.destroy());
+    return void Promise.resolve(route.answer(request, response, url, right === 'join' ? first : undefined)).catch(() =>
+      response.destroy(),
+    );
   };
 }
 
@@ -236,7 +242,11 @@ const wrongCode = ({ socket }: IncomingMessage, what: string): Fault =>
   new Fault('CODE_WRONG', `${socket.remoteAddress ?? 'somebody'} asked for ${what} with a code that does not open it`);
 
 const notFound = (response: ServerResponse): void => say(response, 404, TEXT, NOT_FOUND);
-const notAllowed = (response: ServerResponse): void => void response.writeHead(405).end();
+/** The connection ends with it, and with it whatever else was to be sent here. */
+const notAllowed = (response: ServerResponse): void => void response.writeHead(405, { connection: 'close' }).end();
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
 /** The body of a request; undefined where it is longer than `most`. */
 async function bodyOf(request: IncomingMessage, most: number): Promise<string | undefined> {

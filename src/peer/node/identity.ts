@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Fault } from '../../faults.ts';
 import { fromHex, toHex } from '../../numeric/bytes.ts';
@@ -15,6 +15,17 @@ import { writeWhole } from './write-file.ts';
 /** A new seed. */
 export const newSecret = (): Uint8Array => systemEntropy(32);
 
+/** A key that others can read may be theirs too. Windows has no such modes. @throws {Fault} FILE_REFUSED */
+async function refuseShared(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const mode = (await stat(path)).mode & 0o777;
+  if ((mode & 0o077) === 0) return;
+  throw new Fault(
+    'FILE_REFUSED',
+    `${path} is a key that others on this machine can read (mode ${mode.toString(8)}); if none did, "chmod 600 ${path}", else delete it`,
+  );
+}
+
 /** The seed of `path`; undefined if there is no such file. @throws {Fault} FILE_REFUSED, FILE_MISSING if it holds something else */
 export async function readSecret(path: string): Promise<Uint8Array | undefined> {
   const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
@@ -22,8 +33,13 @@ export async function readSecret(path: string): Promise<Uint8Array | undefined> 
     throw fileRefusal(cause) ?? cause;
   });
   if (text === undefined) return undefined;
-  if (/^[0-9a-f]{64}\s*$/.test(text)) return fromHex(text.trim());
-  throw new Fault('FILE_MISSING', `${path} is no key of Murmur: it must hold 64 hexadecimal digits; name another file`);
+  if (!/^[0-9a-f]{64}\s*$/.test(text))
+    throw new Fault(
+      'FILE_MISSING',
+      `${path} is no key of Murmur: it must hold 64 hexadecimal digits; name another file`,
+    );
+  await refuseShared(path);
+  return fromHex(text.trim());
 }
 
 export async function writeSecret(path: string, secret: Uint8Array): Promise<void> {

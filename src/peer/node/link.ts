@@ -25,13 +25,23 @@ export const viewLink = (link: string, crypto: Pick<Crypto, 'sha256'>): string =
 /** An address that listens everywhere, which is no place to go to. */
 const EVERYWHERE = /^(wss?:\/\/)(0\.0\.0\.0|\[::\])(?=:)/;
 
+/** An address that nobody else can reach. */
+const LOOPBACK = /^wss?:\/\/(127\.|localhost(?=:)|\[::1\])/;
+
 /**
  * Addresses to dial a host at: itself, or where it listens on all interfaces, those of this machine.
  * @param interfaces as `os.networkInterfaces` gives them.
+ * @param names that its certificate is for: others reach it by these, or find that it is not what they asked for.
  * @returns the one for this machine first, then those for others.
  */
-export function dialable(address: string, interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): readonly string[] {
-  if (!EVERYWHERE.test(address)) return [address];
+export function dialable(
+  address: string,
+  interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>,
+  names: readonly string[] = [],
+): readonly string[] {
+  const named = names.map((name) => address.replace(/^(wss?:\/\/).*(?=:\d+$)/, (_, scheme) => `${scheme}${name}`));
+  if (!EVERYWHERE.test(address)) return LOOPBACK.test(address) ? [address] : [address, ...named];
+  if (named.length > 0) return [address.replace(EVERYWHERE, (_, scheme) => `${scheme}127.0.0.1`), ...named];
   const others = Object.values(interfaces).flatMap((found = []) =>
     found.flatMap(({ family, internal, address: own }) => (family === 'IPv4' && !internal ? [own] : [])),
   );

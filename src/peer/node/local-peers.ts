@@ -26,6 +26,8 @@ export interface LocalPeerOptions {
   /** Replicas that share them, if it is not to choose. */
   readonly workers?: number | undefined;
   readonly offloadFolder?: string | undefined;
+  /** Certificate of the host, where it has one. */
+  readonly tlsCa?: string | undefined;
   /** Path of a JSON file, hash → path, so that files of this machine are not sent over the network. */
   readonly files: string | undefined;
   /** Folder to cache fetched files in, if not that of the user. */
@@ -40,13 +42,14 @@ export interface LocalPeerOptions {
  */
 export function startLocalPeer(
   name: string,
-  { link, folder, key, threads, workers, offloadFolder, files, cache, onExit }: LocalPeerOptions,
+  { link, folder, key, threads, workers, offloadFolder, tlsCa, files, cache, onExit }: LocalPeerOptions,
 ): LocalPeer {
   const home = join(folder, 'peers');
   mkdirSync(home, { recursive: true });
   const log = openSync(join(home, `${name}.log`), 'a');
   const args = ['join', link, '--name', name, '--key', key, '--threads', String(threads), '--json'];
   if (workers !== undefined) args.push('--workers', String(workers));
+  if (tlsCa) args.push('--tls_ca', tlsCa);
   if (files) args.push('--files', files);
   if (offloadFolder) args.push('--offload_folder', offloadFolder);
   const child = spawn(process.execPath, [COMMAND, ...args], {

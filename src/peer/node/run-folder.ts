@@ -26,6 +26,8 @@ export const MERGES_FOLDER = 'merges';
 export const OFFERS_FOLDER = 'offers';
 /** Momentum of whoever merges. */
 export const MEMORY_FILE = 'merger.state';
+/** Keys and logs of the peers that the host started. */
+export const PEERS_FOLDER = 'peers';
 export const KEY_FILE = 'coordinator.key';
 /** Hash → absolute path of the base and the data, as this machine had them. */
 export const FILES_FILE = 'files.json';
@@ -66,6 +68,7 @@ export async function beginIn<T>(folder: string, begin: () => Promise<T>): Promi
       MERGES_FOLDER,
       OFFERS_FOLDER,
       MEMORY_FILE,
+      PEERS_FOLDER,
     ])
       if (!before.has(name)) await rm(join(folder, name), { force: true, recursive: true });
     if (made !== undefined) await removeEmpty(resolve(folder), resolve(made));
@@ -101,7 +104,8 @@ export interface Given {
   readonly eval_data?: string | undefined;
 }
 
-const journalPath = async (run: string): Promise<string> => {
+/** The journal of an `output_dir`, or the file itself. @throws {Fault} FILE_MISSING */
+export const journalPath = async (run: string): Promise<string> => {
   const found = await stat(run).catch(() => undefined);
   if (found?.isFile()) return run;
   const path = join(run, JOURNAL_FILE);

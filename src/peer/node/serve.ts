@@ -8,10 +8,12 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
 import type { Member } from '../../journal/rules.ts';
-import type { Entry, Manifest } from '../../nouns.ts';
+import type { Entry, Hex, Manifest } from '../../nouns.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
 import { recentOf } from '../../optimizer/steps.ts';
+import { MAX_CONTRIBUTION_FRAME_BYTES, MAX_PEER_FRAME_BYTES } from '../../wire/limits.ts';
+import type { Policy } from '../admission.ts';
 import { calmly } from '../calm.ts';
 import { refusalOf } from '../events.ts';
 import { offeredIn } from '../exchange-host.ts';
@@ -33,7 +35,9 @@ import { nodeCompressor } from './compressor.ts';
 import { controlLink, controlled, writeControl } from './control.ts';
 import { nodeCrypto } from './crypto.ts';
 import { openFeed } from './feed.ts';
+import { writeAddresses } from './host-file.ts';
 import { httpRoutes } from './http.ts';
+import { openAdmission } from './invites.ts';
 import { dialable, viewLink } from './link.ts';
 import { readMemory, writeMemory } from './memory-file.ts';
 import { openMetrics } from './metrics.ts';
@@ -44,6 +48,7 @@ import { JOURNAL_FILE, MEMORY_FILE, MERGES_FOLDER, OFFERS_FOLDER, PENDING_FILE }
 import { snapshotRoutes, snapshotShelf } from './snapshot-shelf.ts';
 import { openFileStore } from './store.ts';
 import { randomCode, systemClock, systemEntropy } from './system.ts';
+import type { Certified } from './tls.ts';
 import { trainedWeights } from './trained.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
@@ -58,6 +63,14 @@ export interface ServeOptions
   readonly paths: Paths;
   readonly host: string;
   readonly port: number;
+  /** Listens with TLS. */
+  readonly tls?: Certified | undefined;
+  /** Who may join, besides knowing a code. Default: whoever knows one. */
+  readonly policy?: Policy;
+  /** `allow-list`: public keys, or a file of them. */
+  readonly allow?: string | undefined;
+  /** Public keys of peers that are started here: they may join in any case. */
+  readonly own?: readonly Hex[];
   readonly threads: number;
   readonly offloadFolder?: string | undefined;
   readonly maxEvalSamples?: number | undefined;
@@ -122,14 +135,15 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const weights = await trainedWeights(manifest, paths);
     const news = newsOf(entries(), manifest.max_steps, evaluated, systemClock.now);
     let host: Host | undefined;
-    let links: Served['links'] | undefined;
-    const status = (joiner: boolean): RunStatus => ({
+    let addresses: readonly string[] | undefined;
+    const status = (code: string | undefined): RunStatus => ({
       kind: 'live',
-      may: joiner ? ['join'] : [],
+      may: code === undefined ? [] : ['join'],
       journal_bytes: journal.position.length,
       weights,
       ...news.facts(),
-      ...(joiner && links ? { links } : {}),
+      // Whoever came by an invite may pass that on, and no other.
+      ...(code !== undefined && addresses ? { links: addresses.map((address) => joinLink(address, code)) } : {}),
       ...(host
         ? liveStatus(host.view(), host.traffic(), systemClock.now(), news.reasons)
         : { phase: 'waiting', round, peers: [], bytes: { payload: 0, wire: 0 } }),
@@ -139,7 +153,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       wire: () => host?.traffic().wire ?? 0,
     });
     closers.push(async () => feed.close());
-    const metrics = openMetrics(manifest, toHex(run), () => status(false));
+    const metrics = openMetrics(manifest, toHex(run), () => status(undefined));
     const calm = calmly((event) => {
       news.hear(event);
       metrics.hear(event);
@@ -147,8 +161,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
       options.onEvent?.(event);
     }, systemClock);
     closers.push(async () => calm.close());
+    const { policy = 'invite', allow, own } = options;
+    const admission = openAdmission({ folder, policy, joinCode, allow, ...(own && { own }) });
     const routes = httpRoutes({
-      ...{ joinCode, journal, blobs, snapshots: snapshotRoutes(shelf, mirrors), crypto: nodeCrypto },
+      ...{ joinCode, admission, journal, blobs, snapshots: snapshotRoutes(shelf, mirrors), crypto: nodeCrypto },
       ...{ page: await openPage(), status, feed, metrics },
       refused: (fault) => calm.hear(refusalOf(fault, undefined)),
     });
@@ -163,10 +179,14 @@ export async function serve(options: ServeOptions): Promise<Served> {
         if (event.event === 'digest' && event.round === written?.[0].round) shelf.put(...written);
         calm.hear(event);
       },
+      admission,
       journal,
       pending,
       replica,
-      transport: webSocketTransport({ host: options.host, port: options.port, request: controlled(control, routes) }),
+      transport: webSocketTransport({
+        ...{ host: options.host, port: options.port, request: controlled(control, routes), tls: options.tls },
+        maxFrame: manifest.exchange ? MAX_PEER_FRAME_BYTES : MAX_CONTRIBUTION_FRAME_BYTES,
+      }),
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
@@ -187,13 +207,14 @@ export async function serve(options: ServeOptions): Promise<Served> {
         },
       }),
     });
-    const [here, ...elsewhere] = dialable(host.address, networkInterfaces());
-    closers.push(await writeControl(folder, controlLink(here!, code)));
-    links = [joinLink(here!, joinCode), ...elsewhere.map((address) => joinLink(address, joinCode))];
-    const [viewHere, ...viewElsewhere] = links.map((link) => viewLink(link, nodeCrypto));
+    addresses = dialable(host.address, networkInterfaces(), options.tls?.names);
+    closers.push(await writeAddresses(folder, addresses));
+    const [here, ...elsewhere] = addresses.map((address) => joinLink(address, joinCode));
+    closers.push(await writeControl(folder, controlLink(addresses[0]!, code)));
+    const [viewHere, ...viewElsewhere] = [here!, ...elsewhere].map((link) => viewLink(link, nodeCrypto));
     return {
       host,
-      links,
+      links: [here!, ...elsewhere],
       viewLinks: [viewHere!, ...viewElsewhere],
       resumed: round,
       journal: () => ({ records: entries(), ledger: ledgerOf(entries()) }),

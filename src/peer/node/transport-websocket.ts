@@ -4,12 +4,17 @@
  *
  * @module
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { Fault } from '../../faults.ts';
 import type { Channel, ChannelEvents, Transport } from '../../ports.ts';
 import { MAX_HOST_FRAME_BYTES, MAX_PEER_FRAME_BYTES } from '../../wire/limits.ts';
+import { MAX_CONNECTIONS } from '../door.ts';
+import { openGuard } from './guard.ts';
+import { untrustedBy } from './tls.ts';
 
 /** Routers forget idle connections after 30 s and more; a dead one is noticed within two pings. */
 const PING_MS = 15_000;
@@ -18,8 +23,21 @@ const MAX_BUFFERED = 4 << 20;
 const DIAL_MS = 10_000;
 /** For the other side to answer a close. */
 const CLOSE_MS = 1000;
-/** Connections of all kinds to one host, above what the host itself would take. */
-const MAX_SOCKETS = 4096;
+/** Connections of all kinds to one host, those that fetch or look included: above what its door would take. */
+const MAX_SOCKETS = 2 * MAX_CONNECTIONS;
+/**
+ * Of HTTP. A request is its line and headers, and a text to try of 8 kB at most: who needs longer for that than these does
+ * not mean to ask anything. Node's own limits are minutes, and it looks for whoever is over them twice a minute.
+ */
+const HTTP_LIMITS: ServerOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 20_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 2_000,
+  maxHeaderSize: 8192,
+};
+/** Not an octet either way for this long, as with a reader that stopped in the middle of a file. */
+const IDLE_MS = 60_000;
 /** RFC 6455, 5.5: what is left of a control frame behind the code. */
 const MAX_REASON_BYTES = 123;
 
@@ -30,6 +48,14 @@ export interface WebSocketOptions {
   readonly port?: number;
   /** Answers HTTP requests on the same port. */
   readonly request?: RequestListener;
+  /** Longest frame of a peer, in bytes. Default: the longest of all runs. */
+  readonly maxFrame?: number;
+  /** Certificate and key, PEM: listens with TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** How certificates of hosts are checked. Default: as the system does. */
+  readonly trust?: ConnectionOptions | undefined;
+  /** Connections of one address that have not proved who they are, those of HTTP included. */
+  readonly strangersPerAddress?: number;
 }
 
 /** Closes as RFC 6455 asks, and without the other side's help if it does not answer. */
@@ -41,13 +67,15 @@ function hangUp(ws: WebSocket, code: number, reason: string): void {
   ws.once('close', () => clearTimeout(timer));
 }
 
-export function webSocketTransport({ host = '127.0.0.1', port = 0, request }: WebSocketOptions = {}): Transport {
+export function webSocketTransport(options: WebSocketOptions = {}): Transport {
+  const { host = '127.0.0.1', port = 0, request, maxFrame = MAX_PEER_FRAME_BYTES, tls, trust } = options;
   const open = new Set<WebSocket>();
   let server: Server | undefined;
 
   function attach(
     ws: WebSocket,
     socketOf: () => Socket | undefined,
+    confine: (octets: number | undefined) => void = () => undefined,
   ): { channel: Channel; hear(e: ChannelEvents): void } {
     open.add(ws);
     let alive = true;
@@ -85,6 +113,7 @@ export function webSocketTransport({ host = '127.0.0.1', port = 0, request }: We
         if (socket !== undefined) last = { received: socket.bytesRead, sent: socket.bytesWritten };
         return last;
       },
+      confine,
     };
     return {
       channel,
@@ -117,16 +146,27 @@ export function webSocketTransport({ host = '127.0.0.1', port = 0, request }: We
     listen(accept) {
       const sockets = new WebSocketServer({
         noServer: true,
-        maxPayload: MAX_PEER_FRAME_BYTES,
+        maxPayload: maxFrame,
         perMessageDeflate: false,
       });
-      const http = createServer(request ?? ((_, response) => response.writeHead(404).end()));
+      const answer: RequestListener = request ?? ((_, response) => response.writeHead(404).end());
+      const http = tls
+        ? createTlsServer({ ...HTTP_LIMITS, handshakeTimeout: HTTP_LIMITS.headersTimeout, ...tls }, answer)
+        : createServer(HTTP_LIMITS, answer);
       server = http;
       http.maxConnections = MAX_SOCKETS;
+      http.setTimeout(IDLE_MS); // not of WebSockets, which have pings
+      const guard = openGuard(options.strangersPerAddress);
+      http.on('connection', (socket: Socket) => guard.enter(socket));
       http.on('upgrade', (message, stream, head) => {
         stream.on('error', () => stream.destroy()); // before the handshake is through, nobody else listens
         sockets.handleUpgrade(message, stream, head, (ws) => {
-          const { channel, hear } = attach(ws, () => stream as Socket);
+          const socket = stream as Socket;
+          const { channel, hear } = attach(
+            ws,
+            () => socket,
+            guard.confining(socket, () => ws.terminate()),
+          );
           hear(accept(channel));
         });
       });
@@ -140,7 +180,7 @@ export function webSocketTransport({ host = '127.0.0.1', port = 0, request }: We
         );
         http.listen(port, host, () => {
           const { address, port: taken, family } = http.address() as AddressInfo;
-          resolve(`ws://${family === 'IPv6' ? `[${address}]` : address}:${taken}`);
+          resolve(`${tls ? 'wss' : 'ws'}://${family === 'IPv6' ? `[${address}]` : address}:${taken}`);
         });
       });
     },
@@ -153,6 +193,11 @@ export function webSocketTransport({ host = '127.0.0.1', port = 0, request }: We
           maxPayload: MAX_HOST_FRAME_BYTES,
           perMessageDeflate: false,
           handshakeTimeout: DIAL_MS,
+          ...trust,
+        });
+        let untrusted: Fault | undefined;
+        ws.on('error', (error) => {
+          untrusted = untrustedBy(error, address);
         });
         const { channel, hear } = attach(ws, () => socket);
         hear({
@@ -160,7 +205,10 @@ export function webSocketTransport({ host = '127.0.0.1', port = 0, request }: We
           closed(reason) {
             if (opened) events.closed(reason);
             else
-              reject(new Fault('HOST_UNREACHABLE', `nothing answers at ${address} (${reason}); is the host running?`));
+              reject(
+                untrusted ??
+                  new Fault('HOST_UNREACHABLE', `nothing answers at ${address} (${reason}); is the host running?`),
+              );
           },
         });
         ws.once('upgrade', (response) => {

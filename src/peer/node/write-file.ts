@@ -8,6 +8,9 @@ import { open, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileRefusal } from './file-refusal.ts';
 
+/** For its owner alone. */
+const PRIVATE = 0o600;
+
 /** @param write hands the bytes to `put`, piece by piece. @throws {Fault} FILE_REFUSED if the disk is full */
 export async function writePieces(
   path: string,
@@ -21,6 +24,7 @@ export async function writePieces(
   const draft = join(path, '..', `.${basename(path)}.part`);
   const file = await open(draft, 'w', mode);
   try {
+    if (mode === PRIVATE) await file.chmod(mode); // what a crash left may be less private
     // On its way through a thread that writes, what the system says loses its code: it is given it here.
     await write((bytes) => file.writeFile(bytes).catch(refuse));
     await file.sync().catch(refuse);

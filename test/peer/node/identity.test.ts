@@ -36,6 +36,27 @@ describe('a key file', () => {
     expect(await readFile(path, 'utf8')).toBe(text);
   });
 
+  test.skipIf(process.platform === 'win32')(
+    'that others can read is refused by what to do, and left alone',
+    async () => {
+      const path = join(scratchFolder(), 'peer.key');
+      const secret = await secretOf(path);
+      for (const mode of [0o644, 0o640, 0o604]) {
+        await chmod(path, mode);
+        await expect(secretOf(path)).rejects.toThrow(/^FILE_REFUSED: .*peer\.key is a key that others .* "chmod 600 /);
+      }
+      await chmod(path, 0o400);
+      expect(await secretOf(path)).toEqual(secret);
+    },
+  );
+
+  test.skipIf(process.platform === 'win32')('is private also where a crash has left a draft that is not', async () => {
+    const path = join(scratchFolder(), 'peer.key');
+    await writeFile(join(path, '..', '.peer.key.part'), 'half', { mode: 0o644 });
+    await secretOf(path);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
   test('that cannot be read is refused, not replaced', async () => {
     const path = join(scratchFolder(), 'peer.key');
     await mkdir(path);
