@@ -13,7 +13,9 @@ import { svgOf } from './plot.ts';
 export const METRICS_FILE = 'metrics.jsonl';
 export const CURVE_FILE = 'curve.svg';
 
-type Evaluated = Pick<Ledger, 'manifest' | 'evaluated'>;
+type Evaluated = Pick<Ledger, 'manifest'> & {
+  readonly evaluated: ReadonlyMap<number, Readonly<Record<string, number>>>;
+};
 
 /** Steps as `max_steps` of a run file counts them: rounds; where peers exchange vectors, steps of a peer or of the optimizer. */
 const stepsAt = ({ exchange }: Pick<Manifest, 'exchange'>, round: number): number => {
