@@ -36,14 +36,18 @@ const journalRead = new Promise((resolve) => {
   coordinator = fromHex(reader.position.state.manifest.coordinator);
 });
 
-async function peer(number) {
+function peer(number) {
   const secret = new Uint8Array(32);
   new DataView(secret.buffer).setUint32(0, number + 1);
   const key = nodeCrypto.publicKey(secret);
   const checksum = new Uint8Array(8);
   let slot;
   let given;
-  let end;
+  let channel;
+  let [enter, end] = [];
+  const admitted = new Promise((resolve) => {
+    enter = resolve;
+  });
   const ended = new Promise((resolve) => {
     end = resolve;
   });
@@ -53,6 +57,7 @@ async function peer(number) {
       send({ type: 'prove', signature: nodeCrypto.sign(secret, challengeMessage(nonce, run, key)) }),
     async admitted(message) {
       slot = message.slot;
+      enter();
       if (--strangers === 0) allIn();
       await journalRead;
       send({ type: 'ready', round: 0, checksum });
@@ -86,23 +91,27 @@ async function peer(number) {
       throw new TypeError(`peer ${number} was refused: ${code}, ${detail}`);
     },
   };
-  const channel = await transport.dial(address, {
+  const events = {
     frame(bytes) {
       const message = decodeHostMessage(bytes);
       hear[message.type](message);
     },
     closed: () => end(),
+  };
+  transport.dial(address, events).then((opened) => {
+    channel = opened;
+    send({ type: 'hello', version: PROTOCOL_VERSION, key, code: 'bench', name: `light ${number}` });
   });
-  send({ type: 'hello', version: PROTOCOL_VERSION, key, code: 'bench', name: `light ${number}` });
-  return ended;
+  return { admitted, ended };
 }
 
-/** Dialled so many at a time, as a crowd of machines would be by its network. */
-const AT_ONCE = 50;
+/** So many at a time: each admission is told to all who are there, and a crowd is no one else's bench. */
+const AT_ONCE = 25;
 const all = [];
 for (let i = 0; i < count; i += AT_ONCE) {
-  for (let n = i; n < Math.min(count, i + AT_ONCE); n++) all.push(peer(first + n));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  const group = Array.from({ length: Math.min(AT_ONCE, count - i) }, (_, n) => peer(first + i + n));
+  all.push(...group.map(({ ended }) => ended));
+  await Promise.all(group.map(({ admitted }) => admitted));
 }
 await Promise.all(all);
 process.send({ receipts, sent: [...sent], heard: [...heard] });

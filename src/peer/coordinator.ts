@@ -25,8 +25,8 @@ import { append, finish, heard, leave, memberOn, put, refuse, send, setShare, st
 import type { Asked } from './wishes.ts';
 
 /**
- * Connected at a time: each commit is sent to all of them. So many are measured to be served by one process within a
- * second (`npm run bench:swarm`), and no merge names more shares.
+ * Connected at a time: each commit is sent to all of them. One costs its host about 0.4 ms of a core a round
+ * (`npm run bench:swarm`), so this many fit into half a second; and no merge names more shares.
  */
 export const MAX_PEERS: number = MAX_SHARES;
 /** Keys over a whole run. Each costs its journal an `admit` record of 150 bytes or so that every later peer reads. */

@@ -73,12 +73,19 @@ function plainReplica(world: World, crypto: Parameters<typeof rootOf>[1]): Repli
   };
 }
 
-/** @param say hears what happens. @throws {Error} naming the seed and what must not happen */
-export async function simulate(plan: Plan, say: (text: string) => void = () => undefined): Promise<Result> {
+/**
+ * @param say hears what happens. @param diskOf makes its disks.
+ * @throws {Error} naming the seed and what must not happen
+ */
+export async function simulate(
+  plan: Plan,
+  say: (text: string) => void = () => undefined,
+  diskOf: typeof newDisk = newDisk,
+): Promise<Result> {
   const crypto = quickCrypto();
   const world = newWorld(plan.seed);
   const network = newNetwork(world);
-  const disks = { journal: newDisk(world, plan.disk), pending: newDisk(world, plan.disk) };
+  const disks = { journal: diskOf(world, plan.disk), pending: diskOf(world, plan.disk) };
   const tell = (text: string): void => say(`${world.now()} ms: ${text}`);
   const accuse = (text: string): never => {
     throw new Error(`seed ${plan.seed}, ${plan.peers} peers, after ${world.now()} ms: ${text}`);
