@@ -7,13 +7,9 @@ const TELLING = [
   'a peer is killed while it sends: half of a contribution arrives',
   'a peer is frozen (SIGSTOP) for many rounds, then goes on',
   'every tenth contribution or commit breaks its connection, in its middle or behind it',
-  'a line is half-open for a while: nothing arrives at the host',
-  'the download of the model breaks off every 300 kB',
   'the host is killed between the fsync of a contribution and its receipt',
   'the host loses power before the fsync of a commit: half of it is on the disk',
-  'the host is killed when the last digest is written; its peers need it no more',
   'the disk is full at a checkpoint',
-  'vectors: every tenth chunk breaks its connection in its middle',
 ];
 
 const scenarios = new Map(
