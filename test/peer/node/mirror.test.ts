@@ -111,7 +111,7 @@ describe('a mirror', () => {
     const kept = next();
     mirror.keep(RUN, 0, await replica.root(), replica);
     await kept;
-    const [{ name }] = chunksOf(await replica.leaves(), nodeCrypto.sha256) as [{ name: string }];
+    const { name } = chunksOf(await replica.leaves(), nodeCrypto.sha256)[0]!;
     expect((await fetch(`${origin}/${CODE}/chunk/${name}`)).status).toBe(200);
     const wrong = ['', '/', `/wrong/chunk/${name}`, `/${CODE}/blob/${name}`, `/${CODE}/chunk/${'00'.repeat(32)}`];
     for (const path of [...wrong, `/${CODE}/chunk/..%2f..%2fleaves`, `/${CODE}/journal?from=0`])
