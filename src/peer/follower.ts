@@ -169,6 +169,10 @@ export class Follower {
     this.#mayAsk = true;
     if (this.#mustGoBack) return this.#goBack(fetcher);
     if (this.#reader.position.length === 0 && (await this.#begin(fetcher))) return;
+    await this.#readOn(fetcher);
+  }
+
+  async #readOn(fetcher: Fetcher): Promise<void> {
     const { length } = this.#reader.position;
     const bytes = await fetcher.journal(length);
     let records: readonly JournalRecord[];
@@ -379,7 +383,10 @@ export class Follower {
   async #restore(replica: Replica, fetcher: Fetcher): Promise<void> {
     this.#mayAsk = false;
     const offer = await fetcher.snapshot();
-    if (offer === undefined || offer.round > this.ledger.round) return;
+    if (offer === undefined) return;
+    // The run went on while the base was fetched: what has been heard of it since lies unread.
+    if (offer.round > this.ledger.round) await this.#readOn(fetcher);
+    if (offer.round > this.ledger.round) return;
     if (offer.round <= replica.round() || offer.round < this.#start) return;
     const { manifest, digests, firm } = this.ledger;
     const { sha256 } = this.#crypto;

@@ -171,6 +171,29 @@ describe('who joins with a standing', () => {
     expect(await late.follower.replica.root()).toEqual(await live.root());
   });
 
+  test('takes a newer snapshot than the journal that it has read, as the run went on while it was making ready', async () => {
+    const { journal, live, offer } = await runWith();
+    const whole = journalFetcher(() => journal);
+    let applied = 0;
+    const follower = new Follower(fakeCrypto, journal.position.run!, async () => {
+      const replica = fakeReplica(fakeClock());
+      const apply: typeof replica.apply = (rounds) => {
+        applied += rounds.length;
+        return replica.apply(rounds);
+      };
+      return { ...replica, apply };
+    });
+    await follower.fetch({ ...whole, snapshot: async () => offer });
+    const more = moreRounds(follower.ledger, 20, 4);
+    await journal.appendAll(more);
+    await live.apply(roundsOf(more));
+    const newest = await offerOf(live);
+    await journal.append({ type: 'digest', round: 80, root: await live.root() });
+    while (!(await follower.advance({ ...whole, snapshot: async () => newest })));
+    expect([follower.replica.round(), applied]).toEqual([80, 0]);
+    expect(await follower.replica.root()).toEqual(await live.root());
+  });
+
   test('believes no byte of it that is not signed: the whole journal is read then', async () => {
     const { journal, live, offer } = await runWith();
     for (let at = 0; at < offer.standing.length; at += 13) {

@@ -127,7 +127,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const members = (): Iterable<Member> => journal.position.state?.members.values() ?? [];
     const mirrors = openMirrors(run, nodeCrypto, members);
     /** Written, and not in the journal yet. */
-    let written: readonly [Checkpoint, Uint8Array | undefined] | undefined;
+    const written = new Map<number, readonly [Checkpoint, Uint8Array | undefined]>();
     const memory = join(folder, MEMORY_FILE);
     const { train, eval: held } = manifest.data;
     const named = [...manifest.base.files, train, ...(held ? [held] : [])];
@@ -176,7 +176,11 @@ export async function serve(options: ServeOptions): Promise<Served> {
     host = await startHost({
       ...options,
       onEvent(event) {
-        if (event.event === 'digest' && event.round === written?.[0].round) shelf.put(...written);
+        const kept = event.event === 'digest' ? written.get(event.round) : undefined;
+        if (kept) {
+          shelf.put(...kept);
+          written.delete(kept[0].round);
+        }
         calm.hear(event);
       },
       admission,
@@ -202,7 +206,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       ...(keeps && {
         snapshotBytes: 4 * weights,
         async save(saved: SavedSnapshot, write: Replica['snapshot']) {
-          written = [await saveCheckpoint(folder, saved, write), saved.standing];
+          written.set(saved.round, [await saveCheckpoint(folder, saved, write), saved.standing]);
           if (replica.exchange) await writeMemory(memory, run, await replica.exchange.memory());
         },
       }),
