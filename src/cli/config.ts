@@ -12,7 +12,7 @@ import type { BlobRef, Direction, Manifest, Task, TensorMask, View } from '../no
 import { promisesOf } from '../optimizer/algebra.ts';
 import { agreeAlone, hasGradients } from './alone.ts';
 import { check } from './check.ts';
-import { agreeExchange, asRounds } from './exchange.ts';
+import { agreeExchange, asRounds, isExchange, votesOf } from './exchange.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
 import { chooseTask, type TaskChoice } from './task.ts';
 import { readYaml } from './yaml.ts';
@@ -154,9 +154,20 @@ function agree(
     refuse('workers', `is more than threads, ${run.threads}; lower it, or leave threads out`);
   agreeAlone(run, given, refuse);
   agreeExchange(run, given, refuse);
+  if (run.audit > 0) agreeAudit(run, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {
     refuse('peers', '0 starts none here; say with min_peers how many to wait for');
   }
+}
+
+/** Audits compare what peers measured of the same records. */
+function agreeAudit(run: RunFile, refuse: (key: keyof RunFile, detail: string) => never): void {
+  if (isExchange(run) || hasGradients(run)) refuse('audit', `is for bytes, not method ${run.method}; leave it out`);
+  if (run.objective !== 'loss')
+    refuse('audit', `cannot be with objective ${run.objective}, which devices may see differently; leave it out`);
+  if (run.estimator === 'conservative')
+    refuse('audit', 'cannot be with estimator conservative, whose decisions a rounding turns; leave it out');
+  if ((run.min_peers ?? run.peers) < 3) refuse('audit', 'takes three peers or more; raise min_peers, or leave it out');
 }
 
 /** Which optimizers have a use for a key. */
@@ -273,6 +284,7 @@ export function optionalKeys(run: RunConfig, reward?: BlobRef): Partial<Manifest
     estimator: run.estimator === 'spsa' ? undefined : run.estimator,
     optimizer: optimizerOf(run),
     directions: directionsOf(run),
+    scalar_aggregation: votesOf(run),
     tensor_mask: tensorMaskOf(run),
     element_mask: run.sparse === 'none' ? undefined : { by: run.sparse, ...partOf(run.sparse_kept) },
     blocks_per_round: run.blocks_per_round,

@@ -83,6 +83,7 @@ export interface RunFile extends ExchangeKeys {
   readonly save_steps: number | undefined;
   readonly logging_steps: number;
   readonly guard: boolean;
+  readonly audit: number;
   readonly host: string;
   readonly port: number;
   readonly code: string | undefined;
@@ -137,7 +138,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ] as const),
   ],
   run: [
-    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard'] as const),
+    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard', 'audit'] as const),
     ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
@@ -337,6 +338,12 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .boolean()
     .default(true)
     .describe('Stop a run whose held-out loss climbs far above the base, or does not move.'),
+  audit: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('Part of the records that three peers measure, none of which knows it: who lies is found and evicted.'),
   host: text().default('127.0.0.1').describe('Address to listen on. 0.0.0.0 lets other machines in.'),
   port: z.int().min(0).max(65_535).default(0).describe('Port to listen on; 0 takes a free one.'),
   code: text().optional().describe('Join code that peers must show. Default: a random one.'),

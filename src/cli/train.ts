@@ -114,6 +114,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       evalSteps: config.eval_steps,
       saveSteps: config.save_steps,
       guarded: config.guard,
+      auditFraction: config.audit,
       shardOptimizer: config.shard_optimizer,
       maxEvalSamples: config.max_eval_samples,
       tokenCache: tokenCacheOf(env),

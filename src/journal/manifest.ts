@@ -130,6 +130,9 @@ const keys: z.ZodType<Manifest> = z.strictObject({
       z.strictObject({ shared: count.max(MAX_RECORDS_PER_ROUND) }),
     ])
     .exactOptional(),
+  scalar_aggregation: z
+    .strictObject({ rule: z.enum(['median', 'trimmed_mean', 'nna']), byzantine: count.max(1024) })
+    .exactOptional(),
   tensor_mask: z.strictObject(part).refine(belowWhole, WHOLE).exactOptional(),
   element_mask: z
     .strictObject({ by: z.enum(['random', 'magnitude']), ...part })
@@ -157,6 +160,13 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   forward_precision: z.enum(['f32', 'int8']),
   coordinator: hash,
 });
+
+/** Optimizers whose step is the rule's alone. */
+const ROBUST: readonly (Optimizer['kind'] | undefined)[] = [undefined, 'sign', 'momentum'];
+
+/** With fewer votes than that, a direction has no majority that must be honest. */
+const votesNeeded = ({ directions, scalar_aggregation: by }: Manifest): number =>
+  by && directions && 'shared' in directions ? directions.shared * (2 * by.byzantine + 1) : 0;
 
 const schema = keys
   .refine((m) => (m.method === 'exchange') === (m.exchange !== undefined), {
@@ -190,6 +200,18 @@ const schema = keys
   .refine((m) => m.direction.lazy === undefined || m.direction.kind === 'lowrank', {
     path: ['direction', 'lazy'],
     error: 'expected none with a dense direction, which has no columns',
+  })
+  .refine((m) => m.scalar_aggregation === undefined || (m.directions !== undefined && 'shared' in m.directions), {
+    path: ['scalar_aggregation'],
+    error: 'expected none without shared directions: of others nobody else can say how steep they are',
+  })
+  .refine((m) => m.scalar_aggregation === undefined || ROBUST.includes(m.optimizer?.kind), {
+    path: ['optimizer'],
+    error: 'expected none, sign or momentum with scalar_aggregation: the others divide by what liars can raise',
+  })
+  .refine((m) => m.records_per_round >= votesNeeded(m), {
+    path: ['records_per_round'],
+    error: 'expected more than twice the byzantine peers for each shared direction with scalar_aggregation',
   })
   .refine((m) => m.element_mask === undefined || m.direction.kind !== 'lowrank', {
     path: ['element_mask'],

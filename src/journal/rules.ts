@@ -5,7 +5,8 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import { type Entry, type Hex, HOST_SLOT, type Manifest } from '../nouns.ts';
+import { type Entry, type Hex, HOST_SLOT, type Manifest, type Segment } from '../nouns.ts';
+import { chosenClaim } from '../numeric/audit.ts';
 import { toHex } from '../numeric/bytes.ts';
 
 export interface Member {
@@ -22,7 +23,11 @@ export interface JournalState {
   readonly members: ReadonlyMap<number, Member>;
   /** Above every slot ever admitted: slots are never used again. */
   readonly nextSlot: number;
+  /** Segments that the round to come must hold, by first record: what audits on record before it imply. Absent: none. */
+  readonly audited?: ReadonlyMap<number, Segment>;
 }
+
+const sameCodes = (a: Int8Array, b: Int8Array): boolean => a.length === b.length && a.every((code, i) => code === b[i]);
 
 type Of<T extends Entry['type']> = Extract<Entry, { readonly type: T }>;
 type Follow<T extends Entry['type']> = (state: JournalState, entry: Of<T>) => JournalState | string;
@@ -57,7 +62,30 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
       end = from + codes.length;
     }
     if (end > records_per_round) return `holds record ${end - 1} of a round of ${records_per_round}`;
-    return { ...state, rounds: state.rounds + 1 };
+    const { audited = new Map<number, Segment>(), ...rest } = state;
+    for (const [from, { slot, codes }] of audited) {
+      const found = segments.find((segment) => segment.from === from);
+      if (found?.slot !== slot || !sameCodes(found.codes, codes))
+        return `holds other codes of records from ${from} than the audit before it gives, those of slot ${slot}`;
+    }
+    return { ...rest, rounds: state.rounds + 1 };
+  },
+
+  audit(state, { audit: { round, from, claims } }) {
+    const { max_steps, records_per_round, exchange } = state.manifest;
+    if (exchange) return 'audits bytes in a run that exchanges vectors';
+    if (round !== state.rounds || round >= max_steps) return `audits round ${round} after ${state.rounds} rounds`;
+    if (claims.length < 2) return `audits records of ${claims.length} peers`;
+    let last = -1;
+    for (const { slot, codes } of claims) {
+      if (!state.members.has(slot)) return `holds a claim of slot ${slot}, which is not admitted`;
+      if (slot <= last) return `holds a claim of slot ${slot} after one of slot ${last}`;
+      if (codes.length === 0) return `holds an empty claim of slot ${slot}`;
+      if (from + codes.length > records_per_round) return `audits records beyond a round of ${records_per_round}`;
+      last = slot;
+    }
+    // A host that died before the round says it again.
+    return { ...state, audited: new Map(state.audited).set(from, { from, ...chosenClaim(claims) }) };
   },
 
   merge(state, { merge: { round, shares } }) {

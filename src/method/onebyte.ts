@@ -107,7 +107,7 @@ export const memoryOf = (recent: readonly Round[] = []): Memory => ({ recent, mo
  */
 export async function applyCommitted(learner: Learner, round: Round, memory: Memory = memoryOf()): Promise<void> {
   const { weights, manifest, run } = learner;
-  const { optimizer, direction, directions, reduction } = manifest;
+  const { optimizer, direction, directions, scalar_aggregation, reduction } = manifest;
   const { header } = round;
   if (optimizer?.kind === 'adam') {
     const unit = (direction.scale * (header.scale * SCALE_UNIT)) / DIVISOR[reduction](header.usable);
@@ -124,6 +124,7 @@ export async function applyCommitted(learner: Learner, round: Round, memory: Mem
       keptIn(learner, step.round.header.round),
       step.age,
       directions,
+      scalar_aggregation,
     );
   const known = [...memory.recent, round];
   memory.recent = recentOf(manifest, known, known.length);

@@ -8,8 +8,9 @@
  *
  * @module
  */
-import { type Entry, HOST_SLOT } from '../nouns.ts';
+import { type Entry, HOST_SLOT, NO_LOSS } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
+import { bookOf, claimsOf } from './audited-round.ts';
 import { lossesOf, verdict } from './guard.ts';
 import { ledgerOf, mergesOf, roundsOf } from './ledger.ts';
 import { updateRate } from './pace.ts';
@@ -81,7 +82,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     phase: 'waiting',
     members: new Map(members.map((member) => [member.slot, member])),
     attempt: restore(
-      kept.filter(({ round }) => round === ledger.round),
+      [...claimsOf(entries), ...kept].filter(({ round }) => round === ledger.round),
       now,
     ),
     gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
@@ -89,6 +90,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     own: new Map(),
     applied: 0,
     pending: 0,
+    audits: bookOf(entries),
     stopping: false,
     finished: false,
   };
@@ -98,7 +100,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
   });
 }
 
-function restore(kept: readonly Kept[], now: number): Attempt | undefined {
+function restore(kept: readonly Omit<Kept, 'signature'>[], now: number): Attempt | undefined {
   if (kept.length === 0) return undefined;
   const shares = kept.map(({ slot, from, codes }): Share => ({ slot, from, count: codes.length, codes }));
   return { openedAt: now, shares: new Map(shares.map((share) => [share.slot, share])) };
@@ -170,6 +172,10 @@ const HANDLERS: Handlers = {
     const count = recordsOf(draft, codes);
     if (share === undefined || from !== share.from || count === 0 || count > mostOf(draft, share)) {
       strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${count} of round ${round}`);
+      return;
+    }
+    if (!isCoded(draft, codes)) {
+      strike(draft, member, 'CONTRIBUTION_RANGE', `a code beyond the clip in round ${round}`);
       return;
     }
     if (share.codes !== undefined && !same(share.codes, codes)) {
@@ -291,5 +297,9 @@ function confirm(draft: Turn, member: Member): void {
   // It lost its connection while measuring, not its place.
   if (share !== undefined && share.codes === undefined) open(draft, member.channel, share);
 }
+
+/** Whether all codes are ones that an encoder makes: none is beyond the clip. */
+const isCoded = ({ ledger: { manifest } }: Turn, codes: Int8Array): boolean =>
+  manifest.exchange !== undefined || codes.every((code) => code === NO_LOSS || Math.abs(code) <= manifest.clip);
 
 const same = (a: Int8Array, b: Int8Array): boolean => a.length === b.length && a.every((code, i) => code === b[i]);

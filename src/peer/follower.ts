@@ -6,7 +6,7 @@
 import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
 import { memorySource } from '../model/source.ts';
-import type { Manifest, Merge, Round } from '../nouns.ts';
+import type { Audit, Manifest, Merge, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { recentOf } from '../optimizer/steps.ts';
@@ -42,6 +42,8 @@ export class Follower {
   #ledger: Ledger | undefined;
   #replica: Replica | undefined;
   #receipt: Receipt | undefined;
+  /** Of the round to come. */
+  #audits: Audit[] = [];
   /** A snapshot is asked for once per connection. */
   #mayAsk = true;
 
@@ -139,6 +141,7 @@ export class Follower {
       this.#merges.push(entry.merge);
       this.#checkShare(entry.merge);
     }
+    if (entry.type === 'audit') this.#audits.push(entry.audit);
     if (entry.type !== 'round') return;
     this.#rounds.push(entry.round);
     this.#checkReceipt(entry.round);
@@ -166,9 +169,12 @@ export class Follower {
 
   #checkReceipt({ header, segments }: Round): void {
     const receipt = this.#receipt;
+    // Of records that several peers measured a round holds one version, and the record before it all of them.
+    const audited = this.#audits.flatMap(({ from, claims }) => claims.map((claim) => ({ ...claim, from })));
     this.#receipt = undefined;
+    this.#audits = [];
     if (receipt === undefined || receipt.round !== header.round) return;
-    const found = segments.find(({ slot, from }) => slot === receipt.slot && from === receipt.from);
+    const found = [...segments, ...audited].find(({ slot, from }) => slot === receipt.slot && from === receipt.from);
     if (found !== undefined && equalBytes(octets(found.codes), octets(receipt.codes))) return;
     const detail = `round ${header.round} was committed without the records it had receipted; do not trust this run`;
     throw new Fault('CENSORED', detail);

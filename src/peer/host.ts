@@ -18,7 +18,7 @@ import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-
 import { mergesOf, roundsOf } from './ledger.ts';
 import { encodeKept, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
-import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
+import { type Effect, type Event, type Kept, type Rules, rulesOf, type State, type View, view } from './state.ts';
 
 /** Rounds applied in one call while catching up: progress shows, and nothing waits long. */
 const CATCH_UP_ROUNDS = 64;
@@ -93,8 +93,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   // ------------------------------------------------------------------------------------------------- the sequencer
 
-  const { minPeers, evalSteps, saveSteps, guarded = false } = options;
-  const rules: Rules = { minPeers, evalSteps, guarded, ...(saveSteps === undefined ? {} : { saveSteps }) };
+  const rules = rulesOf(options);
   const [first] = entries;
   const exchange = first?.type === 'manifest' ? first.manifest.exchange : undefined;
   const exchanging: ExchangeHost | undefined =

@@ -46,6 +46,7 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
     return { ...ledger, round: ledger.round + 1, scale: nextState(ledger.manifest, ledger.scale, round) };
   },
   merge: (ledger) => ({ ...ledger, round: ledger.round + 1 }),
+  audit: (ledger) => ledger,
   evaluation: (ledger, { round, metrics }) => ({
     ...ledger,
     evaluated: new Map(ledger.evaluated).set(round, metrics),

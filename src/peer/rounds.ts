@@ -9,6 +9,8 @@ import { codeSums } from '../optimizer/gain.ts';
 import { headerOf, usableCodes } from '../optimizer/header.ts';
 import { decodeOffer } from '../wire/chunks.ts';
 import { assign, assignSteps, type Range } from './assignment.ts';
+import { assignAudited } from './audit.ts';
+import { differentRecords, holdToAccount, recordAudits, settleGroups } from './audited-round.ts';
 import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
 import type { Member, Share } from './state.ts';
 import { append, finish, followers, put, refuse, request, send, type Turn } from './turn.ts';
@@ -85,7 +87,7 @@ function openRound(draft: Turn): void {
   draft.gatherUntil = draft.now;
   const { exchange, records_per_round } = draft.ledger.manifest;
   const steps = exchange && (isPipelined(exchange) ? 1 : exchange.steps);
-  const ranges = steps !== undefined ? assignSteps(ready, steps) : assign(ready, records_per_round);
+  const ranges = steps !== undefined ? assignSteps(ready, steps) : rangesOf(draft, ready, records_per_round);
   draft.effects.push({ type: 'forget' });
   draft.phase = 'measuring';
   draft.attempt = {
@@ -98,6 +100,11 @@ function openRound(draft: Turn): void {
     open(draft, member.channel!, range);
   }
   draft.effects.push({ type: 'wake', at: draft.now + patience(0, spanOf(draft)).next });
+}
+
+/** Who measures which records, some of them several times where the host audits. */
+function rangesOf({ rules: { audit }, ledger }: Turn, ready: readonly Member[], records: number): Range[] {
+  return audit ? assignAudited(ready, records, audit, ledger.round) : assign(ready, records);
 }
 
 export function open(draft: Turn, channel: number, { from, count }: Range): void {
@@ -131,10 +138,9 @@ function closeRound(draft: Turn): void {
     ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
   );
   const { exchange, records_per_round } = draft.ledger.manifest;
-  const records = delivered.reduce(
-    (sum, { codes }) => sum + (isGiven(draft, codes!) ? recordsOf(draft, codes!) : 0),
-    0,
-  );
+  const records = exchange
+    ? delivered.reduce((sum, { codes }) => sum + (isGiven(draft, codes!) ? recordsOf(draft, codes!) : 0), 0)
+    : differentRecords(delivered);
   const wanted = exchange ? [...shares.values()].reduce((sum, { count }) => sum + count, 0) : records_per_round;
   const others = [...draft.members.values()].filter(({ slot, status }) => status === 'ready' && !shares.has(slot));
   const replaceable = records === 0 && others.length >= peersNeeded(draft);
@@ -160,19 +166,17 @@ function closeRound(draft: Turn): void {
 
 function commit(draft: Turn, delivered: readonly Share[]): void {
   const { manifest, scale, round: number } = draft.ledger;
-  const segments = delivered
+  const sent = delivered
     .map(({ slot, from, codes }): Segment => ({ slot, from, codes: codes! }))
     .sort((a, b) => a.from - b.from || a.slot - b.slot);
   if (manifest.exchange) {
     draft.merging = true;
     draft.phase = 'merging';
-    draft.effects.push({
-      type: 'merge',
-      round: number,
-      segments: segments.filter(({ codes }) => isGiven(draft, codes)),
-    });
+    const segments = sent.filter(({ codes }) => isGiven(draft, codes));
+    draft.effects.push({ type: 'merge', round: number, segments });
     return;
   }
+  const { segments, audits } = settleGroups(number, sent);
   const usable = usableCodes(segments);
   if (usable === 0) {
     unusable(draft, segments);
@@ -180,6 +184,7 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
   }
   const header = headerOf(manifest, scale, number, usable, codeSums(segments, manifest.clip));
   const round = { header, segments };
+  recordAudits(draft, audits);
   append(draft, { type: 'round', round });
   for (const { slot, codes } of segments) {
     const member = draft.members.get(slot)!;
@@ -187,6 +192,7 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
   }
   draft.phase = 'committed';
   draft.effects.push({ type: 'apply', round });
+  holdToAccount(draft, audits);
   askReplica(draft);
 }
 

@@ -7,6 +7,7 @@
 import type { FaultCode } from '../faults.ts';
 import type { Entry, Hex, HostMessage, Merge, Round, Segment } from '../nouns.ts';
 import type { Range } from './assignment.ts';
+import type { AuditBook, AuditRules } from './audit.ts';
 import type { Ledger } from './ledger.ts';
 
 /** What the host of a run decides that is not in the manifest, because it changes no bits. */
@@ -19,7 +20,16 @@ export interface Rules {
   readonly saveSteps?: number;
   /** Stop a run that diverges or does not move (`guard.ts`). A loss that is not a number ends every run. */
   readonly guarded?: boolean;
+  /** Have some records measured by three peers (`audit.ts`). Absent: none. */
+  readonly audit?: AuditRules;
 }
+
+/** The rules among a host's options. */
+export const rulesOf = ({ minPeers, evalSteps, saveSteps, guarded = false, audit }: Rules): Rules => ({
+  ...{ minPeers, evalSteps, guarded },
+  ...(saveSteps === undefined ? {} : { saveSteps }),
+  ...(audit === undefined ? {} : { audit }),
+});
 
 /** `channel` is the host's number of a connection. Every event comes from a peer that has proved its key. */
 export type Event =
@@ -157,6 +167,8 @@ export interface State {
   readonly applied: number;
   /** Evaluations and roots asked of the host's replica and not yet answered. */
   readonly pending: number;
+  /** What audits have found. */
+  readonly audits: AuditBook;
   readonly stopping: boolean;
   readonly finished: boolean;
 }

@@ -10,6 +10,7 @@ import { openJournal } from '../../journal/journal.ts';
 import type { Entry, Manifest } from '../../nouns.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
 import { recentOf } from '../../optimizer/steps.ts';
+import { auditRules } from '../audit.ts';
 import { offeredIn } from '../exchange-host.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
@@ -36,6 +37,8 @@ import { webSocketTransport } from './transport-websocket.ts';
 
 export interface ServeOptions
   extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'guarded' | 'secret' | 'joinCode' | 'onEvent'> {
+  /** Part of the records that three peers measure. Default: none. */
+  readonly auditFraction?: number;
   /** `output_dir`. */
   readonly folder: string;
   /** In a run that exchanges vectors: whether peers make the merges. Default: not. */
@@ -130,6 +133,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
+      ...(options.auditFraction ? { audit: auditRules(options.auditFraction, systemEntropy) } : {}),
       ...(manifest.exchange && {
         exchange: {
           offers: await chunkFolder(join(folder, OFFERS_FOLDER), offeredIn(readKept(await pending.read()))),

@@ -11,7 +11,7 @@ import { Copyable, Empty, Figure, Section, Table } from '../parts.tsx';
 import type { ViewProps } from '../store.ts';
 
 const PAGE = 100;
-const KINDS = ['all', 'round', 'merge', 'evaluation', 'digest', 'admit', 'evict', 'manifest'] as const;
+const KINDS = ['all', 'round', 'merge', 'audit', 'evaluation', 'digest', 'admit', 'evict', 'manifest'] as const;
 
 export function JournalView({ store: { book, reading, place } }: ViewProps) {
   const kind = useSignal<(typeof KINDS)[number]>('all');
