@@ -5,12 +5,13 @@
  *     npm run study:poisoning [-- --seeds 1,2 --rounds 40]
  *
  * Liars know everything: what every record of the round would honestly be, and what the others send. They do not know who
- * is audited. Seeds run side by side, a process each.
+ * is audited. Cells run side by side, in a process for each core.
  *
  * @module
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { average, deviation } from './attacks.mjs';
 import { flagsOf, machine, markdown, spread } from './harness.mjs';
@@ -82,25 +83,26 @@ async function cell({ attack, defence, rounds, seed }) {
   });
 }
 
-/** All cells of a seed, a line of JSON each. */
-async function child(rounds, seed) {
-  for (const attack of Object.keys(ATTACKS))
-    for (const defence of Object.keys(DEFENCES)) {
-      const { loss, accuracy, evicted } = await cell({ attack, defence, rounds, seed });
-      console.log(JSON.stringify({ attack, defence, loss, accuracy, evicted: [...evicted] }));
-    }
+const CELLS = Object.keys(ATTACKS).flatMap((attack) => Object.keys(DEFENCES).map((defence) => ({ attack, defence })));
+
+/** Every `of`-th cell of all seeds, a line of JSON each. */
+async function child({ rounds, seeds, part, of }) {
+  const all = seeds.flatMap((seed) => CELLS.map((one) => ({ ...one, seed })));
+  for (const { attack, defence, seed } of all.filter((_, i) => i % of === part)) {
+    const { loss, accuracy, evicted } = await cell({ attack, defence, rounds, seed });
+    console.log(JSON.stringify({ seed, attack, defence, loss, accuracy, evicted: [...evicted] }));
+  }
 }
 
-async function cellsOf(rounds, seed) {
-  const process_ = spawn(
-    process.execPath,
-    [fileURLToPath(import.meta.url), '--rounds', String(rounds), '--seed', String(seed)],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+async function cellsOf({ rounds, seeds, part, of }) {
+  const flags = Object.entries({ rounds, seeds, part, of }).flatMap(([key, value]) => [`--${key}`, String(value)]);
+  const running = spawn(process.execPath, [fileURLToPath(import.meta.url), ...flags], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let text = '';
-  for await (const chunk of process_.stdout) {
+  for await (const chunk of running.stdout) {
     text += chunk;
-    console.error(`seed ${seed}: ${String(chunk).trim()}`);
+    console.error(String(chunk).trim());
   }
   return text
     .trim()
@@ -125,10 +127,14 @@ function foundBy(found) {
   return `${caught.length} of ${LIARS.length * found.length}${when}; honest: ${wrong}`;
 }
 
-const { seeds, rounds, seed } = flagsOf({ seeds: [1, 2], rounds: 40, seed: 0 });
-if (seed > 0) await child(rounds, seed);
+// `part` and `of` are for its own processes.
+const { seeds, rounds, part, of: parts } = flagsOf({ seeds: [1, 2], rounds: 40, part: 0, of: 0 });
+if (parts > 0) await child({ rounds, seeds, part, of: parts });
 else {
-  const found = (await Promise.all(seeds.map((one) => cellsOf(rounds, one)))).flat();
+  const jobs = availableParallelism();
+  const found = (
+    await Promise.all(Array.from({ length: jobs }, (_, i) => cellsOf({ rounds, seeds, part: i, of: jobs })))
+  ).flat();
   const of = (attack, defence) => found.filter((one) => one.attack === attack && one.defence === defence);
   const names = Object.keys(DEFENCES);
   const rows = Object.keys(ATTACKS).map((attack) => ({

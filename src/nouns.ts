@@ -11,7 +11,7 @@ export type * from './programs.ts';
 export type * from './trust.ts';
 export type * from './vectors.ts';
 
-import type { Audit, ScalarAggregation } from './trust.ts';
+import type { Audit, Privacy, ScalarAggregation } from './trust.ts';
 import type { ChunkMessage, Exchange, Merge, MergeAnswer, MergeOrder } from './vectors.ts';
 
 /** Lower-case hexadecimal text. */
@@ -181,6 +181,8 @@ export interface Manifest {
   readonly directions?: DirectionSet;
   /** For shared directions. Absent: the records of one add up, like all others. */
   readonly scalar_aggregation?: ScalarAggregation;
+  /** Absent: bytes tell what they tell (docs/THREATS.md). */
+  readonly privacy?: Privacy;
   /** Absent: every round perturbs and updates every tensor. */
   readonly tensor_mask?: TensorMask;
   readonly element_mask?: ElementMask;

@@ -1,5 +1,5 @@
 /**
- * What limits the harm of peers that lie: votes on shared directions, and audits of the others.
+ * What limits the harm of peers that lie: votes on shared directions, audits of the others; and noise against those that read.
  *
  * @module
  */
@@ -11,6 +11,18 @@
 export interface ScalarAggregation {
   readonly rule: 'median' | 'trimmed_mean' | 'nna';
   readonly byzantine: number;
+}
+
+/** Noise that hides what any one example adds to a record (`estimator/privacy.ts`). */
+export interface Privacy {
+  /** Standard deviation of the noise over what replacing an example can change. */
+  readonly noise_multiplier: number;
+  /** Largest slope of an example, in codes. */
+  readonly clip: number;
+  /** Times that an example is read, at most. */
+  readonly epochs: number;
+  /** δ of what is promised. */
+  readonly delta: number;
 }
 
 /** What a member of a redundancy group delivered: the codes of a prefix of the group's range. */

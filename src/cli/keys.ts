@@ -8,9 +8,10 @@ import { z } from 'zod';
 import { RECIPES } from '../method/recipes.ts';
 import { MAX_RANK } from '../numeric/noise.ts';
 import { type ExchangeKeys, exchangeKeySchemas } from './exchange-keys.ts';
+import { type PrivacyKeys, privacyKeySchemas } from './privacy-keys.ts';
 
 /** A run file with its defaults filled in. Keys without a value of their own are derived in `config.ts`. */
-export interface RunFile extends ExchangeKeys {
+export interface RunFile extends ExchangeKeys, PrivacyKeys {
   readonly model: string;
   readonly revision: string;
   readonly hub_token: string | undefined;
@@ -115,6 +116,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
       'byzantine',
       'shard_optimizer',
     ] as const),
+    ...(['dp_noise_multiplier', 'dp_clip', 'dp_epochs', 'dp_delta'] as const),
     ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
@@ -249,6 +251,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .default(1)
     .describe('Methods with gradients: clips the norm of a gradient; 0: no limit.'),
   ...exchangeKeySchemas,
+  ...privacyKeySchemas,
   backprop_blocks: count(1).default(1).describe('hybrid: blocks at the end that are trained by backpropagation.'),
   zo_learning_rate: z
     .number()

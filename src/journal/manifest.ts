@@ -133,6 +133,12 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   scalar_aggregation: z
     .strictObject({ rule: z.enum(['median', 'trimmed_mean', 'nna']), byzantine: count.max(1024) })
     .exactOptional(),
+  privacy: z
+    .strictObject({
+      ...{ noise_multiplier: z.number().min(0.1).max(100), clip: count.max(32_767) },
+      ...{ epochs: count, delta: positive.lt(1) },
+    })
+    .exactOptional(),
   tensor_mask: z.strictObject(part).refine(belowWhole, WHOLE).exactOptional(),
   element_mask: z
     .strictObject({ by: z.enum(['random', 'magnitude']), ...part })
@@ -167,6 +173,10 @@ const ROBUST: readonly (Optimizer['kind'] | undefined)[] = [undefined, 'sign', '
 /** With fewer votes than that, a direction has no majority that must be honest. */
 const votesNeeded = ({ directions, scalar_aggregation: by }: Manifest): number =>
   by && directions && 'shared' in directions ? directions.shared * (2 * by.byzantine + 1) : 0;
+
+/** What noise is added to: slopes of losses. */
+const isPrivate = ({ exchange, objective, estimator }: Manifest): boolean =>
+  exchange === undefined && objective === undefined && estimator !== 'conservative';
 
 const schema = keys
   .refine((m) => (m.method === 'exchange') === (m.exchange !== undefined), {
@@ -212,6 +222,10 @@ const schema = keys
   .refine((m) => m.records_per_round >= votesNeeded(m), {
     path: ['records_per_round'],
     error: 'expected more than twice the byzantine peers for each shared direction with scalar_aggregation',
+  })
+  .refine((m) => m.privacy === undefined || isPrivate(m), {
+    path: ['privacy'],
+    error: 'expected none with exchange, an objective or estimator conservative, whose numbers no noise was made for',
   })
   .refine((m) => m.element_mask === undefined || m.direction.kind !== 'lowrank', {
     path: ['element_mask'],

@@ -61,7 +61,7 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
 export function extend(ledger: Ledger | undefined, entry: Entry): Ledger {
   if (entry.type === 'manifest') {
     const { manifest } = entry;
-    const scale = scaleState(manifest.initial_scale, manifest.objective !== undefined);
+    const scale = scaleState(manifest.initial_scale, manifest.objective !== undefined, manifest.privacy !== undefined);
     return { manifest, round: 0, scale, admitted: new Map(), evaluated: new Map(), digests: new Map() };
   }
   if (ledger === undefined) throw new Fault('JOURNAL_ORDER', `the journal begins with ${entry.type}, not a manifest`);
