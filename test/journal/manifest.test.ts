@@ -44,7 +44,8 @@ describe('the manifest', () => {
       scalar_aggregation: { rule: 'nna', byzantine: 2 },
       records_per_round: 20,
     };
-    for (const manifest of [lazy, sparse, voted])
+    const noised: Manifest = { ...MANIFEST, privacy: { noise_multiplier: 1, clip: 128, epochs: 1, delta: 1e-5 } };
+    for (const manifest of [lazy, sparse, voted, noised])
       expect(decodeManifest(encodeManifest(manifest))).toEqual({ manifest });
   });
 
@@ -100,6 +101,11 @@ describe('the manifest', () => {
       'fewer records than votes that outvote the liars',
       { directions: { shared: 4 }, scalar_aggregation: { rule: 'nna', byzantine: 2 }, records_per_round: 19 },
       /^records_per_round: expected more than twice the byzantine peers/,
+    ],
+    [
+      'noise that is for slopes where there are none',
+      { privacy: { noise_multiplier: 1, clip: 9, epochs: 1, delta: 1e-5 }, objective: 'accuracy' },
+      /^privacy: expected none with exchange, an objective/,
     ],
     ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
     ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],
