@@ -124,7 +124,7 @@ describe('what three peers say', () => {
     ));
 
   test('whoever two others contradict has failed: by other codes, or by none', () => {
-    const failed = (...claims: Parameters<typeof audit>) => judge(EMPTY_BOOK, audit(...claims), 'f32').failed;
+    const failed = (...claims: ReturnType<typeof claim>[]) => judge(EMPTY_BOOK, audit(...claims), 'f32').failed;
     expect(failed(claim(0, 30, -20), claim(1, 30, -20), claim(2, -30, 20))).toBe(2);
     expect(failed(claim(0, NO_LOSS, -20), claim(1, 30, -20), claim(2, 31, -20))).toBe(0);
     expect(failed(claim(0, 30, -20), claim(1, 31, -19), claim(2, 29, -21))).toBeUndefined();

@@ -33,6 +33,6 @@ describe.skipIf(!RUNNABLE)('an audited run (npm run build makes the processes)',
     ]);
     const told = host.lines.filter(({ event }) => event === 'refused').map(({ code }) => code);
     expect(told).toEqual(['AUDIT_FAILED', 'AUDIT_FAILED', 'AUDIT_FAILED', 'EVICTED']);
-    expect(entries.filter(({ type }) => type === 'audit').length).toBeGreaterThan(50);
+    expect(entries.filter(({ type }) => type === 'audit').length).toBeGreaterThan(20);
   });
 });
