@@ -8,16 +8,20 @@ import { join } from 'node:path';
 import { settingsOf } from '../dist/cli/alone.js';
 import { loadConfig } from '../dist/cli/config.js';
 import { draftManifest } from '../dist/cli/prepare.js';
+import { sampleIndices } from '../dist/data/order.js';
 import { nodeEngine } from '../dist/engine/node.js';
 import { openJournal } from '../dist/journal/journal.js';
+import { encodeManifest } from '../dist/journal/manifest.js';
 import { encodeSlope } from '../dist/numeric/byte.js';
 import { fromHex, toHex } from '../dist/numeric/bytes.js';
 import { initialScale } from '../dist/numeric/scale.js';
 import { wasmBytes, wasmKernels } from '../dist/numeric/wasm/wasm.js';
 import { headerOf } from '../dist/optimizer/header.js';
+import { begin, step } from '../dist/peer/coordinator.js';
 import { Follower } from '../dist/peer/follower.js';
 import { httpFetcher } from '../dist/peer/http-fetcher.js';
 import { extend, roundsOf } from '../dist/peer/ledger.js';
+import { memoryStore } from '../dist/peer/memory-store.js';
 import { openMirrors } from '../dist/peer/mirrors.js';
 import { saveCheckpoint } from '../dist/peer/node/checkpoints.js';
 import { nodeCrypto } from '../dist/peer/node/crypto.js';
@@ -32,6 +36,7 @@ import { systemClock } from '../dist/peer/node/system.js';
 import { openTrainer } from '../dist/peer/node/trainer.js';
 import { CHUNK } from '../dist/peer/participant.js';
 import { encodeStanding, standingAfter, standingAt } from '../dist/peer/standing.js';
+import { receiptMessage } from '../dist/wire/signed.js';
 import { elements, modelNamed, weightGenerator } from './models.mjs';
 
 const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i);
@@ -102,6 +107,104 @@ export async function loneReplica(flags, { workers, ...options }) {
       ),
     close: () => replica.close(),
   };
+}
+
+/**
+ * A run under the hand of a study: the host's sequencer with peers that answer at once, and one replica whose weights are
+ * those of all of them. What a peer sends is made from what is right by `send`.
+ *
+ * @param flags of `murmur train`. @param rules what the host decides besides.
+ * @param {(at: { slot: number, from: number, count: number, right: Int8Array, samples: readonly number[], round: number, clip: number }) => Int8Array} send
+ * @returns loss and accuracy at the end, and who was evicted after how many rounds.
+ */
+export async function sequencedRun(flags, rules, clip, send) {
+  const { manifest: drafted, paths } = await draft(flags);
+  const { scale, clip: whole } = { scale: await calibratedScale(drafted, paths), clip: clip ?? drafted.clip };
+  const manifest = { ...drafted, initial_scale: scale, clip: whole };
+  const replica = await openReplica({ manifest, paths, threads: 1 }, nodeEngine({ threads: 1 }));
+  const run = runOf(manifest);
+  const peers = Number(flags.peers);
+  const evicted = new Map();
+  let state;
+  let committed = [];
+  const take = ({ state: next, effects }) => {
+    state = next;
+    for (const effect of effects) {
+      if (effect.type === 'apply') committed.push(effect.round);
+      if (effect.type === 'append' && effect.entry.type === 'evict') evicted.set(effect.entry.slot, state.ledger.round);
+    }
+  };
+  const tell = (event) => take(step(state, event, now));
+  let now = 0;
+  const slots = Array.from({ length: peers }, (_, slot) => slot);
+  const connect = (slot) =>
+    tell({ type: 'proved', channel: slot, key: new Uint8Array(32).fill(slot + 1), name: `peer ${slot}` });
+  const ready = (slot) => tell({ type: 'ready', channel: slot, round: state.ledger.round, checksum: 'same' });
+  const applied = () => tell({ type: 'applied', round: state.ledger.round, checksum: 'same' });
+  take(begin([{ type: 'manifest', manifest }], [], { minPeers: peers, evalSteps: 1e9, ...rules }, now));
+  applied();
+  slots.forEach(connect);
+  slots.forEach(ready);
+  const size = 2000; // rows of assets/demo/train.jsonl
+  for (let round = 0; round < manifest.max_steps; round++) {
+    const { scale } = state.ledger.scale;
+    const right = await replica.measure({ round, scale, clip: whole }, 0, manifest.records_per_round);
+    const samples = Array.from(right, (_, i) => sampleIndices(manifest, run, size, round, i)[0]);
+    now += 1;
+    for (const { slot, from, count } of [...state.attempt.shares.values()]) {
+      const codes = send({ slot, from, count, right, samples, round, clip: whole });
+      tell({ type: 'contribution', channel: slot, round, from, codes, signature: new Uint8Array(64) });
+    }
+    if (state.ledger.round === round) {
+      // somebody sent nothing that counts: the deadline decides
+      now += 1e6;
+      tell({ type: 'tick' });
+    }
+    await replica.apply(committed);
+    committed = [];
+    applied();
+    const back = slots.filter((slot) => state.members.get(slot).status === 'gone');
+    back.forEach(connect);
+    slots.filter((slot) => ['joining', 'late'].includes(state.members.get(slot).status)).forEach(ready);
+  }
+  const metrics = await replica.evaluate();
+  await replica.close();
+  return { loss: metrics['eval/loss'], accuracy: metrics['eval/accuracy'], evicted };
+}
+
+/**
+ * A host that gives a receipt for what a peer sent, and commits the round without it.
+ * @returns the code of what that peer's follower says of it, undefined if it follows.
+ */
+export async function discarding(flags) {
+  const { manifest } = await draft(flags);
+  const journal = await openJournal(memoryStore(), nodeCrypto, SECRET);
+  await journal.append({ type: 'manifest', manifest });
+  for (const slot of [0, 1])
+    await journal.append({ type: 'admit', slot, key: new Uint8Array(32).fill(slot), name: '' });
+  const follower = new Follower(nodeCrypto, journal.position.run, () => Promise.reject(new RangeError('no weights')));
+  await follower.fetch({ journal: async (from) => (await journal.read()).slice(from) });
+  const codes = Int8Array.of(30, -20);
+  const signed = receiptMessage(follower.run, 0, follower.anchor, 0, 0, codes);
+  follower.takeReceipt({ round: 0, slot: 0, from: 0, codes }, nodeCrypto.sign(SECRET, signed));
+  const header = headerOf(manifest, { scale: manifest.initial_scale, window: [] }, 0, 1);
+  const segments = [{ slot: 1, from: 2, codes: Int8Array.of(9) }];
+  const { offset, bytes } = await journal.append({ type: 'round', round: { header, segments } });
+  try {
+    follower.take(offset, bytes);
+    return undefined;
+  } catch (error) {
+    return error.code;
+  }
+}
+
+const runOf = (manifest) => new DataView(nodeCrypto.sha256(encodeManifest(manifest)).buffer).getUint32(0, true);
+
+async function calibratedScale(manifest, paths) {
+  const replica = await openReplica({ manifest, paths, threads: 1, maxEvalSamples: 1 }, nodeEngine({ threads: 1 }));
+  const scale = initialScale(await replica.slopes(16));
+  await replica.close();
+  return scale;
 }
 
 /**

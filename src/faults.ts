@@ -25,6 +25,7 @@ export const FAULTS = {
   HOST_UNREACHABLE: 'nothing answers at the address of the join link',
   HUB_REFUSED: 'the Hub refused the request',
   // frames and peers
+  AUDIT_FAILED: 'two other peers measured the same records, and agree on other codes',
   CENSORED: 'the coordinator left out a contribution that it had receipted',
   CODE_WRONG: 'the join code is not the one of this run',
   CONTRIBUTION_DUPLICATE: 'these records were already received',

@@ -8,8 +8,10 @@
  */
 
 export type * from './programs.ts';
+export type * from './trust.ts';
 export type * from './vectors.ts';
 
+import type { Audit, Privacy, ScalarAggregation } from './trust.ts';
 import type { ChunkMessage, Exchange, Merge, MergeAnswer, MergeOrder } from './vectors.ts';
 
 /** Lower-case hexadecimal text. */
@@ -177,6 +179,10 @@ export interface Manifest {
   readonly objective?: Objective;
   readonly direction: Direction;
   readonly directions?: DirectionSet;
+  /** For shared directions. Absent: the records of one add up, like all others. */
+  readonly scalar_aggregation?: ScalarAggregation;
+  /** Absent: bytes tell what they tell (docs/THREATS.md). */
+  readonly privacy?: Privacy;
   /** Absent: every round perturbs and updates every tensor. */
   readonly tensor_mask?: TensorMask;
   readonly element_mask?: ElementMask;
@@ -260,6 +266,7 @@ export type Entry =
   | { readonly type: 'evict'; readonly slot: number; readonly reason: string }
   | { readonly type: 'round'; readonly round: Round }
   | { readonly type: 'merge'; readonly merge: Merge }
+  | { readonly type: 'audit'; readonly audit: Audit }
   /** `round`: rounds applied when it was measured; 0 is the base. */
   | {
       readonly type: 'evaluation';

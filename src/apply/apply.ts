@@ -11,25 +11,28 @@ import {
   type Manifest,
   NO_LOSS,
   type Round,
+  type ScalarAggregation,
   SHARED_SLOT,
 } from '../nouns.ts';
 import { SCALE_UNIT } from '../numeric/byte.ts';
-import { coefficient } from '../numeric/coefficient.ts';
+import { coefficientOf } from '../numeric/coefficient.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
 import { type Drawing, directionKey } from '../numeric/names.ts';
 import { isMatrix, roundingWord } from '../numeric/noise.ts';
 import { merged } from '../numeric/terms.ts';
+import { scalarsOf } from './scalars.ts';
 
 /** Largest |z| of binomial noise: 8 of 16 bits more or fewer than half. */
 const MAX_BINOMIAL = 8;
 
-/** A code and the direction it belongs to. */
+/** A code and the direction it belongs to, or what was made of the codes along one direction. */
 export interface Contribution {
   readonly key: DirectionKey;
   /** The record's own name, of the word that rounds it: records may share a direction, not a word. */
   readonly own: DirectionKey;
+  /** Brought into the clip. What was made of several codes may be a fraction. */
   readonly code: number;
 }
 
@@ -50,9 +53,36 @@ export const contributions = (run: number, { header, segments }: Round, drawing?
     [...codes].flatMap((code, i) => {
       if (code === NO_LOSS) return [];
       const own = recordKey(run, header.round, from + i);
-      return [{ key: drawing ? directionKey(drawing, own) : own, own, code }];
+      const clipped = Math.max(-header.clip, Math.min(header.clip, code));
+      return [{ key: drawing ? directionKey(drawing, own) : own, own, code: clipped }];
     }),
   );
+
+/** What a rule makes of a round whose directions are shared: one for each, named as the record of the same number is. */
+const aggregates = (
+  run: number,
+  round: Round,
+  by: ScalarAggregation,
+  shared: number,
+  drawing: Drawing,
+): readonly Contribution[] =>
+  scalarsOf(by, shared, round).map(({ direction, amount }) => {
+    const own = recordKey(run, round.header.round, direction);
+    return { key: directionKey(drawing, own), own, code: amount };
+  });
+
+/** All that a round adds. */
+function pullsOf(
+  run: number,
+  round: Round,
+  direction: Direction,
+  directions: Manifest['directions'],
+  by: ScalarAggregation | undefined,
+): readonly Contribution[] {
+  const drawing = { direction, ...(directions ? { directions } : {}) };
+  if (by && directions && 'shared' in directions) return aggregates(run, round, by, directions.shared, drawing);
+  return contributions(run, round, drawing);
+}
 
 /** What each contribution adds to a tensor. Zero terms are left out. @param words a rounding word for each, of this tensor. */
 export function termsOf(
@@ -63,7 +93,7 @@ export function termsOf(
 ): readonly Term[] {
   const terms: Term[] = [];
   for (const [i, { key, code }] of set.entries()) {
-    const c = coefficient(header, code, exponent, words[i]!);
+    const c = coefficientOf(header, code, exponent, words[i]!);
     if (c !== 0) terms.push({ key, c });
   }
   return terms;
@@ -84,7 +114,7 @@ function rise({ exponent, shape }: Fixed, { kind, rank }: Direction, header: Hea
  *
  * @param kept which tensors the round updates: `maskOf` of a run that has a mask.
  * @param age rounds since it was measured: an optimizer with momentum adds it again, rounded by words of its own.
- * @param directions which the records share, if they do.
+ * @param directions which the records share, if they do. @param by what is made of those along one; absent: their sum.
  * @throws {Fault} RANGE naming the tensor. The weights are no use then: the run has ended.
  */
 export async function applyRound(
@@ -95,9 +125,10 @@ export async function applyRound(
   kept: Kept = everything,
   age = 0,
   directions?: Manifest['directions'],
+  by?: ScalarAggregation,
 ): Promise<void> {
   const { header } = round;
-  const set = contributions(run, round, { direction, ...(directions ? { directions } : {}) });
+  const set = pullsOf(run, round, direction, directions, by);
   if (set.length === 0) return;
   const { kind, rank } = direction;
   const names = set.map(({ own: key }) => ({ key }));
@@ -115,7 +146,7 @@ export async function applyRound(
       return directions ? merged(terms) : terms;
     },
   });
-  const codes = set.reduce((sum, { code }) => sum + Math.min(header.clip, Math.abs(code)), 0);
+  const codes = set.reduce((sum, { code }) => sum + Math.abs(code), 0);
   for (const tensor of weights.tensors) {
     const { id, name } = tensor;
     if (!kept(id)) continue;

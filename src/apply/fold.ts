@@ -83,9 +83,7 @@ export async function foldRound(
   const { header } = round;
   const { kind, rank } = direction;
   const drawing = { direction, ...(directions ? { directions } : {}) };
-  const terms = contributions(run, round, drawing).map(
-    ({ key, code }): Term => ({ key, c: Math.max(-header.clip, Math.min(header.clip, code)) }),
-  );
+  const terms = contributions(run, round, drawing).map(({ key, code }): Term => ({ key, c: code }));
   if (terms.length === 0) return;
   for (const tensor of weights.tensors) {
     const { id, name, shape, exponent } = tensor;

@@ -13,8 +13,9 @@ import type { BlobRef, Direction, Manifest, Task, TensorMask, View } from '../no
 import { promisesOf } from '../optimizer/algebra.ts';
 import { agreeAlone, hasGradients } from './alone.ts';
 import { check } from './check.ts';
-import { agreeExchange, asRounds } from './exchange.ts';
+import { agreeExchange, asRounds, isExchange, votesOf } from './exchange.ts';
 import { keys, type RunFile, runFile } from './keys.ts';
+import { privacyOf } from './privacy-keys.ts';
 import { type Resume, resumeOf } from './resume.ts';
 import { chooseTask, type TaskChoice } from './task.ts';
 import { readYaml } from './yaml.ts';
@@ -167,9 +168,39 @@ function agree(
     refuse('code', 'is no secret where admission is open; leave it out');
   agreeAlone(run, given, refuse);
   agreeExchange(run, given, refuse);
+  if (run.audit > 0) agreeAudit(run, refuse);
+  agreePrivacy(run, given, refuse);
   if (run.peers === 0 && run.min_peers === undefined) {
     refuse('peers', '0 starts none here; say with min_peers how many to wait for');
   }
+}
+
+/** Audits compare what peers measured of the same records. */
+function agreeAudit(run: RunFile, refuse: (key: keyof RunFile, detail: string) => never): void {
+  if (isExchange(run) || hasGradients(run)) refuse('audit', `is for bytes, not method ${run.method}; leave it out`);
+  if (run.objective !== 'loss')
+    refuse('audit', `cannot be with objective ${run.objective}, which devices may see differently; leave it out`);
+  if (run.estimator === 'conservative')
+    refuse('audit', 'cannot be with estimator conservative, whose decisions a rounding turns; leave it out');
+  if ((run.min_peers ?? run.peers) < 3) refuse('audit', 'takes three peers or more; raise min_peers, or leave it out');
+}
+
+/** Noise is made for the slopes of losses, and the sum of a batch. */
+function agreePrivacy(
+  run: RunFile,
+  given: (key: keyof RunFile) => boolean,
+  refuse: (key: keyof RunFile, detail: string) => never,
+): void {
+  if (run.dp_noise_multiplier === undefined) {
+    for (const key of ['dp_clip', 'dp_epochs', 'dp_delta'] as const)
+      if (given(key)) refuse(key, 'is for a run with noise; give dp_noise_multiplier too');
+    return;
+  }
+  if (isExchange(run) || hasGradients(run))
+    refuse('dp_noise_multiplier', `is for bytes, not method ${run.method}; leave it out`);
+  if (run.objective !== 'loss' || run.estimator === 'conservative')
+    refuse('dp_noise_multiplier', 'is for slopes of the loss; leave objective and estimator conservative out');
+  if (run.audit > 0) refuse('audit', 'cannot be with dp_noise_multiplier, as honest codes differ; leave it out');
 }
 
 /** Which optimizers have a use for a key. */
@@ -191,7 +222,8 @@ const OBJECTIVE_TASKS: Readonly<Record<RunFile['objective'], readonly Task['kind
 function derive(run: RunFile, tasks: TaskChoice): RunConfig {
   const min_peers = run.min_peers ?? run.peers;
   const resume = resumeOf(run.resume_from_checkpoint, run.output_dir);
-  const direction_per = run.direction_per ?? (run.direction === 'lowrank' ? 'sample' : 'batch');
+  const perSample = run.direction === 'lowrank' && run.dp_noise_multiplier === undefined;
+  const direction_per = run.direction_per ?? (perSample ? 'sample' : 'batch');
   return {
     ...run,
     task: tasks.causal.kind,
@@ -288,6 +320,8 @@ export function optionalKeys(run: RunConfig, reward?: BlobRef): Partial<Manifest
     estimator: run.estimator === 'spsa' ? undefined : run.estimator,
     optimizer: optimizerOf(run),
     directions: directionsOf(run),
+    scalar_aggregation: votesOf(run),
+    privacy: privacyOf(run),
     tensor_mask: tensorMaskOf(run),
     element_mask: run.sparse === 'none' ? undefined : { by: run.sparse, ...partOf(run.sparse_kept) },
     blocks_per_round: run.blocks_per_round,

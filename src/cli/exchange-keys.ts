@@ -46,7 +46,9 @@ export const exchangeKeySchemas: { readonly [K in keyof ExchangeKeys]: z.ZodType
   aggregation: z
     .enum(['mean', 'median', 'trimmed_mean', 'geometric_median', 'krum', 'multi_krum', 'mda', 'nna'])
     .default('mean')
-    .describe('How the shares of peers are made one. All but the mean bear with a few that lie.'),
+    .describe(
+      'How the shares of peers are made one, or their codes along shared directions. All but the mean bear with a few that lie.',
+    ),
   byzantine: count(1).max(1024).default(1).describe('aggregation: peers that may lie at most.'),
   shard_optimizer: z
     .boolean()

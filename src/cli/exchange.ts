@@ -5,7 +5,7 @@
  */
 import { isLocal, isSeparable, mergesPerStep } from '../method/exchange.ts';
 import { recipeOf } from '../method/recipes.ts';
-import type { Exchange, Manifest } from '../nouns.ts';
+import type { Exchange, Manifest, ScalarAggregation } from '../nouns.ts';
 import { forbidding, settingsOf } from './alone.ts';
 import type { RunFile } from './keys.ts';
 
@@ -26,6 +26,47 @@ const ANY: readonly Key[] = [
   'shard_optimizer',
 ];
 
+/** Of these, what runs with shared directions have too: codes along one are votes. */
+const VOTED: readonly Key[] = ['aggregation', 'byzantine'];
+
+/** Whether an aggregation is one of scalars. */
+const isVoting = (by: RunFile['aggregation']): by is 'mean' | ScalarAggregation['rule'] =>
+  by === 'mean' || by === 'median' || by === 'trimmed_mean' || by === 'nna';
+
+/** The aggregation of the codes along shared directions. Absent: they add up, as with the mean. */
+export function votesOf({ shared_directions, aggregation, byzantine }: RunFile): ScalarAggregation | undefined {
+  if (shared_directions === undefined || aggregation === 'mean' || !isVoting(aggregation)) return undefined;
+  return { rule: aggregation, byzantine };
+}
+
+function agreeVotes(
+  run: RunFile,
+  forbid: ReturnType<typeof forbidding>,
+  refuse: (key: Key, detail: string) => never,
+): void {
+  const { aggregation, byzantine, optimizer, min_peers, peers } = run;
+  if (run.shared_directions === undefined)
+    forbid(VOTED, 'is for methods that exchange vectors and for shared directions; add --shared_directions 5');
+  if (aggregation === 'mean') {
+    forbid(['byzantine'], 'is for an aggregation that bears with lies, not mean; leave it out');
+    return;
+  }
+  if (!isVoting(aggregation)) refuse('aggregation', `${aggregation} is for vectors; take median, trimmed_mean or nna`);
+  if (optimizer !== 'sgd' && optimizer !== 'sign' && optimizer !== 'momentum')
+    refuse('optimizer', `${optimizer} divides by what liars can raise; take sgd, sign or momentum`);
+  const most = Math.max(peers, min_peers ?? 0);
+  const votes = 2 * byzantine + 1;
+  if (most < votes) refuse('byzantine', `${byzantine} liars are outvoted by ${votes} peers or more; raise min_peers`);
+  const perSample = (run.direction_per ?? (run.direction === 'lowrank' ? 'sample' : 'batch')) === 'sample';
+  const records = most * run.gradient_accumulation_steps * (perSample ? run.per_device_train_batch_size : 1);
+  const needed = votes * run.shared_directions!;
+  if (records < needed)
+    refuse(
+      'shared_directions',
+      `${run.shared_directions} take ${needed} records a round to outvote ${byzantine} liars, and there are ${records}; lower it`,
+    );
+}
+
 /** @param refuse throws. What the values of two keys say against each other. */
 export function agreeExchange(
   run: RunFile,
@@ -35,9 +76,10 @@ export function agreeExchange(
   const forbid = forbidding(given, refuse);
   if (!isExchange(run)) {
     forbid(
-      ['inner_steps', ...OUTER, ...STREAMING, ...ANY],
+      ['inner_steps', ...OUTER, ...STREAMING, ...ANY.filter((key) => !VOTED.includes(key))],
       `is for methods that exchange vectors, not ${run.method}; leave it out`,
     );
+    agreeVotes(run, forbid, refuse);
     return;
   }
   if (run.method !== 'diloco') forbid([...OUTER, ...STREAMING], 'is for method diloco; leave it out');

@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from 'zod';
+import { budgetOf } from '../estimator/privacy.ts';
 import { describe } from '../journal/describe.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
@@ -41,6 +42,13 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     ['promise', 'kept', 'why'],
     ...Object.entries(promises).map(([name, { holds, why }]) => [name, holds ? 'yes' : 'no', why]),
   ]);
+  const budget = manifest.privacy && budgetOf(manifest.privacy);
+  if (budget)
+    output.table('Privacy', [
+      ['of any one training example', ''],
+      ['epsilon, at most', budget.epsilon.toFixed(2)],
+      ['delta', String(budget.delta)],
+    ]);
   const rounds = roundsOf(records.map(({ entry }) => entry));
   const sent = new Map<number, number>();
   for (const { segments } of rounds)
@@ -89,6 +97,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
     'journal/bytes_per_gradient': gradients === 0 ? 0 : bytes / gradients,
     manifest,
     promises: Object.fromEntries(Object.entries(promises).map(([name, { holds }]) => [name, holds])),
+    ...(budget ? { privacy: budget } : {}),
     evaluations: Object.fromEntries(ledger.evaluated),
   };
 }

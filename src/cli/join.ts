@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { budgetOf } from '../estimator/privacy.ts';
 import { Fault } from '../faults.ts';
 import type { BlobRef, Manifest } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
@@ -101,6 +102,8 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const known = given.files === undefined ? {} : await readPaths(given.files);
   let runId: Uint8Array | undefined;
   let mirror: Mirror | undefined;
+  /** What the run promises of its examples. */
+  let promised: ReturnType<typeof promiseOf> = {};
   try {
     if (given.share !== undefined)
       mirror = await openMirror({
@@ -131,6 +134,8 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       },
       makeReplica: async (manifest, id) => {
         runId = id;
+        promised = promiseOf(manifest);
+        output.note(whatAByteTells(manifest));
         const reward = await rewardPath(manifest, given.reward, known);
         const fetched = await obtain(manifest, fetcher, join(cache, 'blobs'), { known, model: given.model }, output);
         const paths = { ...fetched, ...reward };
@@ -154,6 +159,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     const { reason, slot, round, records, root, traffic } = await participant.finished.finally(released);
     return {
       ...{ reason, slot, rounds: round, records },
+      ...promised,
       'bytes/payload': traffic.payload,
       'bytes/wire': traffic.wire,
       ...(mirror && { 'bytes/shared': mirror.sent() }),
@@ -169,6 +175,21 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
 async function syncedChunks(folder: string, wanted: ReadonlySet<string>): ReturnType<OpenChunks> {
   const { get, has, put, sync } = await chunkFolder(folder, wanted);
   return { get, has, put: (name, bytes) => put(name, bytes).then(sync) };
+}
+
+const promiseOf = ({ privacy }: Manifest): Readonly<Record<string, number>> => {
+  if (privacy === undefined) return {};
+  const { epsilon, delta } = budgetOf(privacy);
+  return { 'privacy/epsilon': epsilon, 'privacy/delta': delta };
+};
+
+/** As docs/THREATS.md has it, before anything is sent. */
+function whatAByteTells({ privacy, exchange }: Manifest): string {
+  if (exchange) return 'what a peer sends lets the host find its texts again: join only with data that it may see';
+  if (privacy === undefined)
+    return 'two or three bytes tell whether a text that somebody already has is among the data; the journal keeps them';
+  const { epsilon, delta } = budgetOf(privacy);
+  return `bytes carry noise: of any one example they tell no more than epsilon ${epsilon.toFixed(2)} at delta ${delta}`;
 }
 
 async function readPaths(name: string): Promise<Paths> {

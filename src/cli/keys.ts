@@ -9,9 +9,10 @@ import { RECIPES } from '../method/recipes.ts';
 import { MAX_RANK } from '../numeric/noise.ts';
 import { type DoorKeys, doorKeySchemas } from './door-keys.ts';
 import { type ExchangeKeys, exchangeKeySchemas } from './exchange-keys.ts';
+import { type PrivacyKeys, privacyKeySchemas } from './privacy-keys.ts';
 
 /** A run file with its defaults filled in. Keys without a value of their own are derived in `config.ts`. */
-export interface RunFile extends DoorKeys, ExchangeKeys {
+export interface RunFile extends DoorKeys, ExchangeKeys, PrivacyKeys {
   readonly model: string;
   readonly revision: string;
   readonly hub_token: string | undefined;
@@ -86,6 +87,7 @@ export interface RunFile extends DoorKeys, ExchangeKeys {
   readonly report_to: 'none' | 'tensorboard';
   readonly resume_from_checkpoint: boolean | string | undefined;
   readonly guard: boolean;
+  readonly audit: number;
   readonly name: string | undefined;
   readonly threads: number | undefined;
   readonly workers: number | undefined;
@@ -114,6 +116,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
       'byzantine',
       'shard_optimizer',
     ] as const),
+    ...(['dp_noise_multiplier', 'dp_clip', 'dp_epochs', 'dp_delta'] as const),
     ...(['adapter', 'lora_r', 'lora_alpha', 'target_modules', 'num_virtual_tokens', 'adapter_folder'] as const),
     ...(['lazy_rounds', 'direction_pool', 'shared_directions', 'sparse', 'sparse_kept', 'blocks_per_round'] as const),
     ...([
@@ -137,7 +140,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ] as const),
   ],
   run: [
-    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard'] as const),
+    ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard', 'audit'] as const),
     ...(['report_to', 'resume_from_checkpoint'] as const),
     ...(['host', 'port', 'tls_cert', 'tls_key', 'admission', 'allow'] as const),
     ...(['code', 'name', 'threads', 'workers', 'offload_folder'] as const),
@@ -250,6 +253,7 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .default(1)
     .describe('Methods with gradients: clips the norm of a gradient; 0: no limit.'),
   ...exchangeKeySchemas,
+  ...privacyKeySchemas,
   backprop_blocks: count(1).default(1).describe('hybrid: blocks at the end that are trained by backpropagation.'),
   zo_learning_rate: z
     .number()
@@ -353,6 +357,12 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .default(true)
     .describe('Stop a run whose held-out loss climbs far above the base, or does not move.'),
   ...doorKeySchemas,
+  audit: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('Part of the records that three peers measure, none of which knows it: who lies is found and evicted.'),
   name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
   workers: z

@@ -142,6 +142,7 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       evalSteps: config.eval_steps,
       ...(config.save_steps === undefined ? {} : { saveSteps: config.save_steps }),
       guarded: config.guard,
+      auditFraction: config.audit,
       shardOptimizer: config.shard_optimizer,
       maxEvalSamples: config.max_eval_samples,
       tokenCache: tokenCacheOf(env),

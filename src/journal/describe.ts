@@ -14,6 +14,8 @@ const summary: { readonly [T in Entry['type']]: (entry: Extract<Entry, { readonl
     `round ${header.round}, ${header.usable} usable of ${segments.reduce((sum, s) => sum + s.codes.length, 0)} from ${segments.length} peers`,
   merge: ({ merge: { round, shares, chunks } }) =>
     `round ${round}, ${shares.reduce((sum, { count }) => sum + count, 0)} steps of ${shares.length} peers, in ${chunks.length} chunks`,
+  audit: ({ audit: { round, from, claims } }) =>
+    `round ${round}, records from ${from}, measured by slots ${claims.map(({ slot }) => slot).join(', ')}`,
   evaluation: ({ round, slot, metrics }) =>
     `after ${round} rounds${slot === HOST_SLOT ? '' : `, by slot ${slot}`}: ${Object.entries(metrics)
       .map(([name, value]) => `${name} ${value.toPrecision(6)}`)

@@ -4,6 +4,8 @@
  * @module
  */
 import {
+  type Audit,
+  type AuditClaim,
   type Entry,
   type Header,
   MAX_CHUNKS,
@@ -25,6 +27,8 @@ export const MAX_REASON_BYTES = 512;
 /** `eval/loss`, `eval/accuracy`, and whatever a task may add. */
 const MAX_METRICS = 64;
 const MAX_METRIC_NAME_BYTES = 64;
+/** Peers of a redundancy group. */
+const MAX_CLAIMS = 3;
 
 const u32 = varint();
 
@@ -46,6 +50,9 @@ const merge: Codec<Merge> = struct<Merge>({
   shares: list(share, MAX_SHARES),
   chunks: list(fixed(32), MAX_CHUNKS),
 });
+
+const claim: Codec<AuditClaim> = struct<AuditClaim>({ slot: u32, codes: codes(1, MAX_RECORDS_PER_ROUND) });
+const audit: Codec<Audit> = struct<Audit>({ round: u32, from: u32, claims: list(claim, MAX_CLAIMS) });
 
 const metric = struct<{ name: string; value: number }>({ name: text(MAX_METRIC_NAME_BYTES), value: f64 });
 const metricList = list(metric, MAX_METRICS);
@@ -78,5 +85,6 @@ export const entryCodec: Codec<Entry> = tagged<Entry>({
   merge: [7, { merge }],
   revoke: [8, { slot: u32, from: u32, to: u32 }],
   rewind: [9, { round: u32 }],
+  audit: [10, { audit }],
   standing: [12, { round: u32, hash: fixed(32) }],
 });

@@ -130,6 +130,15 @@ const keys: z.ZodType<Manifest> = z.strictObject({
       z.strictObject({ shared: count.max(MAX_RECORDS_PER_ROUND) }),
     ])
     .exactOptional(),
+  scalar_aggregation: z
+    .strictObject({ rule: z.enum(['median', 'trimmed_mean', 'nna']), byzantine: count.max(1024) })
+    .exactOptional(),
+  privacy: z
+    .strictObject({
+      ...{ noise_multiplier: z.number().min(0.1).max(100), clip: count.max(32_767) },
+      ...{ epochs: count, delta: positive.lt(1) },
+    })
+    .exactOptional(),
   tensor_mask: z.strictObject(part).refine(belowWhole, WHOLE).exactOptional(),
   element_mask: z
     .strictObject({ by: z.enum(['random', 'magnitude']), ...part })
@@ -157,6 +166,17 @@ const keys: z.ZodType<Manifest> = z.strictObject({
   forward_precision: z.enum(['f32', 'int8']),
   coordinator: hash,
 });
+
+/** Optimizers whose step is the rule's alone. */
+const ROBUST: readonly (Optimizer['kind'] | undefined)[] = [undefined, 'sign', 'momentum'];
+
+/** With fewer votes than that, a direction has no majority that must be honest. */
+const votesNeeded = ({ directions, scalar_aggregation: by }: Manifest): number =>
+  by && directions && 'shared' in directions ? directions.shared * (2 * by.byzantine + 1) : 0;
+
+/** What noise is added to: slopes of losses. */
+const isPrivate = ({ exchange, objective, estimator }: Manifest): boolean =>
+  exchange === undefined && objective === undefined && estimator !== 'conservative';
 
 const schema = keys
   .refine((m) => (m.method === 'exchange') === (m.exchange !== undefined), {
@@ -190,6 +210,22 @@ const schema = keys
   .refine((m) => m.direction.lazy === undefined || m.direction.kind === 'lowrank', {
     path: ['direction', 'lazy'],
     error: 'expected none with a dense direction, which has no columns',
+  })
+  .refine((m) => m.scalar_aggregation === undefined || (m.directions !== undefined && 'shared' in m.directions), {
+    path: ['scalar_aggregation'],
+    error: 'expected none without shared directions: of others nobody else can say how steep they are',
+  })
+  .refine((m) => m.scalar_aggregation === undefined || ROBUST.includes(m.optimizer?.kind), {
+    path: ['optimizer'],
+    error: 'expected none, sign or momentum with scalar_aggregation: the others divide by what liars can raise',
+  })
+  .refine((m) => m.records_per_round >= votesNeeded(m), {
+    path: ['records_per_round'],
+    error: 'expected more than twice the byzantine peers for each shared direction with scalar_aggregation',
+  })
+  .refine((m) => m.privacy === undefined || isPrivate(m), {
+    path: ['privacy'],
+    error: 'expected none with exchange, an objective or estimator conservative, whose numbers no noise was made for',
   })
   .refine((m) => m.element_mask === undefined || m.direction.kind !== 'lowrank', {
     path: ['element_mask'],

@@ -5,7 +5,8 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import { type Entry, type Hex, HOST_SLOT, type Manifest } from '../nouns.ts';
+import { type Entry, type Hex, HOST_SLOT, type Manifest, type Segment } from '../nouns.ts';
+import { chosenClaim } from '../numeric/audit.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { Table } from '../numeric/table.ts';
 import { type Holders, hold, holdersOf, NO_HOLDERS, release } from './holders.ts';
@@ -28,10 +29,17 @@ export interface JournalState {
   readonly evicted: ReadonlySet<number>;
   /** Above every slot ever admitted: slots are never used again. */
   readonly nextSlot: number;
+  /** Segments that the round to come must hold, by first record: what audits on record before it imply. Absent: none. */
+  readonly audited?: ReadonlyMap<number, Segment>;
 }
+
+const sameCodes = (a: Int8Array, b: Int8Array): boolean => a.length === b.length && a.every((code, i) => code === b[i]);
 
 type Of<T extends Entry['type']> = Extract<Entry, { readonly type: T }>;
 type Follow<T extends Entry['type']> = (state: JournalState, entry: Of<T>) => JournalState | string;
+
+/** What audits said of a round that has not come: it is measured anew. */
+const withoutAudits = ({ audited: _, ...state }: JournalState): JournalState => state;
 
 /** For each type, what it makes of the state, or why it cannot stand here. */
 const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } = {
@@ -49,7 +57,8 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
     const member = state.members.get(slot);
     if (member === undefined) return `evicts slot ${slot}, which is not admitted`;
     const holders = release(state.holders, member.key, slot);
-    return { ...state, members: state.members.delete(slot), holders, evicted: new Set(state.evicted).add(slot) };
+    const evicted = new Set(state.evicted).add(slot);
+    return { ...withoutAudits(state), members: state.members.delete(slot), holders, evicted };
   },
 
   round(state, { round: { header, segments } }) {
@@ -65,7 +74,30 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
       end = from + codes.length;
     }
     if (end > records_per_round) return `holds record ${end - 1} of a round of ${records_per_round}`;
-    return { ...state, rounds: state.rounds + 1 };
+    const { audited = new Map<number, Segment>(), ...rest } = state;
+    for (const [from, { slot, codes }] of audited) {
+      const found = segments.find((segment) => segment.from === from);
+      if (found?.slot !== slot || !sameCodes(found.codes, codes))
+        return `holds other codes of records from ${from} than the audit before it gives, those of slot ${slot}`;
+    }
+    return { ...rest, rounds: state.rounds + 1 };
+  },
+
+  audit(state, { audit: { round, from, claims } }) {
+    const { max_steps, records_per_round, exchange } = state.manifest;
+    if (exchange) return 'audits bytes in a run that exchanges vectors';
+    if (round !== state.rounds || round >= max_steps) return `audits round ${round} after ${state.rounds} rounds`;
+    if (claims.length < 2) return `audits records of ${claims.length} peers`;
+    let last = -1;
+    for (const { slot, codes } of claims) {
+      if (!state.members.has(slot)) return `holds a claim of slot ${slot}, which is not admitted`;
+      if (slot <= last) return `holds a claim of slot ${slot} after one of slot ${last}`;
+      if (codes.length === 0) return `holds an empty claim of slot ${slot}`;
+      if (from + codes.length > records_per_round) return `audits records beyond a round of ${records_per_round}`;
+      last = slot;
+    }
+    // A host that died before the round says it again.
+    return { ...state, audited: new Map(state.audited).set(from, { from, ...chosenClaim(claims) }) };
   },
 
   merge(state, { merge: { round, shares } }) {
@@ -97,13 +129,13 @@ const FOLLOW: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Follow<T> } 
   revoke(state, { slot, from, to }) {
     if (!state.members.has(slot) && !state.evicted.has(slot)) return `revokes slot ${slot}, which was never admitted`;
     if (from >= to) return `revokes no rounds: from ${from} to ${to}`;
-    return to > state.rounds ? `revokes rounds up to ${to} after ${state.rounds} rounds` : state;
+    return to > state.rounds ? `revokes rounds up to ${to} after ${state.rounds} rounds` : withoutAudits(state);
   },
 
   rewind(state, { round }) {
     return round >= state.rounds
       ? `rewinds to round ${round} after ${state.rounds} rounds`
-      : { ...state, rounds: round };
+      : { ...withoutAudits(state), rounds: round };
   },
 
   standing(state, { round }) {

@@ -11,10 +11,12 @@ import { foldRound, type Moments } from '../apply/fold.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { sampleIndices } from '../data/order.ts';
 import { conservative } from '../estimator/conservative.ts';
+import type { Entropy } from '../estimator/discrete-gaussian.ts';
 import { forwardGradient } from '../estimator/forward-gradient.ts';
+import { privateCode } from '../estimator/privacy.ts';
 import { type Measurement, type Probe, spsa } from '../estimator/spsa.ts';
 import type { Weights } from '../model/weights.ts';
-import type { DirectionKey, Estimator, Header, Manifest, Round } from '../nouns.ts';
+import type { DirectionKey, Estimator, Header, Manifest, Privacy, Round } from '../nouns.ts';
 import { encodeSlope, SCALE_UNIT } from '../numeric/byte.ts';
 import { type Kept, maskOf } from '../numeric/mask.ts';
 import { directionKey } from '../numeric/names.ts';
@@ -36,6 +38,8 @@ export interface Learner extends Measurement {
   readonly dataset: Dataset;
   /** For estimator `forward_gradient`. */
   readonly tangent?: Tangent;
+  /** Random bytes of this machine alone, for runs with `privacy`. */
+  readonly entropy?: Entropy;
 }
 
 /** The tensors that a round perturbs and updates: one answer for both sides of the round. */
@@ -52,24 +56,52 @@ type Opened = Pick<Header, 'round' | 'scale' | 'clip'>;
 
 type Measure = (learner: Learner, opened: Opened, probes: readonly Probe[], kept: Kept) => Promise<Int8Array>;
 
+type Slopes = (learner: Learner, probes: readonly Probe[], kept: Kept) => Promise<Float64Array>;
+
+/** Slopes of probes, where a code is made of nothing else. */
+const SLOPES: Readonly<Record<Exclude<Estimator, 'conservative'>, Slopes>> = {
+  spsa: (learner, probes, kept) => spsa(learner, learner.manifest.direction, learner.manifest.eps, probes, kept),
+  async forward_gradient({ tangent, ...learner }, probes, kept) {
+    if (!tangent) throw new RangeError('"learner" expected a tangent for estimator forward_gradient, got none');
+    return forwardGradient({ ...learner, tangent }, learner.manifest.direction, probes, kept);
+  },
+};
+
+const coded =
+  (slopes: Slopes): Measure =>
+  async (learner, { scale, clip }, probes, kept) =>
+    Int8Array.from(await slopes(learner, probes, kept), (slope) => encodeSlope(slope, scale, clip));
+
+/** Example by example, with noise. */
+const noised =
+  (slopes: Slopes, privacy: Privacy): Measure =>
+  async (learner, { scale, clip }, probes, kept) => {
+    const { entropy } = learner;
+    if (!entropy) throw new RangeError('"learner" expected entropy for a run with privacy, got none');
+    const single = probes.flatMap(({ key, examples }) => examples.map((example) => ({ key, examples: [example] })));
+    const all = await slopes(learner, single, kept);
+    let next = 0;
+    return Int8Array.from(probes, ({ examples }) => {
+      const own = all.subarray(next, (next += examples.length));
+      return privateCode(own, scale, clip, privacy, entropy);
+    });
+  };
+
 /** How a record's code is measured, by the manifest's estimator. */
 const ESTIMATORS: Readonly<Record<Estimator, Measure>> = {
-  async spsa(learner, { scale, clip }, probes, kept) {
-    const { direction, eps } = learner.manifest;
-    const slopes = await spsa(learner, direction, eps, probes, kept);
-    return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
-  },
+  spsa: coded(SLOPES.spsa),
   conservative(learner, { round, scale, clip }, probes, kept) {
     const { manifest } = learner;
     const rate = learningRate(manifest, round);
     return conservative(learner, manifest.direction, manifest.eps, probes, kept, { rate, scale, clip });
   },
-  async forward_gradient({ tangent, ...learner }, { scale, clip }, probes, kept) {
-    if (!tangent) throw new RangeError('"learner" expected a tangent for estimator forward_gradient, got none');
-    const slopes = await forwardGradient({ ...learner, tangent }, learner.manifest.direction, probes, kept);
-    return Int8Array.from(slopes, (slope) => encodeSlope(slope, scale, clip));
-  },
+  forward_gradient: coded(SLOPES.forward_gradient),
 };
+
+function measureOf({ estimator = 'spsa', privacy }: Manifest): Measure {
+  if (privacy === undefined || estimator === 'conservative') return ESTIMATORS[estimator];
+  return noised(SLOPES[estimator], privacy);
+}
 
 /** Measures records `from` … `from + count - 1` of a round. @returns their codes, NO_LOSS where a loss was unusable. */
 export async function measureRecords(
@@ -79,9 +111,8 @@ export async function measureRecords(
   count: number,
 ): Promise<Int8Array> {
   const { manifest, run, dataset } = learner;
-  const { estimator = 'spsa' } = manifest;
   const { round } = opened;
-  const measure = ESTIMATORS[estimator];
+  const measure = measureOf(manifest);
   const probes = Array.from({ length: count }, (_, i) => ({
     key: directionOf(learner, round, from + i),
     examples: sampleIndices(manifest, run, dataset.train.length, round, from + i).map((n) => dataset.train[n]!),
@@ -107,7 +138,7 @@ export const memoryOf = (recent: readonly Round[] = []): Memory => ({ recent, mo
  */
 export async function applyCommitted(learner: Learner, round: Round, memory: Memory = memoryOf()): Promise<void> {
   const { weights, manifest, run } = learner;
-  const { optimizer, direction, directions, reduction } = manifest;
+  const { optimizer, direction, directions, scalar_aggregation, reduction } = manifest;
   const { header } = round;
   if (optimizer?.kind === 'adam') {
     const unit = (direction.scale * (header.scale * SCALE_UNIT)) / DIVISOR[reduction](header.usable);
@@ -124,6 +155,7 @@ export async function applyCommitted(learner: Learner, round: Round, memory: Mem
       keptIn(learner, step.round.header.round),
       step.age,
       directions,
+      scalar_aggregation,
     );
   const known = [...memory.recent, round];
   memory.recent = recentOf(manifest, known, known.length);

@@ -79,9 +79,9 @@ export async function reviseCommitted(
 ): Promise<void> {
   const { weights, manifest, run } = learner;
   checkRevocable(manifest);
-  const { direction, directions } = manifest;
+  const { direction, directions, scalar_aggregation: by } = manifest;
   const add = async (to: Weights, { round, age }: Step): Promise<void> => {
-    await applyRound(to, direction, run, round, keptIn(learner, round.header.round), age, directions);
+    await applyRound(to, direction, run, round, keptIn(learner, round.header.round), age, directions, by);
     await owes(round.header.usable);
   };
   const given = unseen(weights);

@@ -20,9 +20,18 @@ export function coefficient(
   word: number,
 ): number {
   if (code === NO_LOSS) return 0;
-  const clipped = Math.max(-header.clip, Math.min(header.clip, code));
+  return coefficientOf(header, Math.max(-header.clip, Math.min(header.clip, code)), exponent, word);
+}
+
+/** The same of an amount that is clipped already, or stands for several codes: it may be a fraction. */
+export function coefficientOf(
+  header: Pick<Header, 'gain' | 'scale'>,
+  amount: number,
+  exponent: number,
+  word: number,
+): number {
   const step = header.gain * (header.scale * SCALE_UNIT);
-  const x = -(step * clipped) * powerOfTwo(-exponent);
+  const x = -(step * amount) * powerOfTwo(-exponent);
   if (x >= MAX_Q) return MAX_Q;
   if (x <= -MAX_Q) return -MAX_Q;
   const floor = Math.floor(x);

@@ -20,12 +20,15 @@ export interface ScaleState {
   readonly window: readonly (readonly number[])[];
   /** Zeros are left out: of a run that has an objective, most of whose differences may be none. */
   readonly sparse?: true;
+  /** The scale stays: of a run with noise, most of what codes say is noise. */
+  readonly fixed?: true;
 }
 
-/** The state before round 0. @param initial `Manifest.initial_scale`. @param sparse whether the manifest has an objective. */
-export const scaleState = (initial: number, sparse = false): ScaleState => ({
+/** The state before round 0. @param initial `Manifest.initial_scale`. @param sparse whether the manifest has an objective. @param fixed or `privacy`. */
+export const scaleState = (initial: number, sparse = false, fixed = false): ScaleState => ({
   ...{ scale: initial, window: [] },
   ...(sparse ? { sparse } : {}),
+  ...(fixed ? { fixed } : {}),
 });
 
 /** (n - 1) / 2 rounded down: the lower median is always one of the values. */
@@ -49,6 +52,7 @@ export function nextScale(state: ScaleState, round: Round): ScaleState {
     count += values.length;
   }
   if (count === 0) return { ...state, window };
+  if (state.fixed) return { ...state, window };
   const target = Math.floor(lowerMedian(window.flat()) / TARGET_CODE);
   const near = clamp(target, Math.ceil(state.scale / 2), 2 * state.scale);
   return { ...state, scale: clamp(near, 1, MAX_SCALE), window };

@@ -58,10 +58,20 @@ const VECTORS: Verdicts = {
   snapshots: yes('weights are all that a peer needs to follow; whoever merges keeps the momentum'),
 };
 
-type Kept = Partial<Pick<Manifest, 'optimizer' | 'exchange'>>;
+/** What others said of a direction is in what a vote adds. */
+const VOTES: Pick<Verdicts, 'revocable'> = {
+  revocable: yes('its rounds are taken back whole, and added again without it'),
+};
 
-export const promisesOf = ({ optimizer, exchange }: { readonly [K in keyof Kept]: Kept[K] | undefined }): Verdicts =>
-  exchange ? VECTORS : VERDICTS[optimizer?.kind ?? 'sgd'];
+type Kept = Partial<Pick<Manifest, 'optimizer' | 'exchange' | 'scalar_aggregation'>>;
+
+export const promisesOf = ({
+  optimizer,
+  exchange,
+  scalar_aggregation,
+}: {
+  readonly [K in keyof Kept]: Kept[K] | undefined;
+}): Verdicts => (exchange ? VECTORS : { ...VERDICTS[optimizer?.kind ?? 'sgd'], ...(scalar_aggregation ? VOTES : {}) });
 
 /** @throws {Fault} NOT_REVOCABLE naming the method */
 export function checkRevocable(manifest: Parameters<typeof promisesOf>[0]): void {

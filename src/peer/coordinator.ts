@@ -10,10 +10,11 @@
  */
 
 import { hold, holdersOf, NO_HOLDERS } from '../journal/holders.ts';
-import { type Entry, HOST_SLOT, MAX_SHARES } from '../nouns.ts';
+import { type Entry, HOST_SLOT, MAX_SHARES, NO_LOSS } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { Table } from '../numeric/table.ts';
 import { attemptOf } from './attempt.ts';
+import { bookOf, claimsOf } from './audited-round.ts';
 import { RETURN_MS } from './backoff.ts';
 import { lossesOf, verdict } from './guard.ts';
 import { type Ledger, ledgerOf, mergesOf, roundsOf, slotRecords } from './ledger.ts';
@@ -80,7 +81,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     channels: Table.of(),
     holders: members.reduce((holders, { key, slot }) => hold(holders, key, slot), NO_HOLDERS),
     ready: 0,
-    attempt: restore(ledger, kept, table, now),
+    attempt: restore(ledger, [...claimsOf(entries), ...kept], table, now),
     gatherUntil: ledger.manifest.exchange && ledger.round > 0 ? now + GATHER_MS : now,
     lapsed: { round: ledger.round, shares: [] },
     // To a host that finds its run done, they come within LINGER_MS.
@@ -93,6 +94,7 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
     snapshotRounds: Number.POSITIVE_INFINITY,
     pending: 0,
     awaited: undefined,
+    audits: bookOf(entries),
     stopping: false,
     finished: false,
   };
@@ -102,7 +104,12 @@ export function begin(entries: readonly Entry[], kept: readonly Kept[], rules: R
   });
 }
 
-function restore(ledger: Ledger, kept: readonly Kept[], members: Table<Member>, now: number): Attempt | undefined {
+function restore(
+  ledger: Ledger,
+  kept: readonly Omit<Kept, 'signature'>[],
+  members: Table<Member>,
+  now: number,
+): Attempt | undefined {
   const shares = kept
     .filter(({ round }) => round === ledger.round)
     .map(({ slot, from, codes }): Share => {
@@ -188,6 +195,10 @@ const HANDLERS: Handlers = {
     }
     if (!fits) {
       strike(draft, member, 'CONTRIBUTION_RANGE', `records ${from}+${codes.length} of round ${round}`);
+      return;
+    }
+    if (!isCoded(draft, codes)) {
+      strike(draft, member, 'CONTRIBUTION_RANGE', `a code beyond the clip in round ${round}`);
       return;
     }
     if (share.codes !== undefined && !same(share.codes, codes)) {
@@ -338,5 +349,8 @@ function confirm(draft: Turn, member: Member): void {
 /** Whether records were assigned, and their time is up: what is said of them late, or once more, is no offence. */
 const isLapsed = ({ lapsed }: Turn, { round, slot, from }: Pick<Kept, 'round' | 'slot' | 'from'>): boolean =>
   lapsed.round === round && lapsed.shares.some((shares) => shares.get(slot)?.from === from);
+/** Whether all codes are ones that an encoder makes: none is beyond the clip. */
+const isCoded = ({ ledger: { manifest } }: Turn, codes: Int8Array): boolean =>
+  manifest.exchange !== undefined || codes.every((code) => code === NO_LOSS || Math.abs(code) <= manifest.clip);
 
 const same = (a: Int8Array, b: Int8Array): boolean => a.length === b.length && a.every((code, i) => code === b[i]);

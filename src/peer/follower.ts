@@ -6,7 +6,7 @@
 import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
 import { revisionOf } from '../method/revise.ts';
-import type { Entry, Hex, Manifest, Merge, Round } from '../nouns.ts';
+import type { Audit, Entry, Hex, Manifest, Merge, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { recentOf } from '../optimizer/steps.ts';
@@ -84,6 +84,8 @@ export class Follower {
   #replica: Replica | undefined;
   #receipt: Receipt | undefined;
   #mustGoBack = false;
+  /** Of the round to come. */
+  #audits: Audit[] = [];
   /** A snapshot is asked for once per connection. */
   #mayAsk = true;
 
@@ -302,9 +304,11 @@ export class Follower {
       checkMerged(this.#spent(), entry.merge, this.#crypto);
     }
     if (entry.type === 'revoke' || entry.type === 'rewind') this.#takeBack();
+    if (entry.type === 'audit') this.#audits.push(entry.audit);
     if (entry.type !== 'round') return;
     this.#rounds.push(entry.round);
-    checkCommitted(this.#spent(), entry.round);
+    checkCommitted(this.#spent(), entry.round, this.#audits);
+    this.#audits = [];
   }
 
   /** The receipt, which is of one round. */

@@ -23,7 +23,7 @@ import { damaged, readKept } from './pending.ts';
 import type { Replica } from './replica.ts';
 import { type Durable, openSequence } from './sequence.ts';
 import { settleable } from './settleable.ts';
-import { type Effect, type Event, type Kept, type Rules, type State, type View, view } from './state.ts';
+import { type Effect, type Event, type Kept, type Rules, rulesOf, type State, type View, view } from './state.ts';
 import { memberOn } from './turn.ts';
 import { type Granted, openWishes, type Wish } from './wishes.ts';
 
@@ -95,8 +95,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   // ------------------------------------------------------------------------------------------------- the sequencer
 
-  const { minPeers, evalSteps, saveSteps, guarded = false } = options;
-  const rules: Rules = { minPeers, evalSteps, guarded, ...(saveSteps === undefined ? {} : { saveSteps }) };
+  const rules = rulesOf(options);
   const [first] = entries;
   const exchange = first?.type === 'manifest' ? first.manifest.exchange : undefined;
   const exchanging: ExchangeHost | undefined =

@@ -58,6 +58,7 @@ const FOLD: { readonly [T in Exclude<Entry['type'], 'manifest'>]: Fold<T> } = {
     return { ...ledger, round: ledger.round + 1, past: withRound(ledger.past, round), scale };
   },
   merge: (ledger) => ({ ...ledger, round: ledger.round + 1 }),
+  audit: (ledger) => ledger,
   evaluation: (ledger, { round, metrics }) => ({
     ...ledger,
     evaluated: ledger.evaluated.set(round, metrics),
@@ -91,8 +92,8 @@ function upTo(ledger: Ledger, round: number): Ledger {
 }
 
 /** What the first header depends on. */
-const start = ({ initial_scale, objective }: Manifest): HeaderState =>
-  scaleState(initial_scale, objective !== undefined);
+const start = ({ initial_scale, objective, privacy }: Manifest): HeaderState =>
+  scaleState(initial_scale, objective !== undefined, privacy !== undefined);
 
 /**
  * The ledger after `entry`. The first entry is the manifest.

@@ -4,9 +4,11 @@
  *
  * @module
  */
+
 import { buildDataset, type Dataset } from '../data/dataset.ts';
 import { textOf } from '../data/rows.ts';
 import { textTokens } from '../data/text.ts';
+import { checkPrivacy } from '../estimator/privacy.ts';
 import { spsa } from '../estimator/spsa.ts';
 import { Fault } from '../faults.ts';
 import { encodeManifest } from '../journal/manifest.ts';
@@ -49,6 +51,8 @@ export interface Machine {
   tokens(tokenizer: string, text: Uint8Array, make: () => Int32Array): Promise<Int32Array>;
   /** The user's copy of the run's reward, where one was named. */
   reward(): Promise<Learner['reward']>;
+  /** Random bytes. */
+  readonly entropy: (bytes: number) => Uint8Array;
 }
 
 /** What is opened. */
@@ -111,6 +115,7 @@ export async function openLearner(
   );
   const view = viewOf(model, manifest.view);
   const dataset = await makeData(tokenizer, model.positions, tokenizerText);
+  checkPrivacy(manifest, dataset.train.length);
   const held = dataset.eval.slice(0, opening.maxEvalSamples);
   const plans = plansOf(manifest, model, dataset.train, held);
   const isForward = manifest.estimator === 'forward_gradient';
@@ -135,6 +140,7 @@ export async function openLearner(
     precision: manifest.forward_precision,
     objective: manifest.objective,
     reward: await machine.reward(),
+    entropy: machine.entropy,
     writer: { forward, model, tokenizer },
     ...(isForward ? { tangent: createTangent(model, weights, engine) } : {}),
   };

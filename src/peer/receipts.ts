@@ -4,7 +4,7 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import type { Merge, Round } from '../nouns.ts';
+import type { Audit, Merge, Round } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
 import type { Crypto } from '../ports.ts';
 import { decodeOffer } from '../wire/chunks.ts';
@@ -19,10 +19,18 @@ export interface Receipt {
 
 const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
 
-/** @throws {Fault} CENSORED */
-export function checkCommitted(receipt: Receipt | undefined, { header, segments }: Round): void {
+/**
+ * @param audits before the round. Of records that several peers measured it holds one version, and these all of them.
+ * @throws {Fault} CENSORED
+ */
+export function checkCommitted(
+  receipt: Receipt | undefined,
+  { header, segments }: Round,
+  audits: readonly Audit[],
+): void {
   if (receipt === undefined || receipt.round !== header.round) return;
-  const found = segments.find(({ slot, from }) => slot === receipt.slot && from === receipt.from);
+  const audited = audits.flatMap(({ from, claims }) => claims.map((claim) => ({ ...claim, from })));
+  const found = [...segments, ...audited].find(({ slot, from }) => slot === receipt.slot && from === receipt.from);
   if (found !== undefined && equalBytes(octets(found.codes), octets(receipt.codes))) return;
   const detail = `round ${header.round} was committed without the records it had receipted; do not trust this run`;
   throw new Fault('CENSORED', detail);

@@ -10,6 +10,8 @@ import { headerOf, usableCodes } from '../optimizer/header.ts';
 import { decodeOffer } from '../wire/chunks.ts';
 import { assign, assignSteps, type Range } from './assignment.ts';
 import { attemptOf } from './attempt.ts';
+import { assignAudited } from './audit.ts';
+import { differentRecords, holdToAccount, recordAudits, settleGroups } from './audited-round.ts';
 import type { Ledger } from './ledger.ts';
 import { lateRate, patience, roundSpan, turnSpan } from './pace.ts';
 import type { Attempt, Member, Share } from './state.ts';
@@ -102,7 +104,7 @@ function openRound(draft: Turn): void {
   const ready = [...draft.members.values()].filter(({ status }) => status === 'ready');
   const { exchange, records_per_round } = draft.ledger.manifest;
   const steps = exchange && (isPipelined(exchange) ? 1 : exchange.steps);
-  const ranges = steps !== undefined ? assignSteps(ready, steps) : assign(ready, records_per_round);
+  const ranges = steps !== undefined ? assignSteps(ready, steps) : rangesOf(draft, ready, records_per_round);
   if (ranges.length === 0) {
     // All who are here came by invites whose part is less than one record.
     draft.phase = 'waiting';
@@ -119,6 +121,11 @@ function openRound(draft: Turn): void {
     open(draft, member.channel!, range);
   }
   draft.effects.push({ type: 'wake', at: draft.now + patience(0, span).next });
+}
+
+/** Who measures which records, some of them several times where the host audits. */
+function rangesOf({ rules: { audit }, ledger }: Turn, ready: readonly Member[], records: number): Range[] {
+  return audit ? assignAudited(ready, records, audit, ledger.round) : assign(ready, records);
 }
 
 export function open(draft: Turn, channel: number, { from, count }: Range): void {
@@ -157,10 +164,10 @@ export function givenOf({ manifest }: Ledger, codes: Int8Array): number {
 
 function closeRound(draft: Turn): void {
   const attempt = draft.attempt!;
-  const { openedAt, shares, given: records } = attempt;
+  const { openedAt, shares, given } = attempt;
   const { exchange, records_per_round } = draft.ledger.manifest;
   const elapsed = draft.now - openedAt;
-  const replaceable = records === 0 && draft.ready - attempt.able >= peersNeeded(draft);
+  const replaceable = given === 0 && draft.ready - attempt.able >= peersNeeded(draft);
   const deadline = (span: number): number => (replaceable ? turnSpan(span) : span);
   // No deadline is held against anybody that was not worked out from the rates of now.
   const old = attempt.delivered >= attempt.renewAt || elapsed >= deadline(attempt.span);
@@ -169,13 +176,15 @@ function closeRound(draft: Turn): void {
   const wanted = exchange ? attempt.wanted : Math.min(attempt.wanted, records_per_round);
 
   const complete = attempt.missing === 0;
-  const enough = records > 0 && records >= needed * wanted;
+  const delivered = (): Share[] => [...shares.values()].filter(({ codes }) => codes !== undefined);
+  // What several peers measured counts once. Before the deadline nobody asks.
+  const records = (): number => (exchange === undefined && draft.rules.audit ? differentRecords(delivered()) : given);
+  const enough = given > 0 && Number.isFinite(needed) && records() >= needed * wanted;
   const starved = replaceable && Number.isFinite(needed);
   if (!complete && !enough && !starved) {
     draft.effects.push({ type: 'wake', at: openedAt + next });
     return;
   }
-  const delivered = [...shares.values()].filter(({ codes }) => codes !== undefined);
   const missing = [...shares.values()].filter(
     ({ slot, codes }) => codes === undefined && draft.members.get(slot)!.channel !== undefined,
   );
@@ -189,12 +198,12 @@ function closeRound(draft: Turn): void {
     const rate = lateRate(member.rate, count, elapsed);
     put(draft, { ...member, rate, status: member.status === 'ready' ? 'late' : member.status });
   }
-  if (records > 0) commit(draft, delivered);
+  if (given > 0) commit(draft, delivered());
 }
 
 function commit(draft: Turn, delivered: readonly Share[]): void {
   const { manifest, scale, round: number } = draft.ledger;
-  const segments = delivered
+  const sent = delivered
     .map(({ slot, from, codes }): Segment => ({ slot, from, codes: codes! }))
     .sort((a, b) => a.from - b.from || a.slot - b.slot);
   if (manifest.exchange) {
@@ -203,10 +212,11 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
     draft.effects.push({
       type: 'merge',
       round: number,
-      segments: segments.filter(({ codes }) => givenOf(draft.ledger, codes) > 0),
+      segments: sent.filter(({ codes }) => givenOf(draft.ledger, codes) > 0),
     });
     return;
   }
+  const { segments, audits } = settleGroups(number, sent);
   const usable = usableCodes(segments);
   if (usable === 0) {
     unusable(draft, segments);
@@ -214,6 +224,7 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
   }
   const header = headerOf(manifest, scale, number, usable, codeSums(segments, manifest.clip));
   const round = { header, segments };
+  recordAudits(draft, audits);
   append(draft, { type: 'round', round });
   for (const { slot, codes } of segments) {
     const member = draft.members.get(slot)!;
@@ -221,6 +232,7 @@ function commit(draft: Turn, delivered: readonly Share[]): void {
   }
   draft.phase = 'committed';
   draft.effects.push({ type: 'apply', round });
+  holdToAccount(draft, audits);
   askReplica(draft);
 }
 

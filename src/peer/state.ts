@@ -10,6 +10,7 @@ import type { Revision } from '../method/revise.ts';
 import type { Entry, Hex, HostMessage, Merge, Round, Segment } from '../nouns.ts';
 import type { Table } from '../numeric/table.ts';
 import type { Range } from './assignment.ts';
+import type { AuditBook, AuditRules } from './audit.ts';
 import type { Ledger } from './ledger.ts';
 import type { Answered, Asked } from './wishes.ts';
 
@@ -23,6 +24,8 @@ export interface Rules {
   readonly saveSteps?: number;
   /** Stop a run that diverges or does not move (`guard.ts`). A loss that is not a number ends every run. */
   readonly guarded?: boolean;
+  /** Have some records measured by three peers (`audit.ts`). Absent: none. */
+  readonly audit?: AuditRules;
 }
 
 /** What an invite grants: all who come by it have together at most `maxShare` of a round's records, 0 to 1. */
@@ -30,6 +33,12 @@ export interface Pass {
   readonly name: string;
   readonly maxShare: number;
 }
+/** The rules among a host's options. */
+export const rulesOf = ({ minPeers, evalSteps, saveSteps, guarded = false, audit }: Rules): Rules => ({
+  ...{ minPeers, evalSteps, guarded },
+  ...(saveSteps === undefined ? {} : { saveSteps }),
+  ...(audit === undefined ? {} : { audit }),
+});
 
 /** `channel` is the host's number of a connection. Every event comes from a peer that has proved its key. */
 export type Event =
@@ -231,6 +240,8 @@ export interface State {
   readonly pending: number;
   /** After the end: one of those for whom the host stays. */
   readonly awaited: number | undefined;
+  /** What audits have found. */
+  readonly audits: AuditBook;
   readonly stopping: boolean;
   readonly finished: boolean;
 }

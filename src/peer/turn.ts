@@ -93,9 +93,14 @@ export function refuse(draft: Turn, channel: number, code: FaultCode, detail: st
 export function strike(draft: Turn, { slot, channel, strikes }: Member, code: FaultCode, detail: string): void {
   if (channel !== undefined) refuse(draft, channel, code, detail);
   const evicted = strikes + 1 >= MAX_STRIKES;
-  put(draft, { ...draft.members.get(slot)!, strikes: strikes + 1, status: evicted ? 'evicted' : 'gone' });
-  if (!evicted) return;
-  append(draft, { type: 'evict', slot, reason: code });
+  put(draft, { ...draft.members.get(slot)!, strikes: strikes + 1, status: 'gone' });
+  if (evicted) evict(draft, slot, code);
+}
+
+/** Excludes a key for good. */
+export function evict(draft: Turn, slot: number, reason: string): void {
+  put(draft, { ...draft.members.get(slot)!, status: 'evicted' });
+  append(draft, { type: 'evict', slot, reason });
   // The journal takes nothing from a peer after its eviction, so what it delivered to this round is lost.
   if (draft.attempt !== undefined) draft.attempt = withoutShare(draft.attempt, draft.members.get(slot)!);
 }

@@ -79,7 +79,7 @@ function roundSettings(manifest: Manifest, peers: number): Settings {
 
 function probeSettings(manifest: Manifest, peers: number): Settings {
   const { direction, directions, objective, estimator, tensor_mask, element_mask, blocks_per_round } = manifest;
-  const { eps, reduction, forward_precision, max_steps } = manifest;
+  const { eps, reduction, forward_precision, max_steps, scalar_aggregation: votes, privacy } = manifest;
   return there({
     objective: typeof objective === 'object' ? 'reward' : objective,
     reward: typeof objective === 'object' ? objective.reward.path : undefined,
@@ -88,6 +88,12 @@ function probeSettings(manifest: Manifest, peers: number): Settings {
     lazy_rounds: direction.lazy,
     direction_pool: directions && 'pool' in directions ? directions.pool : undefined,
     shared_directions: directions && 'shared' in directions ? directions.shared : undefined,
+    aggregation: votes?.rule,
+    byzantine: votes?.byzantine,
+    dp_noise_multiplier: privacy?.noise_multiplier,
+    dp_clip: privacy?.clip,
+    dp_epochs: privacy?.epochs,
+    dp_delta: privacy?.delta,
     sparse: element_mask?.by,
     sparse_kept: element_mask && part(element_mask),
     blocks_per_round,

@@ -1,7 +1,7 @@
 /** Methods whose peers exchange vectors, by their keys: which go together, and the manifest they make. */
 import { describe, expect, test } from 'vitest';
 import { loadConfig, type RunConfig } from '../../src/cli/config.ts';
-import { exchangeKeys, isExchange } from '../../src/cli/exchange.ts';
+import { exchangeKeys, isExchange, votesOf } from '../../src/cli/exchange.ts';
 
 const config = (flags: Readonly<Record<string, unknown>>): RunConfig =>
   loadConfig(undefined, { model: 'm', data: 'd.txt', method: 'diloco', ...flags }, {}).config;
@@ -23,6 +23,30 @@ describe('keys', () => {
     [{ momentum: 0.5 }, '--momentum: is for optim sgd, not adamw'],
   ])('%j is refused', (flags, message) => {
     expect(() => config(flags)).toThrow(`CONFIG_INVALID: ${message}`);
+  });
+
+  const votes = { method: 'onebyte', shared_directions: 4, aggregation: 'median', peers: 5 };
+  test.each([
+    [
+      { method: 'onebyte', aggregation: 'median' },
+      '--aggregation: is for methods that exchange vectors and for shared',
+    ],
+    [{ method: 'onebyte', byzantine: 2, shared_directions: 4 }, '--byzantine: is for an aggregation that bears'],
+    [{ ...votes, aggregation: 'krum' }, '--aggregation: krum is for vectors; take median, trimmed_mean or nna'],
+    [{ ...votes, optimizer: 'adam' }, '--optimizer: adam divides by what liars can raise'],
+    [{ ...votes, byzantine: 3 }, '--byzantine: 3 liars are outvoted by 7 peers or more'],
+    [
+      { ...votes, byzantine: 2, per_device_train_batch_size: 2 },
+      '--shared_directions: 4 take 20 records a round to outvote 2 liars, and there are 10',
+    ],
+  ])('%j is refused', (flags, message) => {
+    expect(() => config(flags)).toThrow(`CONFIG_INVALID: ${message}`);
+  });
+
+  test('codes along shared directions are votes by the keys that merges have', () => {
+    expect(votesOf(config(votes))).toEqual({ rule: 'median', byzantine: 1 });
+    expect(votesOf(config({ ...votes, aggregation: 'mean' }))).toBeUndefined();
+    expect(votesOf(config({ method: 'diloco', aggregation: 'median' }))).toBeUndefined();
   });
 
   test('steps in a run file are inner steps, rounds in a manifest', () => {

@@ -7,7 +7,7 @@ import { globalsOf, importsOf, type Sources } from './source.ts';
 
 /** A folder, or a file directly in src/, may import from rows above its own, and inside itself. */
 const TREE: readonly (readonly string[])[] = [
-  ['programs.ts', 'vectors.ts', 'faults.ts', 'figures.ts'],
+  ['programs.ts', 'trust.ts', 'vectors.ts', 'faults.ts', 'figures.ts'],
   ['nouns.ts'],
   ['ports.ts'],
   ['numeric'],

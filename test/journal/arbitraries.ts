@@ -67,6 +67,10 @@ export const entry: fc.Arbitrary<Entry> = fc.oneof(
   fc.record({ type: fc.constant('evict'), slot: u32, reason: text(512) }),
   fc.record({ type: fc.constant('round'), round: fc.record({ header, segments }) }),
   fc.record({ type: fc.constant('merge'), merge }),
+  fc.record({
+    type: fc.constant('audit'),
+    audit: fc.record({ round: u32, from: u32, claims: fc.array(fc.record({ slot: u32, codes }), { maxLength: 3 }) }),
+  }),
   fc.record({ type: fc.constant('evaluation'), round: u32, slot: u32, metrics }),
   fc.record({ type: fc.constant('digest'), round: u32, root: bytes(32) }),
   fc.record({ type: fc.constant('revoke'), slot: u32, from: u32, to: u32 }),

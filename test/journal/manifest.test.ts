@@ -38,7 +38,15 @@ describe('the manifest', () => {
       directions: { pool: 4096 },
       element_mask: { by: 'magnitude', kept: 1, of: 5 },
     };
-    for (const manifest of [lazy, sparse]) expect(decodeManifest(encodeManifest(manifest))).toEqual({ manifest });
+    const voted: Manifest = {
+      ...MANIFEST,
+      directions: { shared: 4 },
+      scalar_aggregation: { rule: 'nna', byzantine: 2 },
+      records_per_round: 20,
+    };
+    const noised: Manifest = { ...MANIFEST, privacy: { noise_multiplier: 1, clip: 128, epochs: 1, delta: 1e-5 } };
+    for (const manifest of [lazy, sparse, voted, noised])
+      expect(decodeManifest(encodeManifest(manifest))).toEqual({ manifest });
   });
 
   test('may ask for bytes where directions are low-rank', () => {
@@ -75,6 +83,29 @@ describe('the manifest', () => {
       'a mask of elements where rows and columns move',
       { direction: { kind: 'lowrank', rank: 1, scale: 1 }, element_mask: { by: 'random', kept: 1, of: 5 } },
       /^element_mask: expected none with a low-rank direction/,
+    ],
+    [
+      'a rule over votes where nobody else measures a direction',
+      { scalar_aggregation: { rule: 'median', byzantine: 1 } },
+      /^scalar_aggregation: expected none without shared directions/,
+    ],
+    [
+      'an optimizer that liars can slow',
+      {
+        ...{ directions: { shared: 1 }, scalar_aggregation: { rule: 'median', byzantine: 1 }, records_per_round: 9 },
+        optimizer: { kind: 'normalised' },
+      },
+      /^optimizer: expected none, sign or momentum with scalar_aggregation/,
+    ],
+    [
+      'fewer records than votes that outvote the liars',
+      { directions: { shared: 4 }, scalar_aggregation: { rule: 'nna', byzantine: 2 }, records_per_round: 19 },
+      /^records_per_round: expected more than twice the byzantine peers/,
+    ],
+    [
+      'noise that is for slopes where there are none',
+      { privacy: { noise_multiplier: 1, clip: 9, epochs: 1, delta: 1e-5 }, objective: 'accuracy' },
+      /^privacy: expected none with exchange, an objective/,
     ],
     ['not a hash', { coordinator: 'AB'.repeat(32) }, /^coordinator: /],
     ['an empty base', { base: { name: 'x', files: [] } }, /^base\.files: /],

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { recordKey } from '../../src/apply/apply.ts';
+import { scalarsOf } from '../../src/apply/scalars.ts';
 import type {
   DirectionKey,
   DirectionKind,
@@ -10,6 +11,7 @@ import type {
   ElementMask,
   Manifest,
   Round,
+  ScalarAggregation,
   TensorMask,
 } from '../../src/nouns.ts';
 import { encodeSlope } from '../../src/numeric/byte.ts';
@@ -88,6 +90,12 @@ interface Vectors {
     moved: string;
     applied: number[];
   }[];
+  scalars: (ScalarAggregation & {
+    shared: number;
+    clip: number;
+    segments: { slot: number; from: number; codes: number[] }[];
+    scalars: { direction: number; amount: string }[];
+  })[];
 }
 const golden = new URL('../golden/numbers/vectors.json', import.meta.url);
 const vectors: Vectors = JSON.parse(readFileSync(golden, 'utf8'));
@@ -164,6 +172,15 @@ test('which direction a record measures', () => {
       ...('pool' in directions || 'shared' in directions ? { directions: directions as DirectionSet } : {}),
     };
     expect(directionKey(drawing, recordKey(run, round, record))).toEqual(key);
+  }
+});
+
+test('votes on shared directions', () => {
+  for (const { rule, byzantine, shared, clip, segments, scalars } of vectors.scalars) {
+    const header = { round: 0, usable: 1, gain: 1, scale: 1, clip };
+    const round = { header, segments: segments.map((s) => ({ ...s, codes: Int8Array.from(s.codes) })) };
+    const expected = scalars.map(({ direction, amount }) => ({ direction, amount: f64(amount) }));
+    expect(scalarsOf({ rule, byzantine }, shared, round)).toEqual(expected);
   }
 });
 

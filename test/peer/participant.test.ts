@@ -349,6 +349,24 @@ describe('what a follower holds against its host', () => {
     await expect(follower.fetch(fetcher)).rejects.toMatchObject({ code: 'CENSORED' });
   });
 
+  test.each([
+    ['as it was', [5, 6], true],
+    ['changed', [5, 7], false],
+  ])('records that an audit holds, and the round from another peer: %s', async (_, said, kept) => {
+    const { journal, fetcher, follower, receipt, signature, header } = await following();
+    follower.takeReceipt(receipt, signature);
+    await journal.append({ type: 'admit', slot: 1, key: secretOf(1), name: 'other' });
+    const claims = [
+      { slot: 0, codes: Int8Array.from(said) },
+      { slot: 1, codes: Int8Array.of(1, 2, 3) },
+    ];
+    await journal.append({ type: 'audit', audit: { round: 0, from: 0, claims } });
+    const segments = [{ ...claims[1]!, from: 0 }];
+    await journal.append({ type: 'round', round: { header: header(3), segments } });
+    if (kept) await follower.fetch(fetcher);
+    else await expect(follower.fetch(fetcher)).rejects.toMatchObject({ code: 'CENSORED' });
+  });
+
   test('but not if the record says that the peer was evicted', async () => {
     const { journal, fetcher, follower, receipt, signature, header } = await following();
     follower.takeReceipt(receipt, signature);

@@ -32,7 +32,10 @@ async function simulate(seed: number): Promise<{ restarts: number; takenBack: nu
   const manifest = { ...MANIFEST, max_steps: 3 + pick(10), records_per_round: 1 + pick(40) };
   const s = await swarm(
     manifest,
-    { minPeers: 1 + pick(2), evalSteps: 1 + pick(5), saveSteps: 1 + pick(6) },
+    {
+      ...{ minPeers: 1 + pick(2), evalSteps: 1 + pick(5), saveSteps: 1 + pick(6) },
+      ...(pick(2) === 0 ? { audit: { fraction: random(), secret: [seed, 1, 2] } } : {}),
+    },
     { seed, latency: pick(200), disk: pick(50) },
   );
   const actors: Actor[] = [];

@@ -66,6 +66,8 @@ const RUNS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'rank, laziness, bytes': { rank: 4, lazy_rounds: 5, forward_precision: 'int8', eps: 0.01 },
   'a pool and a tensor mask': { direction_pool: 64, tensor_mask: '1/4' },
   'shared directions': { shared_directions: 4, reduction: 'sqrt' },
+  'noise for private data': { dp_noise_multiplier: 1.5, dp_clip: 64, dp_epochs: 3, dp_delta: 1e-6 },
+  votes: { shared_directions: 4, aggregation: 'median', byzantine: 2, peers: 8 },
   'a window of blocks': { blocks_per_round: 2 },
   'the last blocks': { last_blocks: 3 },
   lora: { adapter: 'lora', lora_r: 4, lora_alpha: 8, target_modules: 'q_proj,v_proj' },

@@ -3,6 +3,7 @@
  *
  * @module
  */
+
 import { cachedTokens } from '../../data/node/token-cache.ts';
 import { Fault } from '../../faults.ts';
 import type { Learner } from '../../method/onebyte.ts';
@@ -16,6 +17,7 @@ import type { LocalReplica } from '../local-replica.ts';
 import * as anywhere from '../open-replica.ts';
 import { nodeCrypto } from './crypto.ts';
 import { loadReward, rewardOf } from './reward.ts';
+import { systemEntropy } from './system.ts';
 
 export type { MakeData, Measuring, OpenedReplica as NodeReplica } from '../open-replica.ts';
 
@@ -52,6 +54,7 @@ const machineOf = (spec: ReplicaSpec): anywhere.Machine => ({
       : offloadedShelf(pages, scratch, make, await pageFile(spec.offloadFolder)),
   tokens: (tokenizer, text, make) => cachedTokens(spec.tokenCache, tokenizer, text, make),
   reward: () => rewardFrom(spec),
+  entropy: systemEntropy,
 });
 
 /** The user's copy of the run's reward, where one was named. */

@@ -14,6 +14,7 @@ import { promisesOf } from '../../optimizer/algebra.ts';
 import { recentOf } from '../../optimizer/steps.ts';
 import { MAX_CONTRIBUTION_FRAME_BYTES, MAX_PEER_FRAME_BYTES } from '../../wire/limits.ts';
 import type { Policy } from '../admission.ts';
+import { auditRules } from '../audit.ts';
 import { calmly } from '../calm.ts';
 import { refusalOf } from '../events.ts';
 import { offeredIn } from '../exchange-host.ts';
@@ -54,6 +55,8 @@ import { webSocketTransport } from './transport-websocket.ts';
 
 export interface ServeOptions
   extends Pick<HostOptions, 'minPeers' | 'evalSteps' | 'saveSteps' | 'guarded' | 'secret' | 'joinCode' | 'onEvent'> {
+  /** Part of the records that three peers measure. Default: none. */
+  readonly auditFraction?: number;
   /** `output_dir`. */
   readonly folder: string;
   /** In a run that exchanges vectors: whether peers make the merges. Default: not. */
@@ -194,6 +197,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
+      ...(options.auditFraction ? { audit: auditRules(options.auditFraction, systemEntropy) } : {}),
       ...(manifest.exchange && {
         exchange: {
           offers: await chunkFolder(join(folder, OFFERS_FOLDER), offeredIn(readKept(await pending.read()))),

@@ -15,6 +15,7 @@ import { type Answering, answerCalls, type Call, type Reply } from '../replica-c
 import { webCrypto } from './crypto.ts';
 import { type Database, openDatabase } from './database.ts';
 import type { Found, Start } from './replica-thread.ts';
+import { webEntropy } from './system.ts';
 import { fileOf } from './wholes.ts';
 
 /** The last samples are for the host to judge. */
@@ -34,6 +35,7 @@ const machineOf = (db: Database): Machine => ({
   shelf: residentShelf,
   tokens: async (_, __, make) => make(),
   reward: async () => undefined,
+  entropy: webEntropy,
 });
 
 async function engineOn(backend: Backend, threads: number): Promise<WebEngine> {

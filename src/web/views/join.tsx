@@ -5,6 +5,8 @@
  * @module
  */
 import { renderSVG } from 'uqr';
+import { budgetOf } from '../../estimator/privacy.ts';
+import type { Privacy } from '../../nouns.ts';
 import { Copyable, Empty, Section } from '../parts.tsx';
 import type { ViewProps } from '../store.ts';
 import { JoinHere } from './join-here.tsx';
@@ -14,9 +16,11 @@ const isLocal = (link: string): boolean => /^(127\.|localhost$|\[::1\]$)/.test(n
 export function JoinView({ store }: ViewProps) {
   const { status, connection, book } = store;
   const vectors = book.value.ledger?.manifest.exchange !== undefined;
+  const privacy = book.value.ledger?.manifest.privacy;
   if (status.value === undefined)
     return <Empty>{connection.value === 'connecting' ? 'Asking the host…' : 'The host does not answer.'}</Empty>;
-  if (!status.value.may.includes('join')) return <NotHere live={status.value.kind === 'live'} vectors={vectors} />;
+  if (!status.value.may.includes('join'))
+    return <NotHere live={status.value.kind === 'live'} vectors={vectors} privacy={privacy} />;
   const links = status.value.links ?? [];
   // As this browser reached the host; for others, if that is no use to them, an address of the host's that is.
   const own = `${location.origin}${location.pathname}`;
@@ -39,7 +43,7 @@ export function JoinView({ store }: ViewProps) {
           </div>
         </div>
       </Section>
-      <Leaks vectors={vectors} />
+      <Leaks vectors={vectors} privacy={privacy} />
     </>
   );
 }
@@ -48,13 +52,23 @@ const qr = (link: string): string =>
   `data:image/svg+xml,${encodeURIComponent(renderSVG(link, { border: 2, whiteColor: '#ffffff', blackColor: '#1b1b19' }))}`;
 
 /** Plainly, as docs/THREATS.md has it. */
-const Leaks = ({ vectors }: { vectors: boolean }) => (
+interface Told {
+  readonly vectors: boolean;
+  readonly privacy: Privacy | undefined;
+}
+
+const Leaks = ({ vectors, privacy }: Told) => (
   <Section title={vectors ? 'What a share tells' : 'What a byte tells'}>
     <ul class="plain">
       {vectors ? (
         <li>
           A share has a number for each weight, and the host sees each of them.{' '}
           <strong>Texts can be found again in what a few steps did to the weights</strong>.
+        </li>
+      ) : privacy ? (
+        <li>
+          Bytes carry noise that only their peer knows: with all of them, nobody can tell whether any one example was
+          among the data, but for <strong>ε {budgetOf(privacy).epsilon.toFixed(2)}</strong> at δ {privacy.delta}.
         </li>
       ) : (
         <li>
@@ -76,7 +90,7 @@ const Leaks = ({ vectors }: { vectors: boolean }) => (
   </Section>
 );
 
-const NotHere = ({ live, vectors }: { live: boolean; vectors: boolean }) => (
+const NotHere = ({ live, ...told }: Told & { readonly live: boolean }) => (
   <>
     <Section title="Join">
       <p>
@@ -85,6 +99,6 @@ const NotHere = ({ live, vectors }: { live: boolean; vectors: boolean }) => (
           : 'Nobody hosts this run here. Given again, the command that began it goes on with it, and prints a link to join by.'}
       </p>
     </Section>
-    <Leaks vectors={vectors} />
+    <Leaks {...told} />
   </>
 );

@@ -15,6 +15,7 @@ const KINDS = [
   'all',
   'round',
   'merge',
+  'audit',
   'evaluation',
   'digest',
   'admit',

@@ -431,11 +431,64 @@ def element_mask_cases():
                'applied': [i32(x + c * n) if m else x for x, n, m in zip(q, z, moved)]}  # fmt: skip
 
 
+def scalars(rule, f, shared, clip, segments):
+    heard = {}  # direction -> slot -> codes
+    for seg in segments:
+        for i, code in enumerate(seg['codes'], seg['from']):
+            if code != -128:
+                heard.setdefault(i % shared, {}).setdefault(seg['slot'], []).append(max(-clip, min(clip, code)))
+    votes = {j: {p: sum(c) / len(c) for p, c in by.items()} for j, by in sorted(heard.items()) if len(by) > 2 * f}
+
+    def median(j):
+        v = sorted(votes[j].values())
+        return (v[(len(v) - 1) // 2] + v[len(v) // 2]) / 2
+
+    def in_order(values):
+        total = 0.0
+        for value in values:
+            total += value
+        return total
+
+    slots = sorted({p for by in votes.values() for p in by})
+
+    def distance(p):
+        own = [j for j in votes if p in votes[j]]
+        return in_order((votes[j][p] - median(j)) * (votes[j][p] - median(j)) for j in own) / len(own)
+
+    out = sorted(slots, key=lambda p: (-distance(p), -p))[:f]
+    result = []
+    for j, by in votes.items():
+        if rule == 'median':
+            a = median(j)
+        elif rule == 'trimmed_mean':
+            v = sorted(by.values())[f:len(by) - f]
+            a = in_order(v) / len(v)
+        else:
+            v = [by[p] for p in sorted(by) if p not in out]
+            a = in_order(v) / len(v) if v else 0.0
+        result.append({'direction': j, 'amount': f64_hex(a * sum(map(len, heard[j].values())))})
+    return result
+
+
+def scalar_cases():
+    for rule in ['median', 'trimmed_mean', 'nna']:
+        for f, shared, clip, lengths in [(1, 5, 127, [5, 5, 5]), (2, 3, 90, [7, 4, 3, 9, 1, 6]), (1, 4, 127, [3, 2, 4, 1]), (3, 1, 127, [1] * 7)]:
+            order = rng.sample(range(40), len(lengths))
+            segments, start = [], 0
+            for slot, n in zip(order, lengths):
+                codes = [rng.choice([rng.randint(-127, 127), rng.randint(-30, 30), -128]) for _ in range(n)]
+                segments.append({'slot': slot, 'from': start, 'codes': codes})
+                start += n
+            yield {'rule': rule, 'byzantine': f, 'shared': shared, 'clip': clip, 'segments': segments,
+                   'scalars': scalars(rule, f, shared, clip, segments)}  # fmt: skip
+
+
 CASES = {
     'philox': philox_cases, 'noise': noise_cases, 'fixed': fixed_cases, 'pair': pair_cases, 'byte': byte_cases,
     'scale': scale_cases, 'header': header_cases, 'coefficient': coefficient_cases, 'rounding': rounding_cases,
     'apply': apply_cases, 'order': order_cases, 'checksum': checksum_cases, 'checksumKey': key_cases, 'root': root_cases,
     'mask': mask_cases, 'lazy': lazy_cases, 'keyOfRecord': key_of_record_cases, 'elementMask': element_mask_cases,
+    'scalars': scalar_cases,
 }  # fmt: skip
 
 lines = []
