@@ -35,6 +35,19 @@ export interface Snapshots {
   readonly chunks: OpenChunks;
 }
 
+/**
+ * What a host offers, before it is known what of its run is kept here: without a standing where weights may be that need
+ * rounds before it. @param me name of the peer.
+ */
+export async function firstOffer(db: Database, me: string, host: Fetcher): Promise<SnapshotOffer | undefined> {
+  const offer = await host.snapshot();
+  const kept = await db.get<Kept>('snapshots', me);
+  if (offer === undefined || kept === undefined) return offer;
+  const isNear = offer.round >= kept.round && offer.round - kept.round <= MOST_REPLAYED;
+  const { standing: _, ...rest } = offer;
+  return isNear ? rest : offer;
+}
+
 /** @param me name of the peer. */
 export async function snapshotsOf(db: Database, me: string, run: Hex): Promise<Snapshots> {
   const found = await db.get<Kept>('snapshots', me);
@@ -63,10 +76,9 @@ export async function snapshotsOf(db: Database, me: string, run: Hex): Promise<S
   const namesOf = ({ leaves }: Pick<Kept, 'leaves'>): Set<Hex> =>
     new Set(chunksOf(leaves, webCrypto.sha256).map(({ name }) => name));
 
-  const offerOf = ({ round, leaves }: Kept, standing: Uint8Array | undefined): SnapshotOffer => ({
+  const offerOf = ({ round, leaves }: Kept): SnapshotOffer => ({
     ...{ round, leaves, own: true },
     sources: [{ name: 'this browser', chunk: async (name) => (await get(name)) ?? new Uint8Array(0) }],
-    ...(standing && { standing }),
   });
 
   return {
@@ -89,8 +101,7 @@ export async function snapshotsOf(db: Database, me: string, run: Hex): Promise<S
       async snapshot() {
         const theirs = await fetcher.snapshot();
         const near = kept !== undefined && head() - kept.round <= MOST_REPLAYED;
-        const first = theirs?.standing === undefined ? 0 : theirs.round;
-        return kept !== undefined && near && kept.round >= first ? offerOf(kept, theirs?.standing) : theirs;
+        return kept !== undefined && near ? offerOf(kept) : theirs;
       },
     }),
     async chunks(wanted) {

@@ -22,7 +22,7 @@ import { webCrypto } from './crypto.ts';
 import type { Database } from './database.ts';
 import type { PauseReason, WebPeerEvent } from './events.ts';
 import { openInBrowser } from './open.ts';
-import { type Snapshots, snapshotsOf } from './snapshots.ts';
+import { firstOffer, type Snapshots, snapshotsOf } from './snapshots.ts';
 import { webClock, webEntropy } from './system.ts';
 
 /** How long a host may stay away. */
@@ -79,7 +79,7 @@ export function beginStay(options: StayOptions): Stay {
   const fetcher: Fetcher = {
     journal: host.journal,
     blob: fetchPart,
-    snapshot: () => (snapshots?.before(host, () => head) ?? host).snapshot(),
+    snapshot: () => snapshots?.before(host, () => head).snapshot() ?? firstOffer(db, me, host),
   };
 
   async function makeReplica(manifest: Manifest, run: Uint8Array): Promise<Replica> {
