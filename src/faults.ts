@@ -23,6 +23,7 @@ export const FAULTS = {
   DOWNLOAD_FAILED: 'a file could not be fetched',
   HOST_UNREACHABLE: 'nothing answers at the address of the join link',
   HUB_REFUSED: 'the Hub refused the request',
+  STORE_UNREACHABLE: 'the servers that keep the journal do not answer, or refuse',
   // frames and peers
   CENSORED: 'the coordinator left out a contribution that it had receipted',
   CODE_WRONG: 'the join code is not the one of this run',
@@ -49,6 +50,7 @@ export const FAULTS = {
   JOURNAL_LOCKED: 'another process is writing the journal',
   JOURNAL_ORDER: 'a record does not follow from the ones before it',
   JOURNAL_TORN: 'the journal ends inside a record',
+  LEASE_LOST: 'another coordinator leads the run now',
   STALLED: 'the held-out loss does not move',
   RANGE: 'a weight left the range of its fixed-point format',
   // the device
