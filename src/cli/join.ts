@@ -12,7 +12,7 @@ import type { BlobRef, Manifest } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Fetcher } from '../peer/fetcher.ts';
 import { httpFetcher } from '../peer/http-fetcher.ts';
-import { parseJoinLink } from '../peer/link.ts';
+import { isNats, parseJoinLink } from '../peer/link.ts';
 import { locate, type Paths } from '../peer/node/blobs.ts';
 import { nodeCompressor } from '../peer/node/compressor.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
@@ -25,7 +25,7 @@ import { rewardPath } from '../peer/node/reward.ts';
 import { parsePaths } from '../peer/node/run-folder.ts';
 import { systemClock, systemEntropy } from '../peer/node/system.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
-import { startParticipant } from '../peer/participant.ts';
+import { type ParticipantOptions, startParticipant } from '../peer/participant.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { OFFLOAD } from './keys.ts';
 import type { Output } from './output.ts';
@@ -38,7 +38,8 @@ export const usage: string = `join <link> [flags]
 Takes part in a run: fetches what is missing here, follows its journal, and measures what it is assigned, one byte at a
 time. Comes back by itself after a disturbance; Ctrl+C leaves, and the same key is the same peer when it returns.
   murmur join http://192.168.1.20:7777/join/kq3…
-  murmur join http://192.168.1.20:7777/join/kq3… --model my-model --threads 2`;
+  murmur join http://192.168.1.20:7777/join/kq3… --model my-model --threads 2
+  murmur join nats://192.168.1.20:4222,192.168.1.21:4222/0f3a…/kq3…`;
 
 const own = z.strictObject({
   name: z.string().min(1).max(64).optional().describe('What others see this machine as. Default: its host name.'),
@@ -58,6 +59,11 @@ const own = z.strictObject({
     .optional()
     .describe('Replicas that the threads are shared out to; each holds the weights. Default: what is fastest.'),
   offload_folder: z.string().min(1).optional().describe(OFFLOAD),
+  nats_creds: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Credentials file of the NATS user of this peer, for nats:// links.'),
   patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
 });
 export const flags: z.ZodObject = own;
@@ -70,13 +76,12 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const [link, ...more] = argv.words;
   if (link === undefined || more.length > 0)
     throw new Fault('CONFIG_INVALID', 'join: takes the one link that the host printed');
-  const { address, files, joinCode } = parseJoinLink(link);
   const cores = given.threads ?? availableParallelism();
   let { workers } = given;
   if (workers !== undefined && workers > cores)
     throw new Fault('CONFIG_INVALID', `--workers: is more than there are threads, ${cores}; lower it`);
   const cache = cacheOf(env);
-  const fetcher = httpFetcher(files);
+  const { transport, address, fetcher, joinCode, close } = await wayTo(link, given.nats_creds);
   const { secret, release } = given.key
     ? { secret: await secretOf(given.key), release: async () => undefined }
     : await freeIdentity(join(cache, 'keys'));
@@ -86,7 +91,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const known = given.files === undefined ? {} : await readPaths(given.files);
   try {
     const participant = startParticipant({
-      transport: webSocketTransport(),
+      transport,
       address,
       fetcher,
       joinCode,
@@ -132,7 +137,26 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
     };
   } finally {
     await release();
+    await close();
   }
+}
+
+/** How a run is reached: at its host, or through the servers that its coordinators share. */
+interface Way extends Pick<ParticipantOptions, 'transport' | 'address' | 'fetcher' | 'joinCode'> {
+  close(): Promise<void>;
+}
+
+/** @throws {Fault} CONFIG_INVALID, STORE_UNREACHABLE */
+async function wayTo(link: string, creds: string | undefined): Promise<Way> {
+  if (isNats(link)) return (await import('../peer/node/nats-way.ts')).natsWay(link, creds);
+  const { address, files, joinCode } = parseJoinLink(link);
+  return {
+    transport: webSocketTransport(),
+    address,
+    fetcher: httpFetcher(files),
+    joinCode,
+    close: async () => undefined,
+  };
 }
 
 async function readPaths(name: string): Promise<Paths> {

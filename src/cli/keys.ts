@@ -86,6 +86,8 @@ export interface RunFile extends ExchangeKeys {
   readonly host: string;
   readonly port: number;
   readonly code: string | undefined;
+  readonly store: string | undefined;
+  readonly nats_creds: string | undefined;
   readonly name: string | undefined;
   readonly threads: number | undefined;
   readonly workers: number | undefined;
@@ -138,7 +140,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
   ],
   run: [
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard'] as const),
-    ...(['host', 'port', 'code', 'name', 'threads', 'workers', 'offload_folder'] as const),
+    ...(['host', 'port', 'code', 'store', 'nats_creds', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
 
@@ -340,6 +342,12 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
   host: text().default('127.0.0.1').describe('Address to listen on. 0.0.0.0 lets other machines in.'),
   port: z.int().min(0).max(65_535).default(0).describe('Port to listen on; 0 takes a free one.'),
   code: text().optional().describe('Join code that peers must show. Default: a random one.'),
+  store: text()
+    .optional()
+    .describe(
+      'nats://host:4222,host:4222: keeps the journal on NATS JetStream, where several coordinators with one key share it.',
+    ),
+  nats_creds: text().optional().describe('Credentials file of the NATS user of this coordinator.'),
   name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
   workers: z

@@ -9,12 +9,13 @@ import { join } from 'node:path';
 import { Fault } from '../faults.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { HostEvent } from '../peer/events.ts';
+import type { Outcome } from '../peer/host.ts';
 import type { Ledger } from '../peer/ledger.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
 import { newSecret, readSecret, writeSecret } from '../peer/node/identity.ts';
 import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
 import { beginIn, FILES_FILE, KEY_FILE, keepAdapter, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
-import { serve } from '../peer/node/serve.ts';
+import { type Served, serve } from '../peer/node/serve.ts';
 import { randomCode } from '../peer/node/system.ts';
 import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
@@ -65,10 +66,9 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   const threads = threadsOf(config);
   if (isAlone(config)) return runAlone(config, threads, io);
 
-  const begun = await storedManifest(folder);
   const key = join(folder, KEY_FILE);
   const known = await readSecret(key);
-  if (begun && !known)
+  if (!known && (await storedManifest(folder)))
     throw new Fault(
       'FILE_MISSING',
       `${key} is missing, and nobody else can go on with the run; name another output_dir`,
@@ -80,6 +80,11 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     output,
     env,
   );
+  const place =
+    config.store === undefined
+      ? undefined
+      : await (await import('./place.ts')).openPlace(config, draft, secret, output);
+  const begun = await storedManifest(folder);
   if (begun) checkSameRun(folder, begun, draft);
   const manifest =
     begun ?? (await calibrated({ manifest: draft, paths: found }, { threads: availableParallelism(), offloadFolder }));
@@ -96,16 +101,18 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     drawn = drawn.then(() => writeCurve(folder, now));
     drawn.catch(() => undefined); // awaited at the end
   };
-  const served = await beginIn(folder, async () => {
-    if (!known) await writeSecret(key, secret);
-    const paths = await keepAdapter(folder, manifest, found);
-    await rememberPaths(folder, paths);
+  const local: LocalPeer[] = [];
+  let paths = found;
+  /** Where coordinators share a run: undefined when it came to its end under another. */
+  async function open(): Promise<Served | undefined> {
+    const shared = await place?.lead(() => startPeers(place.link));
+    if (place && !shared) return undefined;
     return serve({
       folder,
       manifest,
       paths,
       secret,
-      joinCode: config.code ?? randomCode(),
+      joinCode: config.code ?? place?.joinCode ?? randomCode(),
       host: config.host,
       port: config.port,
       threads,
@@ -118,34 +125,59 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       maxEvalSamples: config.max_eval_samples,
       tokenCache: tokenCacheOf(env),
       onEvent: hear,
+      ...(shared && { shared }),
+    }).catch((error) => {
+      if (shared && error instanceof Fault && error.code === 'LEASE_LOST') return open();
+      throw error;
     });
+  }
+  let served = await beginIn(folder, async () => {
+    if (!known) await writeSecret(key, secret);
+    paths = await keepAdapter(folder, manifest, found);
+    await rememberPaths(folder, paths);
+    return open();
   });
-  const local: LocalPeer[] = [];
   try {
-    report.follow(served);
-    evaluated = served.journal().ledger.evaluated; // what an earlier host evaluated is in it too
-    if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
-    for (const link of forOthers(served.links)) output.event({ event: 'link', link });
-    for (const link of forOthers(served.viewLinks)) output.event({ event: 'view', link });
-    for (let n = 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n));
-    const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
-    const outcome = await served.host.finished.finally(released);
-    await endLocalPeers(local, { done: outcome.reason === 'done' });
+    let outcome = served && (await host(served));
+    while (served && !outcome) {
+      await served.close();
+      served = await open();
+      outcome = served && (await host(served));
+    }
+    await endLocalPeers(local, { done: outcome === undefined || outcome.reason === 'done' });
     await drawn;
-    if (outcome.reason !== 'done')
+    if (outcome && outcome.reason !== 'done')
       throw new Fault(
         'INTERRUPTED',
         `stopped after round ${outcome.round} of ${manifest.max_steps}, all of it saved; repeat the command to go on`,
       );
-    return result(served, manifest, (performance.now() - began) / 1000);
+    const seconds = (performance.now() - began) / 1000;
+    return served ? result(served, manifest, seconds) : place!.result(seconds);
   } finally {
     await endLocalPeers(local, { done: false });
-    await served.close();
+    await served?.close();
+    await place?.close();
   }
 
-  function startPeer(name: string, n: number): LocalPeer {
+  /** @returns undefined when another coordinator leads now. */
+  async function host(served: Served): Promise<Outcome | undefined> {
+    report.follow(served);
+    evaluated = served.journal().ledger.evaluated; // what an earlier host evaluated is in it too
+    if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
+    if (!place) for (const link of forOthers(served.links)) output.event({ event: 'link', link });
+    for (const link of forOthers(served.viewLinks)) output.event({ event: 'view', link });
+    startPeers(place?.link ?? served.links[0]);
+    const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
+    return (place ? place.whileLeading(served.host) : served.host.finished).finally(released);
+  }
+
+  function startPeers(link: string): void {
+    for (let n = local.length + 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n, link));
+  }
+
+  function startPeer(name: string, n: number, link: string): LocalPeer {
     const peer = startLocalPeer(name, {
-      link: served.links[0],
+      link,
       folder,
       key: join(folder, 'peers', `peer-${n}.key`),
       threads,

@@ -43,7 +43,7 @@ export interface NatsLink extends NatsServers {
   readonly joinCode: string;
 }
 
-const NATS = /^nats:\/\/(?:([^:@/\s]+):([^@/\s]+)@)?([^@/\s,]+(?:,[^@/\s,]+)*)(?:\/([0-9a-f]{16})\/([^/\s]+))?$/;
+const NATS = /^nats:\/\/(?:([^:@/\s]+):([^@/\s]+)@)?([^@/\s,]+(?:,[^@/\s,]+)*)(?:\/([0-9a-f]{12})\/([^/\s]+))?$/;
 
 export const isNats = (link: string): boolean => /^nats:/.test(link);
 

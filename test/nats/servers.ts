@@ -47,8 +47,8 @@ export async function startServers(count: number, more: (index: number) => strin
     await eventually(`server ${i} listens`, () => {
       if (child.exitCode !== null) throw new RangeError(readFileSync(join(own, 'log'), 'utf8'));
       const file = readdirSync(own).find((name) => name.endsWith('.ports'));
-      const ports = file && (JSON.parse(readFileSync(join(own, file), 'utf8') || '{}') as { nats?: string[] });
-      url = (ports && ports.nats?.[0]) || '';
+      const ports = JSON.parse((file && readFileSync(join(own, file), 'utf8')) || '{}') as { nats?: string[] };
+      url = ports.nats?.[0] ?? '';
       return url !== '';
     });
     servers.push({ url, process: child, name: `n${i}` });

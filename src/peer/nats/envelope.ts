@@ -65,7 +65,7 @@ export function receiver(longest: number): (message: Uint8Array) => Arrival {
     const number = new DataView(message.buffer, message.byteOffset).getUint32(1, true);
     if (number !== expected) return { type: 'closed', reason: 'messages were lost on the way' };
     expected = (expected + 1) >>> 0;
-    const payload = message.slice(HEAD);
+    const payload = new Uint8Array(message.subarray(HEAD)); // a copy: the message may be a view of what was read
     if (kind === 'beat') return { type: 'more' };
     if (kind === 'close') return { type: 'closed', reason: fromUtf8(payload) ?? '' };
     length += payload.length;

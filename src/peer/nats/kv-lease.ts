@@ -5,7 +5,7 @@
  */
 import { type KV, Kvm } from '@nats-io/kv';
 import type { Entry, LeaseStore, Term } from './lease.ts';
-import { isRefusal, type Nats, persist, replicasOf, REQUEST_MS } from './nats.ts';
+import { isRefusal, type Nats, persist, REQUEST_MS, replicasOf } from './nats.ts';
 
 const KEY = 'leader';
 

@@ -5,10 +5,11 @@
  *
  * @module
  */
-import { DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
-import { headers, nanos } from '@nats-io/nats-core';
+import { DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
+import { headers, type MsgHdrs, nanos } from '@nats-io/nats-core';
 import { Fault } from '../../faults.ts';
 import { toHex } from '../../numeric/bytes.ts';
+import { toUtf8 } from '../../numeric/text.ts';
 import { isRefusal, type Nats, persist, REQUEST_MS, replicasOf } from './nats.ts';
 
 /** The store of its subject was cut to so many bytes before this message. */
@@ -21,14 +22,11 @@ const SILENCE_MS = 10_000;
 /** A message of the stream. */
 export interface Message {
   readonly seq: number;
-  readonly subject: string;
   readonly data: Uint8Array;
   readonly cut?: number;
 }
 
 export interface Log {
-  /** Where this writer begins: its fence. */
-  readonly fence: number;
   /** One after the other. @returns the number of the message. @throws {Fault} LEASE_LOST once another has written, STORE_UNREACHABLE */
   append(subject: string, data: Uint8Array, cut?: number): Promise<number>;
   /** Everything that was appended so far is with a majority of the servers. */
@@ -58,19 +56,30 @@ export async function ensureStream(nats: Nats): Promise<void> {
   });
 }
 
-/** Number of the last message. */
-export const lastOf = async ({ jsm, names }: Nats): Promise<number> =>
-  (await jsm.streams.info(names.stream)).state.last_seq;
+/** A message as `streams.getMessage` and consumers give it. */
+interface Found {
+  readonly seq: number;
+  readonly subject: string;
+  readonly data: Uint8Array;
+}
+
+const message = ({ seq, data }: Found, with_: MsgHdrs | undefined): Message => {
+  const cut = with_?.get(CUT);
+  return { seq, data: new Uint8Array(data), ...(cut ? { cut: Number(cut) } : {}) };
+};
 
 /**
- * Messages from number `from` on: to the end as some server knows it, or up to `until`, which must exist.
+ * Messages of a subject from number `from` on, to the last that the stream's leader knows.
  * @throws what the network does
  */
-export async function messagesFrom(nats: Nats, from: number, until?: number): Promise<Message[]> {
-  const { js, names, clock } = nats;
-  const consumer = await js.consumers.get(names.stream, { opt_start_seq: from, deliver_policy: 'by_start_sequence' });
+export async function messagesFrom(nats: Nats, subject: string, from: number): Promise<Message[]> {
+  const { js, jsm, names, clock } = nats;
+  // A copy that a consumer reads may be behind: the leader says where the end is.
+  const last = await jsm.streams.getMessage(names.stream, { last_by_subj: subject });
+  if (last === null || last.seq < from) return [];
+  const start = { opt_start_seq: from, deliver_policy: DeliverPolicy.StartSequence };
+  const consumer = await js.consumers.get(names.stream, { filter_subjects: subject, ...start });
   const found: Message[] = [];
-  if (until === undefined && (await consumer.info()).num_pending === 0) return found;
   const messages = await consumer.consume({ max_messages: 1000 });
   let cancel = (): void => undefined;
   const watch = (): void => {
@@ -79,17 +88,27 @@ export async function messagesFrom(nats: Nats, from: number, until?: number): Pr
   };
   watch();
   try {
-    for await (const { seq, subject, data, headers: with_, info } of messages) {
+    for await (const next of messages) {
       watch();
-      const cut = with_?.get(CUT);
-      found.push({ seq, subject, data: new Uint8Array(data), ...(cut ? { cut: Number(cut) } : {}) });
-      if (until === undefined ? info.pending === 0 : seq >= until) break;
+      found.push(message(next, next.headers));
+      if (next.seq >= last.seq) break;
     }
   } finally {
     cancel();
     await consumer.delete().catch(() => undefined); // it would be forgotten by itself
   }
   return found;
+}
+
+/** The same one by one, for a subject of few messages that are dropped: consumers of servers before 2.10 lose others then. */
+async function messagesOf({ jsm, names }: Nats, subject: string): Promise<Message[]> {
+  const found: Message[] = [];
+  for (let seq = 1; ; ) {
+    const next = await jsm.streams.getMessage(names.stream, { seq, next_by_subj: subject } as never);
+    if (next === null) return found;
+    found.push(message(next, next.header));
+    seq = next.seq + 1;
+  }
 }
 
 /**
@@ -107,14 +126,19 @@ export async function openLog(nats: Nats, me: string): Promise<Log> {
   async function behind(last: number, id: string): Promise<'ours' | 'nothing' | 'foreign'> {
     const next = await jsm.streams.getMessage(names.stream, { seq: last + 1 });
     if (next) return next.header.get('Nats-Msg-Id') === id ? 'ours' : 'foreign';
-    return (await lastOf(nats)) > last ? 'foreign' : 'nothing';
+    return (await jsm.streams.info(names.stream)).state.last_seq > last ? 'foreign' : 'nothing';
   }
 
   async function publish(subject: string, data: Uint8Array, cut?: number, after?: number): Promise<number> {
     const msgID = `${instance}-${messages++}`;
     const with_ = headers();
     if (cut !== undefined) with_.set(CUT, String(cut));
-    const what = { msgID, headers: with_, timeout: REQUEST_MS, ...(after === undefined ? {} : { expect: { lastSequence: after } }) };
+    const what = {
+      msgID,
+      headers: with_,
+      timeout: REQUEST_MS,
+      ...(after === undefined ? {} : { expect: { lastSequence: after } }),
+    };
     const attempt = async (): Promise<number> => {
       if (lost) throw lost;
       try {
@@ -130,8 +154,7 @@ export async function openLog(nats: Nats, me: string): Promise<Log> {
     return persist(nats, 'writing to the stream', attempt, { over: () => lost !== undefined });
   }
 
-  const fence = await publish(names.log.fence, new TextEncoder().encode(me));
-  let last = fence;
+  let last = await publish(names.log.fence, toUtf8(me));
 
   function append(subject: string, data: Uint8Array, cut?: number): Promise<number> {
     const done = queue.then(async () => {
@@ -155,7 +178,6 @@ export async function openLog(nats: Nats, me: string): Promise<Log> {
   }
 
   return {
-    fence,
     append,
     flush,
     async forget(subject, seq) {
@@ -163,8 +185,9 @@ export async function openLog(nats: Nats, me: string): Promise<Log> {
     },
     async read(subject) {
       await flush();
-      const all = await persist(nats, 'reading the stream', () => messagesFrom(nats, 1, last));
-      return all.filter((message) => message.subject === subject);
+      const all =
+        subject === names.log.journal ? () => messagesFrom(nats, subject, 1) : () => messagesOf(nats, subject);
+      return persist(nats, 'reading the stream', all);
     },
     stop(why) {
       lost ??= why;

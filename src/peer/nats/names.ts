@@ -6,8 +6,8 @@
  */
 import { toHex } from '../../numeric/bytes.ts';
 
-/** Hexadecimal digits of a run's name: 64 bits, and nobody makes a key for the sake of its beginning. */
-export const RUN_NAME_DIGITS = 16;
+/** Hexadecimal digits of a run's name: runs of one NATS account do not meet by chance, and every frame carries it. */
+export const RUN_NAME_DIGITS = 12;
 
 export interface Names {
   readonly run: string;
@@ -23,8 +23,8 @@ export interface Names {
   readonly dial: string;
   /** Says who leads from now on. */
   readonly leader: string;
-  /** Frames of peers to a leader; `id`: of one channel, or `*`. */
-  up(leader: string, id: string): string;
+  /** Frames of peers; `id`: of one channel, or `*`. */
+  up(id: string): string;
   /** Frames to one peer. */
   down(id: string): string;
   /** Requests for the journal and for files. */
@@ -45,8 +45,8 @@ export function namesOf(run: string): Names {
     log: { all: `${at}.log.>`, journal: `${at}.log.journal`, pending: `${at}.log.pending`, fence: `${at}.log.fence` },
     dial: `${at}.dial`,
     leader: `${at}.leader`,
-    up: (leader, id) => `${at}.up.${leader}.${id}`,
-    down: (id) => `${at}.down.${id}`,
+    up: (id) => `${at}.u.${id}`,
+    down: (id) => `${at}.d.${id}`,
     ask: (leader) => `${at}.ask.${leader}`,
   };
 }

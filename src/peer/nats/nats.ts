@@ -66,7 +66,10 @@ export async function persist<T>(
   { clock }: Pick<Nats, 'clock'>,
   what: string,
   attempt: () => Promise<T>,
-  { patienceMs = PATIENCE_MS, over = () => false }: { readonly patienceMs?: number; readonly over?: () => boolean } = {},
+  {
+    patienceMs = PATIENCE_MS,
+    over = () => false,
+  }: { readonly patienceMs?: number; readonly over?: () => boolean } = {},
 ): Promise<T> {
   for (const began = clock.now(); ; ) {
     try {
@@ -75,9 +78,13 @@ export async function persist<T>(
       if (error instanceof Fault) throw error;
       if (over() || isForbidden(error) || clock.now() - began >= patienceMs) {
         const why = error instanceof Error ? error.message : String(error);
-        throw new Fault('STORE_UNREACHABLE', `NATS: ${what} failed (${why}); check the servers and what the user may do`, {
-          cause: error,
-        });
+        throw new Fault(
+          'STORE_UNREACHABLE',
+          `NATS: ${what} failed (${why}); check the servers and what the user may do`,
+          {
+            cause: error,
+          },
+        );
       }
       await new Promise<void>((next) => clock.after(RETRY_MS, next));
     }

@@ -12,8 +12,8 @@ export const TERM_MS = 10_000;
 const RENEW_MS = 2000;
 
 export interface SeatEvents {
-  /** It leads. */
-  leading(term: Term): void;
+  /** It leads. @param before whose term it took over, if there was one. */
+  leading(term: Term, before: Term | undefined): void;
   /** It led, and does not any more. */
   lost(): void;
   /** Somebody else leads. */
@@ -42,6 +42,8 @@ export function takeSeat({ store, clock, me, name, events, termMs = TERM_MS, ren
   let led = false;
   let left = false;
   let leader: string | undefined;
+  /** Of the terms of others, the last that was seen. */
+  let before: Term | undefined;
   let cancel = (): void => undefined;
   let turn: Promise<void> = Promise.resolve();
 
@@ -50,7 +52,7 @@ export function takeSeat({ store, clock, me, name, events, termMs = TERM_MS, ren
     const term = self.entry?.term;
     if (leads !== led) {
       led = leads;
-      if (leads) events.leading(term!);
+      if (leads) events.leading(term!, before);
       else events.lost();
     }
     if (!leads && term && term.id !== me && term.id !== leader) events.following(term);
@@ -61,6 +63,7 @@ export function takeSeat({ store, clock, me, name, events, termMs = TERM_MS, ren
     const began = clock.now();
     try {
       self = observed(self, await store.read(), clock.now());
+      if (self.entry && self.entry.term.id !== me) before = self.entry.term;
       const term = left ? undefined : next(self, clock.now(), termMs);
       if (term) {
         const writing = clock.now();

@@ -6,7 +6,6 @@
  */
 import type { Msg, Subscription } from '@nats-io/nats-core';
 import { Fault } from '../../faults.ts';
-import { toHex } from '../../numeric/bytes.ts';
 import { fromUtf8, toUtf8 } from '../../numeric/text.ts';
 import type { Channel, ChannelEvents, Transport } from '../../ports.ts';
 import { MAX_HOST_FRAME_BYTES, MAX_PEER_FRAME_BYTES } from '../../wire/limits.ts';
@@ -19,10 +18,15 @@ const SILENT_MS = 3 * BEAT_MS;
 const DIAL_MS = 5000;
 /** Channels of one leader, above what the host itself would take. */
 const MAX_CHANNELS = 2048;
-/** Of a channel or a leader: nobody guesses it, though nothing depends on that but quiet. */
-const ID_BYTES = 8;
+/** Short, as every message carries it; nobody guesses it, and nothing but quiet depends on that. */
+const ID_BYTES = 6;
+const ID = /^[\w-]{8}$/;
 
-export const newId = ({ entropy }: Pick<Nats, 'entropy'>): string => toHex(entropy(ID_BYTES));
+/** Of a channel. */
+const newId = ({ entropy }: Pick<Nats, 'entropy'>): string =>
+  btoa(String.fromCharCode(...entropy(ID_BYTES)))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
 
 /** An end that is open. */
 interface End {
@@ -40,7 +44,12 @@ const PUB = 3;
 const MSG = 7;
 
 /** @param to subject that its messages go to. @param longest frame that it takes. @param gone hears of its end. */
-function openEnd(nats: Nats, to: string, longest: number, gone: () => void): End & { hear(events: ChannelEvents): void } {
+function openEnd(
+  nats: Nats,
+  to: string,
+  longest: number,
+  gone: () => void,
+): End & { hear(events: ChannelEvents): void } {
   const { connection, clock } = nats;
   const out = sender(partBytes(nats));
   const take = receiver(longest);
@@ -111,7 +120,7 @@ export function natsListener(nats: Nats, { me, leads }: NatsTransportOptions): P
   const subscriptions: Subscription[] = [];
   return {
     async listen(accept) {
-      const frames = connection.subscribe(names.up(me, '*'), {
+      const frames = connection.subscribe(names.up('*'), {
         callback: (error, message) => {
           if (error === null) ends.get(message.subject.split('.').at(-1)!)?.take(message);
         },
@@ -119,7 +128,7 @@ export function natsListener(nats: Nats, { me, leads }: NatsTransportOptions): P
       const dials = connection.subscribe(names.dial, {
         callback(error, message) {
           const id = error === null ? message.string() : '';
-          if (!/^[0-9a-f]{16}$/.test(id) || ends.has(id) || ends.size >= MAX_CHANNELS || !leads()) return;
+          if (!ID.test(id) || ends.has(id) || ends.size >= MAX_CHANNELS || !leads()) return;
           const end = openEnd(nats, names.down(id), MAX_PEER_FRAME_BYTES, () => ends.delete(id));
           ends.set(id, end);
           end.hear(accept(end.channel));
@@ -140,7 +149,10 @@ export function natsListener(nats: Nats, { me, leads }: NatsTransportOptions): P
 }
 
 /** @param onLeader hears which coordinator a channel was opened to. */
-export function natsDialler(nats: Nats, onLeader: (leader: string) => void = () => undefined): Pick<Transport, 'dial' | 'close'> {
+export function natsDialler(
+  nats: Nats,
+  onLeader: (leader: string) => void = () => undefined,
+): Pick<Transport, 'dial' | 'close'> {
   const { connection, names } = nats;
   const ends = new Set<End>();
   return {
@@ -174,7 +186,7 @@ export function natsDialler(nats: Nats, onLeader: (leader: string) => void = () 
         throw new Fault('HOST_UNREACHABLE', detail, { cause });
       }
       onLeader(leader);
-      const own = openEnd(nats, names.up(leader, id), MAX_HOST_FRAME_BYTES, () => {
+      const own = openEnd(nats, names.up(id), MAX_HOST_FRAME_BYTES, () => {
         quiet();
         ends.delete(own);
       });

@@ -20,10 +20,19 @@ const RECONNECT_MS = 250;
  * @param run its name. @param creds path of a credentials file, as `nsc` writes them.
  * @throws {Fault} STORE_UNREACHABLE, FILE_MISSING
  */
-export async function connectNats({ servers, user, password }: NatsServers, run: string, creds?: string): Promise<Nats> {
-  const file = creds === undefined ? undefined : await readFile(creds).catch((cause) => {
-    throw new Fault('FILE_MISSING', `${creds} cannot be read; name the credentials file of a NATS user`, { cause });
-  });
+export async function connectNats(
+  { servers, user, password }: NatsServers,
+  run: string,
+  creds?: string,
+): Promise<Nats> {
+  const file =
+    creds === undefined
+      ? undefined
+      : await readFile(creds).catch((cause) => {
+          throw new Fault('FILE_MISSING', `${creds} cannot be read; name the credentials file of a NATS user`, {
+            cause,
+          });
+        });
   try {
     const connection = await connect({
       ...{ servers: [...servers], timeout: CONNECT_MS, name: `murmur ${run}` },
@@ -35,6 +44,8 @@ export async function connectNats({ servers, user, password }: NatsServers, run:
     return await natsOf(connection, namesOf(run), { clock: systemClock, entropy: systemEntropy });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault('STORE_UNREACHABLE', `NATS at ${servers.join(', ')}: ${why}; check address and credentials`, { cause });
+    throw new Fault('STORE_UNREACHABLE', `NATS at ${servers.join(', ')}: ${why}; check address and credentials`, {
+      cause,
+    });
   }
 }

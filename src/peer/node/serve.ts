@@ -7,16 +7,19 @@
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
-import type { Entry, Manifest } from '../../nouns.ts';
+import { fileSource } from '../../model/node/files.ts';
+import type { Entry, Hex, Manifest } from '../../nouns.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
 import { recentOf } from '../../optimizer/steps.ts';
 import { offeredIn } from '../exchange-host.ts';
 import { type Host, type HostOptions, startHost } from '../host.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
 import { joinLink } from '../link.ts';
+import type { Leadership } from '../nats/coordinator.ts';
 import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
 import { liveStatus, type RunStatus } from '../status.ts';
+import { listenBoth } from '../transport-both.ts';
 import type { Paths } from './blobs.ts';
 import { restoreLatest, saveCheckpoint } from './checkpoints.ts';
 import { chunkFolder } from './chunk-folder.ts';
@@ -49,6 +52,8 @@ export interface ServeOptions
   readonly offloadFolder?: string | undefined;
   readonly maxEvalSamples?: number | undefined;
   readonly tokenCache?: string | undefined;
+  /** Where the journal is, if not only in the folder, and how peers come besides the port. */
+  readonly shared?: Leadership;
 }
 
 export interface Served {
@@ -69,15 +74,16 @@ export interface Served {
 
 /** @throws {Fault} JOURNAL_*, OUTPUT_EXISTS, FILE_MISSING, CONFIG_INVALID and whatever opening the replica refuses */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { folder, joinCode, secret, threads, offloadFolder, paths, maxEvalSamples, tokenCache } = options;
+  const { folder, joinCode, secret, threads, offloadFolder, paths, maxEvalSamples, tokenCache, shared } = options;
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let next = closers.pop(); next !== undefined; next = closers.pop()) await next();
   };
   try {
-    const journal = await openJournal(await openFileStore(join(folder, JOURNAL_FILE)), nodeCrypto, secret);
+    const store = shared?.journal ?? (await openFileStore(join(folder, JOURNAL_FILE)));
+    const journal = await openJournal(store, nodeCrypto, secret);
     closers.push(() => journal.close());
-    const pending = await openFileStore(join(folder, PENDING_FILE));
+    const pending = shared?.pending ?? (await openFileStore(join(folder, PENDING_FILE)));
     closers.push(() => pending.close());
     if (journal.records.length === 0) await journal.append({ type: 'manifest', manifest: options.manifest });
     const entries = (): Entry[] => journal.records.map(({ entry }) => entry);
@@ -117,6 +123,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
       ...{ joinCode, journal, blobs, snapshot: () => snapshot?.offer, crypto: nodeCrypto },
       ...{ page: await openPage(), status, feed },
     });
+    const listener = webSocketTransport({ host: options.host, port: options.port, request });
+    const offered = async () => snapshot && { ...snapshot.offer, source: await snapshot.open() };
+    const fileOf = async (hash: Hex) => (blobs.has(hash) ? fileSource(blobs.get(hash)!) : undefined);
+    const sources = { journal: () => journal.read(), blob: fileOf, snapshot: offered, files: named };
     host = await startHost({
       ...options,
       onEvent(event) {
@@ -126,7 +136,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       journal,
       pending,
       replica,
-      transport: webSocketTransport({ host: options.host, port: options.port, request }),
+      transport: shared ? listenBoth(listener, shared.transport(sources)) : listener,
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,
