@@ -31,8 +31,10 @@ export function parseJoinLink(link: string): JoinLink {
 
 /** Servers of NATS, and as whom to come. */
 export interface NatsServers {
-  /** `host:port`. */
+  /** `host:port`, for browsers `wss://host:port`. */
   readonly servers: readonly string[];
+  /** They are WebSocket listeners, as browsers need them. */
+  readonly web?: true;
   readonly user?: string;
   readonly password?: string;
 }
@@ -43,18 +45,21 @@ export interface NatsLink extends NatsServers {
   readonly joinCode: string;
 }
 
-const NATS = /^nats:\/\/(?:([^:@/\s]+):([^@/\s]+)@)?([^@/\s,]+(?:,[^@/\s,]+)*)(?:\/([0-9a-f]{12})\/([^/\s]+))?$/;
+const NATS =
+  /^nats(\+wss?)?:\/\/(?:([^:@/\s]+):([^@/\s]+)@)?([^@/\s,]+(?:,[^@/\s,]+)*)(?:\/([0-9a-f]{12})\/([^/\s]+))?$/;
 
-export const isNats = (link: string): boolean => /^nats:/.test(link);
+export const isNats = (link: string): boolean => /^nats[:+]/.test(link);
 
 /** @throws {Fault} CONFIG_INVALID */
 function parseNats(text: string, what: string, like: string, withRun: boolean): NatsServers & Partial<NatsLink> {
-  const [, user, password, hosts, run, code] = NATS.exec(text) ?? [];
+  const [, plus, user, password, hosts, run, code] = NATS.exec(text) ?? [];
   const servers = hosts?.split(',') ?? [];
   if (servers.length === 0 || !servers.every(isHost) || withRun !== (run !== undefined))
     throw new Fault('CONFIG_INVALID', `"${text}" is no ${what}; it looks like ${like}`);
   return {
-    servers: servers.map((host) => (/:\d+$/.test(host) ? host : `${host}:4222`)),
+    ...(plus === undefined
+      ? { servers: servers.map((host) => (/:\d+$/.test(host) ? host : `${host}:4222`)) }
+      : { servers: servers.map((host) => `${plus.slice(1)}://${host}`), web: true }),
     ...(user === undefined ? {} : { user: decodeURIComponent(user), password: decodeURIComponent(password!) }),
     ...(run === undefined ? {} : { run, joinCode: decodeURIComponent(code!) }),
   };

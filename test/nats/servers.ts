@@ -11,6 +11,8 @@ export const HAS_SERVER: boolean = spawnSync('nats-server', ['--version']).statu
 
 export interface NatsServer {
   readonly url: string;
+  /** Of its WebSocket listener, if it has one. */
+  readonly websocket: string | undefined;
   readonly process: ChildProcess;
   readonly name: string;
 }
@@ -44,14 +46,19 @@ export async function startServers(count: number, more: (index: number) => strin
     writeFileSync(join(own, 'nats.conf'), config);
     const child = spawn('nats-server', ['-c', join(own, 'nats.conf'), '-l', join(own, 'log')], { stdio: 'ignore' });
     let url = '';
+    let websocket: string | undefined;
     await eventually(`server ${i} listens`, () => {
       if (child.exitCode !== null) throw new RangeError(readFileSync(join(own, 'log'), 'utf8'));
       const file = readdirSync(own).find((name) => name.endsWith('.ports'));
-      const ports = JSON.parse((file && readFileSync(join(own, file), 'utf8')) || '{}') as { nats?: string[] };
+      const ports = JSON.parse((file && readFileSync(join(own, file), 'utf8')) || '{}') as {
+        nats?: string[];
+        websocket?: string[];
+      };
       url = ports.nats?.[0] ?? '';
+      websocket = ports.websocket?.[0];
       return url !== '';
     });
-    servers.push({ url, process: child, name: `n${i}` });
+    servers.push({ url, websocket, process: child, name: `n${i}` });
   }
   return {
     servers,

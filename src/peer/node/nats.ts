@@ -8,23 +8,21 @@ import { credsAuthenticator } from '@nats-io/nats-core';
 import { connect } from '@nats-io/transport-node';
 import { Fault } from '../../faults.ts';
 import type { NatsServers } from '../link.ts';
+import { connectionOptions } from '../nats/connection.ts';
 import { namesOf } from '../nats/names.ts';
 import { type Nats, natsOf } from '../nats/nats.ts';
 import { systemClock, systemEntropy } from './system.ts';
-
-const CONNECT_MS = 5000;
-/** Between attempts to come back, for as long as it takes: whoever is waiting has patience of its own. */
-const RECONNECT_MS = 250;
 
 /**
  * @param run its name. @param creds path of a credentials file, as `nsc` writes them.
  * @throws {Fault} STORE_UNREACHABLE, FILE_MISSING
  */
-export async function connectNats(
-  { servers, user, password }: NatsServers,
-  run: string,
-  creds?: string,
-): Promise<Nats> {
+export async function connectNats(link: NatsServers, run: string, creds?: string): Promise<Nats> {
+  if (link.web)
+    throw new Fault(
+      'CONFIG_INVALID',
+      'a nats+ws link is for browsers; from Node, name the port for clients: nats://host:4222',
+    );
   const file =
     creds === undefined
       ? undefined
@@ -35,16 +33,13 @@ export async function connectNats(
         });
   try {
     const connection = await connect({
-      ...{ servers: [...servers], timeout: CONNECT_MS, name: `murmur ${run}` },
-      ...{ maxReconnectAttempts: -1, reconnectTimeWait: RECONNECT_MS, reconnectJitter: RECONNECT_MS },
-      ...{ pingInterval: 5000, maxPingOut: 2, ignoreAuthErrorAbort: true },
-      ...(user === undefined ? {} : { user, pass: password ?? '' }),
+      ...connectionOptions(link, run),
       ...(file && { authenticator: credsAuthenticator(file) }),
     });
     return await natsOf(connection, namesOf(run), { clock: systemClock, entropy: systemEntropy });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault('STORE_UNREACHABLE', `NATS at ${servers.join(', ')}: ${why}; check address and credentials`, {
+    throw new Fault('STORE_UNREACHABLE', `NATS at ${link.servers.join(', ')}: ${why}; check address and credentials`, {
       cause,
     });
   }
