@@ -86,6 +86,8 @@ describe.skipIf(!HAS_SERVER || !RUNNABLE)('several coordinators on NATS', () => 
       await second.waitFor(leads);
       await second.waitFor(({ event, round }) => event === 'round' && Number(round) > 60);
 
+      const third = start('third');
+      await third.waitFor(follows);
       const { run } = parseNatsLink(link);
       const nats = await connectNats(parseStore(servers.store), run);
       const leader = (await nats.jsm.streams.info(nats.names.stream)).cluster!.leader;
@@ -102,8 +104,8 @@ describe.skipIf(!HAS_SERVER || !RUNNABLE)('several coordinators on NATS', () => 
       for (const { lines } of peers)
         expect(lines.filter(({ event }) => event === 'disconnected').length).toBeGreaterThan(0);
 
-      // Whoever comes late learns how it ended.
-      const late = await resultOf(start('third'));
+      // Whoever stood by has it all, and learns how it ended.
+      const late = await resultOf(third);
       expect(late['digest']).toBe(digest);
       expect(readFileSync(join(at.folder, 'third', 'journal.murmur'))).toEqual(Buffer.from(now.bytes));
     },

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
-import { headers, type MsgHdrs, nanos } from '@nats-io/nats-core';
+import { DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
+import { headers, nanos } from '@nats-io/nats-core';
 import { Fault } from '../../faults.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import { toUtf8 } from '../../numeric/text.ts';
@@ -16,8 +16,9 @@ import { isRefusal, type Nats, persist, REQUEST_MS, replicasOf } from './nats.ts
 const CUT = 'Murmur-Cut';
 /** Servers remember ids for so long; nothing is retried as long as that. */
 const DUPLICATES_MS = 120_000;
-/** No message for so long, while there are some: the reading is begun again. */
-const SILENCE_MS = 10_000;
+/** Requests under way at once while a stream is read, and messages for which one is enough. */
+const WALKS = 32;
+const MIN_WALK = 16;
 
 /** A message of the stream. */
 export interface Message {
@@ -56,59 +57,33 @@ export async function ensureStream(nats: Nats): Promise<void> {
   });
 }
 
-/** A message as `streams.getMessage` and consumers give it. */
-interface Found {
-  readonly seq: number;
-  readonly subject: string;
-  readonly data: Uint8Array;
-}
-
-const message = ({ seq, data }: Found, with_: MsgHdrs | undefined): Message => {
-  const cut = with_?.get(CUT);
-  return { seq, data: new Uint8Array(data), ...(cut ? { cut: Number(cut) } : {}) };
-};
-
 /**
- * Messages of a subject from number `from` on, to the last that the stream's leader knows.
+ * Messages of a subject from number `from` on, to the last that the stream's leader knows. The leader is asked for each,
+ * by many requests at once: consumers would be one request for all, but read copies, and have skipped messages when
+ * servers died or others were dropped (2.9.10).
  * @throws what the network does
  */
-export async function messagesFrom(nats: Nats, subject: string, from: number): Promise<Message[]> {
-  const { js, jsm, names, clock } = nats;
-  // A copy that a consumer reads may be behind: the leader says where the end is.
+export async function messagesFrom({ jsm, names }: Nats, subject: string, from: number): Promise<Message[]> {
   const last = await jsm.streams.getMessage(names.stream, { last_by_subj: subject });
   if (last === null || last.seq < from) return [];
-  const start = { opt_start_seq: from, deliver_policy: DeliverPolicy.StartSequence };
-  const consumer = await js.consumers.get(names.stream, { filter_subjects: subject, ...start });
-  const found: Message[] = [];
-  const messages = await consumer.consume({ max_messages: 1000 });
-  let cancel = (): void => undefined;
-  const watch = (): void => {
-    cancel();
-    cancel = clock.after(SILENCE_MS, () => messages.stop(new Fault('STORE_UNREACHABLE', 'the stream fell silent')));
-  };
-  watch();
-  try {
-    for await (const next of messages) {
-      watch();
-      found.push(message(next, next.headers));
-      if (next.seq >= last.seq) break;
+  /** Those from `at` on and before `end`. */
+  async function walk(at: number, end: number): Promise<Message[]> {
+    const found: Message[] = [];
+    for (let seq = at; seq < end; ) {
+      const query = { seq, next_by_subj: subject } as never; // the server has it since 2.9, the types do not
+      const next = await jsm.streams.getMessage(names.stream, query);
+      if (next === null) throw new TypeError('the server that was asked does not have all of it');
+      if (next.seq >= end) break;
+      const cut = next.header.get(CUT);
+      found.push({ seq: next.seq, data: new Uint8Array(next.data), ...(cut ? { cut: Number(cut) } : {}) });
+      seq = next.seq + 1;
     }
-  } finally {
-    cancel();
-    await consumer.delete().catch(() => undefined); // it would be forgotten by itself
+    return found;
   }
-  return found;
-}
-
-/** The same one by one, for a subject of few messages that are dropped: consumers of servers before 2.10 lose others then. */
-async function messagesOf({ jsm, names }: Nats, subject: string): Promise<Message[]> {
-  const found: Message[] = [];
-  for (let seq = 1; ; ) {
-    const next = await jsm.streams.getMessage(names.stream, { seq, next_by_subj: subject } as never);
-    if (next === null) return found;
-    found.push(message(next, next.header));
-    seq = next.seq + 1;
-  }
+  const count = last.seq + 1 - from;
+  const size = Math.max(MIN_WALK, Math.ceil(count / WALKS));
+  const starts = Array.from({ length: Math.ceil(count / size) }, (_, i) => from + i * size);
+  return (await Promise.all(starts.map((at) => walk(at, Math.min(at + size, last.seq + 1))))).flat();
 }
 
 /**
