@@ -160,9 +160,7 @@ export async function openLog(nats: Nats, me: string): Promise<Log> {
     },
     async read(subject) {
       await flush();
-      const all =
-        subject === names.log.journal ? () => messagesFrom(nats, subject, 1) : () => messagesOf(nats, subject);
-      return persist(nats, 'reading the stream', all);
+      return persist(nats, 'reading the stream', () => messagesFrom(nats, subject, 1));
     },
     stop(why) {
       lost ??= why;
