@@ -73,7 +73,7 @@ describe.skipIf(!HAS_SERVER || !RUNNABLE)('several coordinators on NATS', () => 
     async () => {
       servers = await startServers(3);
       const at = place();
-      const start = coordinators(at, servers, { max_steps: 160 });
+      const start = coordinators(at, servers, { max_steps: 110 });
       const first = start('first');
       await first.waitFor(leads);
       const link = await linkOf(first);
@@ -84,7 +84,7 @@ describe.skipIf(!HAS_SERVER || !RUNNABLE)('several coordinators on NATS', () => 
       first.kill('SIGKILL');
       await first.exit();
       await second.waitFor(leads);
-      await second.waitFor(({ event, round }) => event === 'round' && Number(round) > 60);
+      await second.waitFor(({ event, round }) => event === 'round' && Number(round) > 45);
 
       const third = start('third');
       await third.waitFor(follows);
@@ -94,7 +94,7 @@ describe.skipIf(!HAS_SERVER || !RUNNABLE)('several coordinators on NATS', () => 
       await nats.connection.close();
       const told = second.lines.length;
       servers.servers.find(({ name }) => name === leader)!.process.kill('SIGKILL');
-      await second.waitFor((line) => second.lines.indexOf(line) >= told && atRound('round', 61)(line));
+      await second.waitFor((line) => second.lines.indexOf(line) >= told && atRound('round', 46)(line));
 
       const digest = await settled(second, peers, at, second.out);
       // Everything that the first coordinator said was committed still is, byte for byte.
