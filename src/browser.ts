@@ -9,7 +9,7 @@
  */
 import type { Backend } from './engine/backend.ts';
 import { Fault } from './faults.ts';
-import { parseJoinLink } from './peer/link.ts';
+import { isNats, parseJoinLink, parseNatsLink } from './peer/link.ts';
 import type { ParticipantOutcome } from './peer/participant.ts';
 import type { PauseReason, WebPeerEvent } from './peer/web/events.ts';
 import type { FromPeer, ToPeer } from './peer/web/peer-worker.ts';
@@ -40,10 +40,19 @@ export interface Membership {
   leave(): void;
 }
 
-/** @param link as the host printed it. */
+/**
+ * @param link as the host printed it; of a run on NATS, with the address of the WebSocket listener of its servers:
+ *     nats+wss://host:port/run/code.
+ * @throws {Fault} CONFIG_INVALID
+ */
 export function join(link: string, options: JoinOptions = {}): Membership {
   const { name = 'a browser', backend, threads = navigator.hardwareConcurrency, pauseWhenHidden, onEvent } = options;
-  const parsed = parseJoinLink(link);
+  const parsed = isNats(link) ? parseNatsLink(link) : parseJoinLink(link);
+  if ('run' in parsed && !parsed.web)
+    throw new Fault(
+      'CONFIG_INVALID',
+      `a browser reaches NATS by its WebSocket listener: nats+wss://host:port/run/code`,
+    );
   const worker = new Worker(new URL('./peer/web/peer-worker.ts', import.meta.url), {
     type: 'module',
     name: 'murmur peer',

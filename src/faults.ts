@@ -24,6 +24,7 @@ export const FAULTS = {
   DOWNLOAD_FAILED: 'a file could not be fetched',
   HOST_UNREACHABLE: 'nothing answers at the address of the join link',
   HUB_REFUSED: 'the Hub refused the request',
+  STORE_UNREACHABLE: 'the servers that keep the journal do not answer, or refuse',
   // frames and peers
   AUDIT_FAILED: 'two other peers measured the same records, and agree on other codes',
   CENSORED: 'the coordinator left out a contribution that it had receipted',
@@ -56,6 +57,7 @@ export const FAULTS = {
   JOURNAL_LOCKED: 'another process is writing the journal',
   JOURNAL_ORDER: 'a record does not follow from the ones before it',
   JOURNAL_TORN: 'the journal ends inside a record',
+  LEASE_LOST: 'another coordinator leads the run now',
   NOT_NOW: 'the host of the run cannot do this while it runs',
   NOT_REVOCABLE: 'the method of the run cannot take back exactly what a peer gave',
   STALLED: 'the held-out loss does not move',

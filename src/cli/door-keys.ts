@@ -1,5 +1,5 @@
 /**
- * The keys of a run file that say where its host listens, and whom it lets in.
+ * The keys of a run file that say where its host listens, whom it lets in and how far it trusts them.
  *
  * @module
  */
@@ -16,6 +16,9 @@ export interface DoorKeys {
   readonly admission: Policy;
   readonly allow: string | undefined;
   readonly code: string | undefined;
+  readonly audit: number;
+  readonly store: string | undefined;
+  readonly nats_creds: string | undefined;
 }
 
 const text = () => z.string().min(1);
@@ -37,4 +40,16 @@ export const doorKeySchemas: { readonly [K in keyof DoorKeys]: z.ZodType<DoorKey
       'admission allow-list: file of public keys, one a line, as "murmur key" prints them; or the keys, with commas.',
     ),
   code: text().max(MAX_JOIN_CODE_BYTES).optional().describe('Join code that peers must show. Default: a random one.'),
+  audit: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('Part of the records that three peers measure, none of which knows it: who lies is found and evicted.'),
+  store: text()
+    .optional()
+    .describe(
+      'nats://host:4222,host:4222: keeps the journal on NATS JetStream, where several coordinators with one key share it.',
+    ),
+  nats_creds: text().optional().describe('Credentials file of the NATS user of this coordinator.'),
 };

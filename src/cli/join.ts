@@ -12,9 +12,8 @@ import { Fault } from '../faults.ts';
 import type { BlobRef, Manifest } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Fetcher } from '../peer/fetcher.ts';
-import type { OpenChunks } from '../peer/follower.ts';
 import { httpFetcher } from '../peer/http-fetcher.ts';
-import { parseJoinLink } from '../peer/link.ts';
+import { isNats, parseJoinLink } from '../peer/link.ts';
 import { locate, type Paths } from '../peer/node/blobs.ts';
 import { chunkFolder } from '../peer/node/chunk-folder.ts';
 import { nodeCompressor } from '../peer/node/compressor.ts';
@@ -30,7 +29,8 @@ import { parsePaths } from '../peer/node/run-folder.ts';
 import { systemClock, systemEntropy } from '../peer/node/system.ts';
 import { fetchTrusting, trusting } from '../peer/node/tls.ts';
 import { webSocketTransport } from '../peer/node/transport-websocket.ts';
-import { startParticipant } from '../peer/participant.ts';
+import { type ParticipantOptions, startParticipant } from '../peer/participant.ts';
+import type { OpenChunks } from '../peer/restoring.ts';
 import { type Argv, flagsOf } from './args.ts';
 import { OFFLOAD } from './keys.ts';
 import type { Output } from './output.ts';
@@ -43,7 +43,8 @@ export const usage: string = `join <link> [flags]
 Takes part in a run: fetches what is missing here, follows its journal, and measures what it is assigned, one byte at a
 time. Comes back by itself after a disturbance; Ctrl+C leaves, and the same key is the same peer when it returns.
   murmur join http://192.168.1.20:7777/join/kq3…
-  murmur join http://192.168.1.20:7777/join/kq3… --model my-model --threads 2`;
+  murmur join http://192.168.1.20:7777/join/kq3… --model my-model --threads 2
+  murmur join nats://192.168.1.20:4222,192.168.1.21:4222/0f3a…/kq3…`;
 
 const own = z.strictObject({
   name: z.string().min(1).max(64).optional().describe('What others see this machine as. Default: its host name.'),
@@ -73,6 +74,11 @@ const own = z.strictObject({
     .min(1)
     .optional()
     .describe('Certificate of the host, or of who issued it, in PEM: for one that this system does not trust.'),
+  nats_creds: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Credentials file of the NATS user of this peer, for nats:// links.'),
   patience: z.number().min(0).default(600).describe('Seconds that a host may stay away before this peer gives up.'),
 });
 export const flags: z.ZodObject = own;
@@ -85,14 +91,14 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   const [link, ...more] = argv.words;
   if (link === undefined || more.length > 0)
     throw new Fault('CONFIG_INVALID', 'join: takes the one link that the host printed');
-  const { address, files, joinCode } = parseJoinLink(link);
   const cores = given.threads ?? availableParallelism();
   let { workers } = given;
   if (workers !== undefined && workers > cores)
     throw new Fault('CONFIG_INVALID', `--workers: is more than there are threads, ${cores}; lower it`);
   const cache = cacheOf(env);
-  const trust = given.tls_ca === undefined ? undefined : await trusting(given.tls_ca);
-  const fetcher = trust ? httpFetcher(files, fetchTrusting(trust)) : httpFetcher(files);
+  const { transport, address, files, fetcher, joinCode, close } = await wayTo(link, given);
+  if (given.share !== undefined && files === undefined)
+    throw new Fault('CONFIG_INVALID', '--share: is for runs at one host; leave it out with a nats:// link');
   const { secret, release } = given.key
     ? { secret: await secretOf(given.key), release: async () => undefined }
     : await freeIdentity(join(cache, 'keys'));
@@ -105,14 +111,14 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   /** What the run promises of its examples. */
   let promised: ReturnType<typeof promiseOf> = {};
   try {
-    if (given.share !== undefined)
+    if (given.share !== undefined && files !== undefined)
       mirror = await openMirror({
         ...parseShare(given.share),
         ...{ folder: join(cache, 'shared', me), joinCode, files, secret },
         onEvent: (event) => output.event({ ...event }),
       });
     const participant = startParticipant({
-      transport: webSocketTransport({ trust }),
+      transport,
       address,
       fetcher,
       joinCode,
@@ -168,6 +174,7 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
   } finally {
     await mirror?.close();
     await release();
+    await close();
   }
 }
 
@@ -190,6 +197,26 @@ function whatAByteTells({ privacy, exchange }: Manifest): string {
     return 'two or three bytes tell whether a text that somebody already has is among the data; the journal keeps them';
   const { epsilon, delta } = budgetOf(privacy);
   return `bytes carry noise: of any one example they tell no more than epsilon ${epsilon.toFixed(2)} at delta ${delta}`;
+}
+
+/** How a run is reached: at its host, or through the servers that its coordinators share. */
+interface Way extends Pick<ParticipantOptions, 'transport' | 'address' | 'fetcher' | 'joinCode'> {
+  /** Of a host: `JoinLink.files`. */
+  readonly files?: string;
+  close(): Promise<void>;
+}
+
+/** @throws {Fault} CONFIG_INVALID, STORE_UNREACHABLE */
+async function wayTo(link: string, { nats_creds, tls_ca }: z.infer<typeof own>): Promise<Way> {
+  if (isNats(link)) return (await import('../peer/node/nats-way.ts')).natsWay(link, nats_creds);
+  const { address, files, joinCode } = parseJoinLink(link);
+  const trust = tls_ca === undefined ? undefined : await trusting(tls_ca);
+  return {
+    transport: webSocketTransport({ trust }),
+    ...{ address, files, joinCode },
+    fetcher: trust ? httpFetcher(files, fetchTrusting(trust)) : httpFetcher(files),
+    close: async () => undefined,
+  };
 }
 
 async function readPaths(name: string): Promise<Paths> {

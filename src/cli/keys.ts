@@ -87,7 +87,6 @@ export interface RunFile extends DoorKeys, ExchangeKeys, PrivacyKeys {
   readonly report_to: 'none' | 'tensorboard';
   readonly resume_from_checkpoint: boolean | string | undefined;
   readonly guard: boolean;
-  readonly audit: number;
   readonly name: string | undefined;
   readonly threads: number | undefined;
   readonly workers: number | undefined;
@@ -143,7 +142,7 @@ export const GROUPS: Readonly<Record<'model' | 'data' | 'method' | 'run', readon
     ...(['output_dir', 'peers', 'min_peers', 'eval_steps', 'save_steps', 'logging_steps', 'guard', 'audit'] as const),
     ...(['report_to', 'resume_from_checkpoint'] as const),
     ...(['host', 'port', 'tls_cert', 'tls_key', 'admission', 'allow'] as const),
-    ...(['code', 'name', 'threads', 'workers', 'offload_folder'] as const),
+    ...(['code', 'store', 'nats_creds', 'name', 'threads', 'workers', 'offload_folder'] as const),
   ],
 };
 
@@ -357,12 +356,6 @@ export const keys: { readonly [K in keyof RunFile]: z.ZodType<RunFile[K]> } = {
     .default(true)
     .describe('Stop a run whose held-out loss climbs far above the base, or does not move.'),
   ...doorKeySchemas,
-  audit: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .describe('Part of the records that three peers measure, none of which knows it: who lies is found and evicted.'),
   name: text().max(64).optional().describe('What others see this machine as. Default: its host name.'),
   threads: z.int().min(1).max(1024).optional().describe('Threads of each peer. Default: the cores, shared out.'),
   workers: z

@@ -65,14 +65,17 @@ async function known(folder: string): Promise<Finished[]> {
 }
 
 /** What a run is made of. Where it is put is no part of it, and a secret has no place in a file of results. */
-const ELSEWHERE = [
-  ...(['output_dir', 'hub_token', 'threads', 'logging_steps'] as const),
-  ...(['report_to', 'resume_from_checkpoint', 'resume'] as const),
-];
-export type Kept = Omit<Rated, (typeof ELSEWHERE)[number]>;
+type Elsewhere =
+  | ('output_dir' | 'hub_token' | 'threads' | 'logging_steps')
+  | ('report_to' | 'resume_from_checkpoint' | 'resume');
+const ELSEWHERE: Readonly<Record<Elsewhere, true>> = {
+  ...{ output_dir: true, hub_token: true, threads: true, logging_steps: true },
+  ...{ report_to: true, resume_from_checkpoint: true, resume: true },
+};
+export type Kept = Omit<Rated, Elsewhere>;
 
 const keptOf = (config: Rated): Kept =>
-  Object.fromEntries(Object.entries(config).filter(([key]) => !(ELSEWHERE as readonly string[]).includes(key))) as Kept;
+  Object.fromEntries(Object.entries(config).filter(([key]) => !Object.hasOwn(ELSEWHERE, key))) as Kept;
 
 /**
  * @param run makes one run. @param parallel runs at a time.

@@ -10,13 +10,13 @@ import { Fault } from '../faults.ts';
 import { toHex } from '../numeric/bytes.ts';
 import { Table } from '../numeric/table.ts';
 import { OPEN_CODE } from '../peer/admission.ts';
-import type { HostEvent } from '../peer/events.ts';
+import type { HostEvent, Outcome } from '../peer/events.ts';
 import type { Ledger } from '../peer/ledger.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
 import { newSecret, readSecret, secretOf, writeSecret } from '../peer/node/identity.ts';
 import { endLocalPeers, type LocalPeer, startLocalPeer } from '../peer/node/local-peers.ts';
 import { beginIn, FILES_FILE, KEY_FILE, keepAdapter, rememberPaths, storedManifest } from '../peer/node/run-folder.ts';
-import { serve } from '../peer/node/serve.ts';
+import { type Served, serve } from '../peer/node/serve.ts';
 import { randomCode } from '../peer/node/system.ts';
 import { isAlone } from './alone.ts';
 import type { Argv } from './args.ts';
@@ -76,6 +76,9 @@ const ownKeys = (folder: string, peers: number): Promise<string[]> =>
     Array.from({ length: peers }, async (_, i) => toHex(nodeCrypto.publicKey(await secretOf(keyOf(folder, i + 1))))),
   );
 
+/** Of the run itself, where coordinators share none. */
+const codeOf = ({ admission, code }: RunConfig): string => (admission === 'open' ? OPEN_CODE : (code ?? randomCode()));
+
 export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, unknown>>> {
   const { output, env } = io;
   const config = await configOf('train', argv, env);
@@ -85,11 +88,10 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   if (isAlone(config)) return runAlone(config, threads, io);
 
   const tls = await tlsOf(config);
-  const begun = await storedManifest(folder);
-  if (resume) await requireRun(resume, begun);
+  if (resume) await requireRun(resume, await storedManifest(folder));
   const key = join(folder, KEY_FILE);
   const known = await readSecret(key);
-  if (begun && !known)
+  if (!known && (await storedManifest(folder)))
     throw new Fault(
       'FILE_MISSING',
       `${key} is missing, and nobody else can go on with the run; name another output_dir`,
@@ -101,6 +103,11 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     output,
     env,
   );
+  const place =
+    config.store === undefined
+      ? undefined
+      : await (await import('./place.ts')).openPlace(config, draft, secret, output);
+  const begun = await storedManifest(folder);
   if (begun) checkSameRun(folder, begun, draft);
   const manifest =
     begun ?? (await calibrated({ manifest: draft, paths: found }, { threads: availableParallelism(), offloadFolder }));
@@ -120,16 +127,18 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
     drawn = drawn.then(() => writeCurve(folder, now));
     drawn.catch(() => undefined); // awaited at the end
   };
-  const served = await beginIn(folder, async () => {
-    if (!known) await writeSecret(key, secret);
-    const paths = await keepAdapter(folder, manifest, found);
-    await rememberPaths(folder, paths);
+  const local: LocalPeer[] = [];
+  let paths = found;
+  /** Where coordinators share a run: undefined when it came to its end under another. */
+  async function open(): Promise<Served | undefined> {
+    const shared = await place?.lead(() => startPeers(place.link));
+    if (place && !shared) return undefined;
     return serve({
       folder,
       manifest,
       paths,
       secret,
-      joinCode: config.admission === 'open' ? OPEN_CODE : (config.code ?? randomCode()),
+      joinCode: place?.joinCode ?? codeOf(config),
       policy: config.admission,
       allow: config.allow,
       own: config.admission === 'allow-list' ? await ownKeys(folder, peers) : [],
@@ -148,36 +157,61 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
       tokenCache: tokenCacheOf(env),
       resume,
       onEvent: hear,
+      ...(shared && { shared }),
+    }).catch((error) => {
+      if (shared && error instanceof Fault && error.code === 'LEASE_LOST') return open();
+      throw error;
     });
+  }
+  let served = await beginIn(folder, async () => {
+    if (!known) await writeSecret(key, secret);
+    paths = await keepAdapter(folder, manifest, found);
+    await rememberPaths(folder, paths);
+    return open();
   });
-  const local: LocalPeer[] = [];
   try {
+    let outcome = served && (await host(served));
+    while (served && !outcome) {
+      await served.close();
+      served = await open();
+      outcome = served && (await host(served));
+    }
+    await endLocalPeers(local, { done: outcome === undefined || outcome.reason === 'done' });
+    await drawn;
+    if (outcome && outcome.reason !== 'done')
+      throw new Fault(
+        'INTERRUPTED',
+        `stopped after round ${outcome.round} of ${manifest.max_steps}, all of it saved; repeat the command to go on`,
+      );
+    const seconds = (performance.now() - began) / 1000;
+    return served ? result(served, manifest, seconds) : place!.result(seconds);
+  } finally {
+    await endLocalPeers(local, { done: false });
+    await served?.close();
+    await place?.close();
+  }
+
+  /** @returns undefined when another coordinator leads now. */
+  async function host(served: Served): Promise<Outcome | undefined> {
     report.follow(served);
     evaluated = served.journal().ledger.evaluated; // what an earlier host evaluated is in it too
     written.begin(served.resumed, evaluated);
     if (served.resumed > 0) output.note(`going on after round ${served.resumed}`);
     if (config.admission === 'open') output.note(OPEN);
-    for (const link of forOthers(served.links)) output.event({ event: 'link', link });
+    if (!place) for (const link of forOthers(served.links)) output.event({ event: 'link', link });
     for (const link of forOthers(served.viewLinks)) output.event({ event: 'view', link });
-    for (let n = 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n));
+    startPeers(place?.link ?? served.links[0]);
     const released = onInterrupt({ first: () => served.host.stop(), second: () => served.host.abort() }, output);
-    const outcome = await served.host.finished.finally(released);
-    await endLocalPeers(local, { done: outcome.reason === 'done' });
-    await drawn;
-    if (outcome.reason !== 'done')
-      throw new Fault(
-        'INTERRUPTED',
-        `stopped after round ${outcome.round} of ${manifest.max_steps}, all of it saved; repeat the command to go on`,
-      );
-    return result(served, manifest, (performance.now() - began) / 1000);
-  } finally {
-    await endLocalPeers(local, { done: false });
-    await served.close();
+    return (place ? place.whileLeading(served.host) : served.host.finished).finally(released);
   }
 
-  function startPeer(name: string, n: number): LocalPeer {
+  function startPeers(link: string): void {
+    for (let n = local.length + 1; n <= peers; n++) local.push(startPeer(`${config.name ?? hostname()}-${n}`, n, link));
+  }
+
+  function startPeer(name: string, n: number, link: string): LocalPeer {
     const peer = startLocalPeer(name, {
-      link: served.links[0],
+      link,
       folder,
       key: keyOf(folder, n),
       threads,

@@ -6,20 +6,19 @@
 import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
 import { revisionOf } from '../method/revise.ts';
-import type { Audit, Entry, Hex, Manifest, Merge, Round } from '../nouns.ts';
+import type { Audit, Entry, Manifest, Merge, Round } from '../nouns.ts';
 import { equalBytes, fromHex } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { recentOf } from '../optimizer/steps.ts';
-import type { ChunkStore, Crypto } from '../ports.ts';
+import type { Crypto } from '../ports.ts';
 import { receiptMessage } from '../wire/signed.ts';
-import { chunksOf, isKept, rootOfLeaves, storedSnapshot } from './chunks.ts';
 import type { ParticipantEvent } from './events.ts';
 import type { Fetcher } from './fetcher.ts';
-import { gather } from './gather.ts';
 import { roundsIn } from './history.ts';
 import { extend, type Ledger } from './ledger.ts';
 import { checkCommitted, checkMerged, type Receipt } from './receipts.ts';
 import type { Merged, Replica } from './replica.ts';
+import { type OpenChunks, restoreFrom } from './restoring.ts';
 import { decodeStanding, isSigned, recentIn, type Standing, standingAt, standingChecker } from './standing.ts';
 
 /** Rounds applied in one call: progress shows, and a stop is heard. */
@@ -37,18 +36,6 @@ const NOT_THIS_JOURNAL: ReadonlySet<string> = new Set([
   'JOURNAL_ORDER',
   'SIGNATURE_WRONG',
 ]);
-
-const inMemory: OpenChunks = async () => {
-  const all = new Map<Hex, Uint8Array>();
-  return {
-    get: async (name) => all.get(name),
-    has: (name) => all.has(name),
-    put: async (name, bytes) => void all.set(name, bytes),
-  };
-};
-
-/** Where chunks are kept while a snapshot is gathered. @param wanted by name: others may go. */
-export type OpenChunks = (wanted: ReadonlySet<Hex>) => Promise<Pick<ChunkStore, 'get' | 'has' | 'put'>>;
 
 export interface FollowerOptions {
   /** Where a snapshot is gathered. Default: in memory. */
@@ -143,8 +130,12 @@ export class Follower {
 
   /** Whether the replica holds what the journal says, all of it that was read. */
   get isUpToDate(): boolean {
-    const holds = this.#held === undefined && !this.#isVoid && this.#replica !== undefined;
-    return holds && this.appliedRounds === this.ledger.round;
+    return !this.#isBehindTime && this.#replica !== undefined && this.appliedRounds === this.ledger.round;
+  }
+
+  /** Something was taken back, and the replica does not know. */
+  get #isBehindTime(): boolean {
+    return this.#held !== undefined || this.#isVoid;
   }
 
   /** The merge of a round, once it is in the journal. */
@@ -257,7 +248,7 @@ export class Follower {
   /** What was before our beginning was taken back: weights made of it are given up, and all is read. */
   async #goBack(fetcher: Fetcher): Promise<void> {
     this.#mustGoBack = true;
-    await this.discardReplica();
+    this.#isVoid = true;
     this.#receipt = undefined;
     await this.#startOver(fetcher);
     this.#mustGoBack = false;
@@ -296,7 +287,7 @@ export class Follower {
     this.#ledger = extend(this.#ledger, entry);
     if (entry.type === 'manifest') this.#check = standingChecker(standingAt(record, this.#crypto), this.#crypto);
     else this.#check?.(record);
-    if (entry.type === 'digest' && this.#replica?.round() === entry.round)
+    if (entry.type === 'digest' && !this.#isBehindTime && this.#replica?.round() === entry.round)
       this.#options.onDigest?.(entry.round, entry.root, this.#replica);
     if (entry.type === 'evict' && entry.slot === this.#receipt?.slot) this.#receipt = undefined;
     if (entry.type === 'merge') {
@@ -356,6 +347,7 @@ export class Follower {
     const wants = far || replica.round() < this.#start;
     if (fetcher !== undefined && wants && this.#mayAsk && promisesOf(manifest).snapshots.holds)
       await this.#restore(replica, fetcher);
+    if (this.#isBehindTime) return false;
     if (replica.round() < this.#start) {
       if (fetcher === undefined)
         throw new Fault('HOST_UNREACHABLE', 'the weights have to be built anew, and the host that has them is gone');
@@ -390,28 +382,11 @@ export class Follower {
     if (offer === undefined) return;
     // The run went on while the base was fetched: what has been heard of it since lies unread.
     if (offer.round > this.ledger.round) await this.#readOn(fetcher);
-    if (offer.round > this.ledger.round) return;
-    if (offer.round <= replica.round() || offer.round < this.#start) return;
-    const { manifest, digests, firm } = this.ledger;
-    const { sha256 } = this.#crypto;
-    const root = rootOfLeaves(offer.leaves, sha256);
-    const signed = digests.get(offer.round);
-    // Without a digest it may be of weights that were taken back since.
-    if (signed === undefined ? !offer.own || offer.round > firm : !equalBytes(root, signed)) return;
-    try {
-      const chunks = chunksOf(offer.leaves, sha256);
-      const own = chunksOf(await replica.leaves(), sha256);
-      const wanted = chunks.filter((chunk, i) => !isKept(chunk, i, own));
-      const store = await (this.#options.chunks ?? inMemory)(new Set(wanted.map(({ name }) => name)));
-      const progress = (source = 'here', bytes: number): void =>
-        this.#options.emit?.({ event: 'chunk', source, bytes });
-      await gather({ wanted, sources: offer.sources, store, crypto: this.#crypto, progress });
-      const recent = recentOf(manifest, this.#rounds, offer.round - this.#before);
-      await replica.restore(offer.round, storedSnapshot(chunks, store), root, recent, offer.leaves);
-      if (signed !== undefined) this.#options.onDigest?.(offer.round, root, replica);
-    } catch (error) {
-      if (!(error instanceof Fault && error.code === 'BLOB_MISMATCH')) throw error;
-    }
+    if (this.#isBehindTime || offer.round <= replica.round() || offer.round < this.#start) return;
+    const { chunks, emit, onDigest } = this.#options;
+    const recent = recentOf(this.ledger.manifest, this.#rounds, offer.round - this.#before);
+    const root = await restoreFrom(offer, { replica, ledger: this.ledger, recent, crypto: this.#crypto, chunks, emit });
+    if (root !== undefined && this.ledger.digests.has(offer.round)) onDigest?.(offer.round, root, replica);
   }
 
   /** Gives up the weights: they are not what the journal says. `advance` builds them anew. */

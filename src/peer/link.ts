@@ -1,5 +1,6 @@
 /**
- * The join link: `http://host:port/join/<code>`. One text to copy says where the run is and lets its holder in.
+ * The join link: `http://host:port/join/<code>`, or `nats://host:port,host:port/<run>/<code>` where coordinators share a
+ * log. One text to copy says where the run is and lets its holder in.
  *
  * @module
  */
@@ -45,3 +46,56 @@ export function filesOf(link: string): string {
     throw new Fault('CONFIG_INVALID', `"${link}" is no link of a run; it looks like http://host:port/view/code`);
   return `${url.origin}/${path[1]}`;
 }
+
+/** Servers of NATS, and as whom to come. */
+export interface NatsServers {
+  /** `host:port`, for browsers `wss://host:port`. */
+  readonly servers: readonly string[];
+  /** They are WebSocket listeners, as browsers need them. */
+  readonly web?: true;
+  readonly user?: string;
+  readonly password?: string;
+}
+
+export interface NatsLink extends NatsServers {
+  /** Name of the run (`nats/names.ts`). */
+  readonly run: string;
+  readonly joinCode: string;
+}
+
+const NATS =
+  /^nats(\+wss?)?:\/\/(?:([^:@/\s]+):([^@/\s]+)@)?([^@/\s,]+(?:,[^@/\s,]+)*)(?:\/([0-9a-f]{12})\/([^/\s]+))?$/;
+
+export const isNats = (link: string): boolean => /^nats[:+]/.test(link);
+
+/** @throws {Fault} CONFIG_INVALID */
+function parseNats(text: string, what: string, like: string, withRun: boolean): NatsServers & Partial<NatsLink> {
+  const [, plus, user, password, hosts, run, code] = NATS.exec(text) ?? [];
+  const servers = hosts?.split(',') ?? [];
+  if (servers.length === 0 || !servers.every(isHost) || withRun !== (run !== undefined))
+    throw new Fault('CONFIG_INVALID', `"${text}" is no ${what}; it looks like ${like}`);
+  return {
+    ...(plus === undefined
+      ? { servers: servers.map((host) => (/:\d+$/.test(host) ? host : `${host}:4222`)) }
+      : { servers: servers.map((host) => `${plus.slice(1)}://${host}`), web: true }),
+    ...(user === undefined ? {} : { user: decodeURIComponent(user), password: decodeURIComponent(password!) }),
+    ...(run === undefined ? {} : { run, joinCode: decodeURIComponent(code!) }),
+  };
+}
+
+const isHost = (host: string): boolean => {
+  const url = URL.canParse(`http://${host}`) ? new URL(`http://${host}`) : undefined;
+  return url !== undefined && url.pathname === '/' && url.search === '' && url.hash === '';
+};
+
+/** What `--store` names. @throws {Fault} CONFIG_INVALID */
+export const parseStore = (text: string): NatsServers =>
+  parseNats(text, 'store', 'nats://host:4222 or nats://one:4222,two:4222,three:4222', false);
+
+/** @throws {Fault} CONFIG_INVALID */
+export const parseNatsLink = (link: string): NatsLink =>
+  parseNats(link, 'join link', 'nats://host:4222,host:4222/run/code', true) as NatsLink;
+
+/** Without user and password: what a coordinator may, a peer must not. */
+export const natsLink = ({ servers }: NatsServers, run: string, joinCode: string): string =>
+  `nats://${servers.join(',')}/${run}/${encodeURIComponent(joinCode)}`;

@@ -92,6 +92,7 @@ function carryOut(draft: Turn, entry: Entry): void {
   draft.furthest = Math.max(draft.furthest, before.round);
   const firm = entry.type === 'revoke' ? entry.from : round;
   draft.applied = Math.min(draft.applied, firm);
+  draft.saved = Math.min(draft.saved, firm);
   draft.former = withFormer(
     draft,
     [...draft.own].filter(([at]) => at > firm),

@@ -19,7 +19,8 @@ const named = (pattern: RegExp): string => {
 
 /** Bytes at most, compressed as a server would; of the runtime's WebAssembly, as it is. A fifth above what it is today. */
 const BUDGET: readonly (readonly [RegExp, number])[] = [
-  [/^browser\.js$/, 2_600],
+  [/^browser\.js$/, 3_200],
+  [/nats-way-.*\.js$/, 75_000],
   [/peer-worker-.*\.js$/, 116_000],
   [/replica-worker-.*\.js$/, 265_000],
   [/ort\.wasm\.min-.*\.js$/, 18_500],

@@ -30,6 +30,11 @@ const WORLD = /^(peer|cli|web)\//;
 
 /** Each package has one door. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
+  '@nats-io/jetstream': /^peer\/nats\//,
+  '@nats-io/kv': /^peer\/nats\//,
+  '@nats-io/nats-core': /^peer\/(nats\/|node\/nats|web\/nats)/,
+  '@nats-io/obj': /^peer\/nats\//,
+  '@nats-io/transport-node': /^peer\/node\/nats/,
   '@noble/curves': /^(web|peer\/web)\//,
   '@noble/hashes': /^(web|peer\/web)\//,
   '@preact/signals': /^web\//,

@@ -8,6 +8,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { openJournal } from '../../journal/journal.ts';
 import type { Member } from '../../journal/rules.ts';
+import { fileSource } from '../../model/node/files.ts';
 import type { Entry, Hex, Manifest } from '../../nouns.ts';
 import { toHex } from '../../numeric/bytes.ts';
 import { promisesOf } from '../../optimizer/algebra.ts';
@@ -23,11 +24,13 @@ import type { SavedSnapshot } from '../host-snapshots.ts';
 import { type Ledger, ledgerOf, roundsOf } from '../ledger.ts';
 import { joinLink } from '../link.ts';
 import { openMirrors } from '../mirrors.ts';
+import type { Leadership } from '../nats/coordinator.ts';
 import { newsOf } from '../news.ts';
 import { readKept } from '../pending.ts';
 import type { Replica } from '../replica.ts';
 import { standingOf } from '../standing.ts';
 import { liveStatus, type RunStatus } from '../status.ts';
+import { listenBoth } from '../transport-both.ts';
 import { type Order, wishOf } from '../wishes.ts';
 import type { Paths } from './blobs.ts';
 import { type Checkpoint, restoreLatest, roundsIn, saveCheckpoint } from './checkpoints.ts';
@@ -80,6 +83,8 @@ export interface ServeOptions
   readonly tokenCache?: string | undefined;
   /** Go on from this checkpoint, or refuse. Without it, from whatever saves most time. */
   readonly resume?: Asked | undefined;
+  /** Where the journal is, if not only in the folder, and how peers come besides the port. */
+  readonly shared?: Leadership;
 }
 
 export interface Served {
@@ -100,15 +105,16 @@ export interface Served {
 
 /** @throws {Fault} JOURNAL_*, OUTPUT_EXISTS, FILE_MISSING, CONFIG_INVALID and whatever opening the replica refuses */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { folder, joinCode, secret, threads, offloadFolder, paths, maxEvalSamples, tokenCache } = options;
+  const { folder, joinCode, secret, threads, offloadFolder, paths, maxEvalSamples, tokenCache, shared } = options;
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (let next = closers.pop(); next !== undefined; next = closers.pop()) await next();
   };
   try {
-    const journal = await openJournal(await openFileStore(join(folder, JOURNAL_FILE)), nodeCrypto, secret);
+    const store = shared?.journal ?? (await openFileStore(join(folder, JOURNAL_FILE)));
+    const journal = await openJournal(store, nodeCrypto, secret);
     closers.push(() => journal.close());
-    const pending = await openFileStore(join(folder, PENDING_FILE));
+    const pending = shared?.pending ?? (await openFileStore(join(folder, PENDING_FILE)));
     closers.push(() => pending.close());
     if (journal.records.length === 0) await journal.append({ type: 'manifest', manifest: options.manifest });
     const entries = (): Entry[] => journal.records.map(({ entry }) => entry);
@@ -166,8 +172,9 @@ export async function serve(options: ServeOptions): Promise<Served> {
     closers.push(async () => calm.close());
     const { policy = 'invite', allow, own } = options;
     const admission = openAdmission({ folder, policy, joinCode, allow, ...(own && { own }) });
+    const offers = snapshotRoutes(shelf, mirrors);
     const routes = httpRoutes({
-      ...{ joinCode, admission, journal, blobs, snapshots: snapshotRoutes(shelf, mirrors), crypto: nodeCrypto },
+      ...{ joinCode, admission, journal, blobs, snapshots: offers, crypto: nodeCrypto },
       ...{ page: await openPage(), status, feed, metrics },
       refused: (fault) => calm.hear(refusalOf(fault, undefined)),
     });
@@ -175,6 +182,16 @@ export async function serve(options: ServeOptions): Promise<Served> {
     const control = {
       ...{ code, crypto: nodeCrypto },
       takeBack: async (order: Order) => host!.takeBack(wishOf(ledgerOf(entries()), order)),
+    };
+    const listener = webSocketTransport({
+      ...{ host: options.host, port: options.port, request: controlled(control, routes), tls: options.tls },
+      maxFrame: manifest.exchange ? MAX_PEER_FRAME_BYTES : MAX_CONTRIBUTION_FRAME_BYTES,
+    });
+    const fileOf = async (hash: Hex) => (blobs.has(hash) ? fileSource(blobs.get(hash)!) : undefined);
+    const sources = {
+      ...{ journal: () => journal.read(), files: named, blob: fileOf, chunk: shelf.chunk },
+      snapshot: () => offers.latest(''),
+      opens: (given: string) => admission.opens(given) === 'join',
     };
     host = await startHost({
       ...options,
@@ -184,16 +201,15 @@ export async function serve(options: ServeOptions): Promise<Served> {
           shelf.put(...kept);
           written.delete(kept[0].round);
         }
+        if (event.event === 'rewound') shelf.drop(event.round);
+        if (event.event === 'revoked') shelf.drop(event.from);
         calm.hear(event);
       },
       admission,
       journal,
       pending,
       replica,
-      transport: webSocketTransport({
-        ...{ host: options.host, port: options.port, request: controlled(control, routes), tls: options.tls },
-        maxFrame: manifest.exchange ? MAX_PEER_FRAME_BYTES : MAX_CONTRIBUTION_FRAME_BYTES,
-      }),
+      transport: shared ? listenBoth(listener, shared.transport(sources)) : listener,
       crypto: nodeCrypto,
       clock: systemClock,
       entropy: systemEntropy,

@@ -34,6 +34,8 @@ export interface SnapshotShelf {
   chunk(name: Hex): Promise<Uint8Array | undefined>;
   /** @param standing what goes with it: `SavedSnapshot`. */
   put(checkpoint: Checkpoint, standing?: Uint8Array): void;
+  /** Those of more than `round` rounds: something of them was taken back. */
+  drop(round: number): void;
 }
 
 export function snapshotShelf(): SnapshotShelf {
@@ -56,6 +58,9 @@ export function snapshotShelf(): SnapshotShelf {
       const places = new Map(chunks.map(({ name, at, bytes }) => [name, { path, at, bytes }]));
       shelf.unshift({ checkpoint, places, ...(standing && { standing }) });
       shelf.length = Math.min(shelf.length, KEPT);
+    },
+    drop(round) {
+      shelf.splice(0, shelf.length, ...shelf.filter(({ checkpoint }) => checkpoint.round <= round));
     },
   };
 }

@@ -5,7 +5,8 @@
  */
 import type { Backend } from '../../engine/backend.ts';
 import type { FaultCode } from '../../faults.ts';
-import type { JoinLink } from '../link.ts';
+import { httpFetcher } from '../http-fetcher.ts';
+import type { JoinLink, NatsLink } from '../link.ts';
 import type { ParticipantOutcome } from '../participant.ts';
 import { refusalOf } from '../replica-calls.ts';
 import { openDatabase } from './database.ts';
@@ -18,7 +19,7 @@ import { beginStay, type Stay } from './stay.ts';
 export type ToPeer =
   | {
       readonly type: 'join';
-      readonly link: JoinLink;
+      readonly link: JoinLink | NatsLink;
       readonly name: string;
       readonly backend: Backend | undefined;
       readonly threads: number;
@@ -44,9 +45,13 @@ function whenOffline(lost: () => void): () => void {
 async function begin({ link, name, backend, threads }: Extract<ToPeer, { type: 'join' }>): Promise<Stay> {
   const db = await openDatabase();
   const { secret, release } = await freeIdentity(db, navigator.locks);
-  const transport = webSocketDialler(WebSocket, whenOffline);
+  // The client of NATS is loaded by those who need it.
+  const way =
+    'run' in link
+      ? await (await import('./nats-way.ts')).natsWay(link)
+      : { link, host: httpFetcher(link.files), transport: webSocketDialler(WebSocket, whenOffline) };
   const stay = beginStay({
-    ...{ link, secret, name, backend, threads, db, transport },
+    ...{ ...way, secret, name, backend, threads, db },
     emit: (event) => say({ type: 'event', event }),
   });
   return { ...stay, finished: stay.finished.finally(release) };

@@ -12,7 +12,6 @@ import { promisesOf } from '../../optimizer/algebra.ts';
 import type { Transport } from '../../ports.ts';
 import { addTraffic } from '../door.ts';
 import type { Fetcher } from '../fetcher.ts';
-import { httpFetcher } from '../http-fetcher.ts';
 import type { JoinLink } from '../link.ts';
 import { type InTurn, inTurn } from '../local-replica.ts';
 import { type Participant, type ParticipantOutcome, startParticipant } from '../participant.ts';
@@ -33,7 +32,9 @@ const CHECKSUM_STEPS = 1;
 const KEEP_ROUNDS = { applied: 64, ready: 16 } as const;
 
 export interface StayOptions {
-  readonly link: JoinLink;
+  readonly link: Pick<JoinLink, 'address' | 'joinCode'>;
+  /** What is not here is fetched with it. */
+  readonly host: Fetcher;
   readonly secret: Uint8Array;
   readonly name: string;
   readonly backend: Backend | undefined;
@@ -59,8 +60,7 @@ interface Held {
 }
 
 export function beginStay(options: StayOptions): Stay {
-  const { link, secret, db, emit } = options;
-  const host = httpFetcher(link.files);
+  const { link, host, secret, db, emit } = options;
   const me = toHex(webCrypto.publicKey(secret)).slice(0, 16);
   let participant: Participant | undefined;
   let held: Held | undefined;
