@@ -98,15 +98,19 @@ export function scribe({ folder, manifest, reportTo, now }: ScribeOptions): Scri
         const step = stepsAt(manifest, at);
         const time = now();
         // Not before there is something to write: a command repeated at the end of a run leaves no empty file.
-        if (reportTo === 'tensorboard') board ??= eventFile(folder, round, stepsAt(manifest, round), time);
+        if (reportTo === 'tensorboard') board ??= eventFile(folder, round, boardStep(manifest, round), time);
         const line = { step, round: at, ...values, time: time.toISOString() };
         appendFileSync(lines, `${JSON.stringify(line)}\n`);
-        if (board) appendFileSync(board, scalars(seconds(time), step, values));
+        if (board) appendFileSync(board, scalars(seconds(time), boardStep(manifest, at), values));
       };
       for (const event of early.splice(0)) hear(event);
     },
   };
 }
+
+/** TensorBoard's steps are whole: of a run that merges twice a step they are rounds. */
+const boardStep = (manifest: Manifest, round: number): number =>
+  Number.isInteger(stepsAt(manifest, 1)) ? stepsAt(manifest, round) : round;
 
 const seconds = (time: Date): number => time.getTime() / 1000;
 

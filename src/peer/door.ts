@@ -20,7 +20,7 @@ import type { Pass } from './state.ts';
 /** From a connection's opening to the proof of its key: two round trips, on a bad line. */
 const HANDSHAKE_MS = 10_000;
 /** Connections without a proof: as many as there are places, for all peers may come back at once. They take none of those. */
-const MAX_STRANGERS = MAX_PEERS;
+export const MAX_STRANGERS: number = MAX_PEERS;
 /** Connections of all kinds: those that were proved and are not admitted yet, or were replaced, go within moments. */
 export const MAX_CONNECTIONS: number = 2 * MAX_PEERS;
 /** `hello` is the longer of the two messages before the proof, and has 164 bytes: there is room for a later version. */

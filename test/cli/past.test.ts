@@ -140,7 +140,7 @@ describe.skipIf(!BUILT)('a finished run (npm run build makes the command)', () =
     const records = all.find(({ title }) => title === 'Records')!['rows'] as string[][];
     expect(records[1]!.slice(0, 2)).toEqual(['0', '8']);
     expect(new Set(records.slice(1).map((row) => row[3]))).toEqual(
-      new Set(['manifest', 'admit', 'evaluation', 'round', 'digest']),
+      new Set(['manifest', 'admit', 'evaluation', 'round', 'digest', 'standing']),
     );
     const people = await murmur('inspect', out());
     expect(people.out).toContain('Held out');

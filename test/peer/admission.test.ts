@@ -141,7 +141,8 @@ describe('a run with invites', () => {
     const honest = s.join(0, { msPerRecord: 20 });
     const sybils = [1, 2, 3].map((number) => s.join(number, { msPerRecord: 1, joinCode: 'code of mallory' }));
     expect(await s.clock.until(settledFlag(honest.finished), 600_000)).toBe(true);
-    for (const { finished } of sybils) await finished;
+    const all = Promise.all(sybils.map(({ finished }) => finished));
+    expect(await s.clock.until(settledFlag(all), 600_000)).toBe(true);
     const rounds = shares(s);
     expect(rounds).toHaveLength(8);
     for (const { header, segments } of rounds) {

@@ -1,12 +1,15 @@
 /** Every refusal and every eviction is an event with a code, and is counted. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { FaultCode } from '../../src/faults.ts';
+import { Fault, type FaultCode } from '../../src/faults.ts';
 import type { HostMessage, PeerMessage } from '../../src/nouns.ts';
+import { type Admission, oneCode } from '../../src/peer/admission.ts';
 import { calmly } from '../../src/peer/calm.ts';
-import { begin, MAX_PEERS, step } from '../../src/peer/coordinator.ts';
+import { begin, step } from '../../src/peer/coordinator.ts';
+import { MAX_STRANGERS } from '../../src/peer/door.ts';
 import type { HostEvent } from '../../src/peer/events.ts';
 import { openMetrics } from '../../src/peer/node/metrics.ts';
+import type { Pass } from '../../src/peer/state.ts';
 import { MAX_PEER_FRAME_BYTES, PROTOCOL_VERSION } from '../../src/wire/limits.ts';
 import { decodeHostMessage, encodePeerMessage } from '../../src/wire/messages.ts';
 import { challengeMessage, contributionMessage } from '../../src/wire/signed.ts';
@@ -98,23 +101,42 @@ const WAYS: Partial<Record<FaultCode, (s: Swarm) => Promise<unknown>>> = {
   },
   FRAME_INVALID: async (s) => (await guest(s, 0)).raw(GARBAGE),
   FRAME_TOO_LONG: async (s) => (await guest(s, 0)).raw(new Uint8Array(MAX_PEER_FRAME_BYTES + 1)),
+  INVITE_USED: async (s) => (await guest(s, 0)).hello('INVITE_USED'),
+  INVITE_WITHDRAWN: async (s) => (await guest(s, 0)).hello('INVITE_WITHDRAWN'),
   MESSAGE_UNEXPECTED: async (s) => (await guest(s, 0)).send({ type: 'prove', signature: new Uint8Array(64) }),
+  NOT_ALLOWED: async (s) => (await guest(s, 0)).hello('NOT_ALLOWED'),
   REPLACED: async (s) => [await (await guest(s, 0)).enter(), await (await guest(s, 0)).enter()],
   async RUN_FULL(s) {
-    for (let n = 0; n < MAX_PEERS; n++) await (await guest(s, n)).enter();
-    const p = await guest(s, MAX_PEERS);
-    p.hello();
-    await p.prove();
+    for (let n = 0; n <= MAX_STRANGERS; n++) await guest(s, n);
   },
   async SIGNATURE_WRONG(s) {
     const p = await guest(s, 0);
     p.hello();
     await p.prove(secretOf(1));
   },
+  async TOO_FAST(s) {
+    const p = await (await guest(s, 0)).enter();
+    const checksum = await s.hostChecksum();
+    for (let n = 0; n < 200; n++) {
+      p.send({ type: 'checksum', round: 0, checksum });
+      if (n % 20 === 0) await s.clock.advance(20); // fewer at once than may wait
+    }
+  },
   VERSION_UNSUPPORTED: async (s) => (await guest(s, 0)).raw(Uint8Array.of(1, 99, 0, 4)),
 };
-/** Those of them that only peers say, and one that comes out of an exchange of vectors, below. */
-const ELSEWHERE: readonly FaultCode[] = ['CENSORED', 'SHARE_INVALID'];
+/** Those of them that only peers say, that come out of audits (`audit.test.ts`), and out of an exchange of vectors, below. */
+const ELSEWHERE: readonly FaultCode[] = ['AUDIT_FAILED', 'CENSORED', 'SHARE_INVALID'];
+
+/** Refuses a code that is one of refusals by that, and lets in whom a run of one code lets in. */
+const admission: Admission = (() => {
+  const one = oneCode('open sesame', fakeCrypto);
+  const decide = (code: string, key: Uint8Array): Pass => {
+    if ((['INVITE_USED', 'INVITE_WITHDRAWN', 'NOT_ALLOWED'] as const).some((refusal) => refusal === code))
+      throw new Fault(code as FaultCode, 'not you');
+    return one.check(code, key);
+  };
+  return { ...one, check: decide, enter: decide };
+})();
 
 const metricsOf = (events: readonly HostEvent[]) => {
   const metrics = openMetrics(MANIFEST, 'ab', () => ({
@@ -130,7 +152,10 @@ test('each code of frames and peers has a way here', () => {
 });
 
 test.each(Object.keys(WAYS) as FaultCode[])('%s is an event of the host, and counted', async (code) => {
-  const s = await swarm({ ...MANIFEST, records_per_round: 8 }, { minPeers: code === 'CONTRIBUTION_DUPLICATE' ? 2 : 1 });
+  const s = await swarm(
+    { ...MANIFEST, records_per_round: 8 },
+    { admission, minPeers: code === 'CONTRIBUTION_DUPLICATE' ? 2 : 1 },
+  );
   await WAYS[code]!(s);
   await s.clock.advance(100);
   expect(s.hostEvents).toContainEqual(

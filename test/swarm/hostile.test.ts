@@ -76,7 +76,9 @@ describe.skipIf(!RUNNABLE)('hostile peers and strangers (npm run build makes the
     expect(ledger.admitted.get(liar.slot)?.evicted).toBe(true);
     expect(ledger.admitted.size).toBe(4);
     const told = host.lines.filter(({ event }) => event === 'refused').map(({ code }) => code);
-    expect(told).toEqual(['CONTRIBUTION_DUPLICATE', 'FRAME_INVALID', 'SIGNATURE_WRONG', 'EVICTED']);
+    expect(told).toEqual([
+      ...['CONTRIBUTION_STALE', 'CONTRIBUTION_DUPLICATE', 'FRAME_INVALID', 'SIGNATURE_WRONG', 'EVICTED'],
+    ]);
   });
 
   test(

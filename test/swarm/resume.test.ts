@@ -39,8 +39,8 @@ describe.skipIf(!RUNNABLE)('resume_from_checkpoint (npm run build makes the proc
     const moved = await interrupted(at, settings, 'round', 6);
     const folder = join(at.folder, 'moved');
     const from = (name: string): Settings => ({ ...moved, output_dir: folder, resume_from_checkpoint: name });
-    const [last] = readdirSync(folder).filter((name) => name.startsWith('checkpoint-'));
-    const checkpoint = join(folder, last!);
+    const rounds = readdirSync(folder).flatMap((name) => /^checkpoint-(\d+)$/.exec(name)?.[1] ?? []);
+    const checkpoint = join(folder, `checkpoint-${Math.max(...rounds.map(Number))}`);
 
     expect(await fault(at, from(join(folder, 'checkpoint-1')))).toMatchObject({
       code: 'FILE_MISSING',
