@@ -88,10 +88,11 @@ export async function run(argv: Argv, io: Io): Promise<Readonly<Record<string, u
   if (isAlone(config)) return runAlone(config, threads, io);
 
   const tls = await tlsOf(config);
-  if (resume) await requireRun(resume, await storedManifest(folder));
+  const stored = await storedManifest(folder);
+  if (resume) await requireRun(resume, stored);
   const key = join(folder, KEY_FILE);
   const known = await readSecret(key);
-  if (!known && (await storedManifest(folder)))
+  if (!known && stored)
     throw new Fault(
       'FILE_MISSING',
       `${key} is missing, and nobody else can go on with the run; name another output_dir`,
