@@ -14,7 +14,7 @@ import { decodeOffer } from '../wire/chunks.ts';
 import { MAX_NAME_BYTES, PROTOCOL_VERSION } from '../wire/limits.ts';
 import { encodePeerMessage } from '../wire/messages.ts';
 import { challengeMessage, contributionMessage } from '../wire/signed.ts';
-import { retryMs } from './backoff.ts';
+import { RETURN_MS, retryMs } from './backoff.ts';
 import { addTraffic, type Traffic } from './door.ts';
 import type { ParticipantEvent } from './events.ts';
 import { exchangeGuest } from './exchange-guest.ts';
@@ -328,7 +328,8 @@ export function startParticipant(options: ParticipantOptions): Participant {
         if (!(error instanceof Fault) || !(await canRetry(error))) throw error;
         if (follower?.isComplete) return await outcome('done'); // the host may be gone, and is not needed
         if (progress) attempt = 0;
-        const waitMs = retryMs(attempt, options.entropy, follower?.hasAllRounds ?? false);
+        const eager = follower?.hasAllRounds || clock.now() - contact < RETURN_MS;
+        const waitMs = retryMs(attempt, options.entropy, eager);
         emit({ event: 'disconnected', code: error.code, detail: error.detail, retryMs: waitMs });
         await sleep(waitMs);
       }

@@ -78,7 +78,7 @@ describe('an audit', () => {
   });
 
   test('has these bytes', () => {
-    const bytes = '08 00 02 03 00 02 09f7 01 02 5a5a 02 02 08f7'.replaceAll(' ', '');
+    const bytes = '0a 00 02 03 00 02 09f7 01 02 5a5a 02 02 08f7'.replaceAll(' ', '');
     expect(toHex(encode(entryCodec, THREE, 'entry'))).toBe(bytes);
     expect(decode(entryCodec, fromHex(bytes), 'record', 'JOURNAL_CORRUPT', 0)).toEqual(THREE);
   });
