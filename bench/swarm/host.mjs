@@ -40,6 +40,7 @@ const replica = {
   evaluate: async () => ({ 'eval/loss': 1 }),
   checksum: async () => new Uint8Array(8),
   root: async () => new Uint8Array(32),
+  leaves: async () => [{ hash: new Uint8Array(32), bytes: 0 }],
   close: async () => undefined,
 };
 
