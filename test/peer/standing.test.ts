@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Journal } from '../../src/journal/journal.ts';
 import { verifyJournal } from '../../src/journal/reader.ts';
-import type { Manifest, Optimizer } from '../../src/nouns.ts';
+import type { Entry, Manifest, Optimizer } from '../../src/nouns.ts';
 import { equalBytes, toHex } from '../../src/numeric/bytes.ts';
 import { recentOf } from '../../src/optimizer/steps.ts';
 import type { SnapshotOffer } from '../../src/peer/fetcher.ts';
@@ -223,6 +223,49 @@ describe('who joins with a standing', () => {
       expect(late.follower.replica.round()).toBe(60);
       expect(await late.follower.replica.root()).toEqual(await live.root());
     }
+  });
+
+  describe.each([
+    ['a revocation behind where it began', { type: 'revoke', slot: 1, from: 45, to: 58 }],
+    ['a revocation from before where it began', { type: 'revoke', slot: 1, from: 3, to: 58 }],
+    ['a rewind behind where it began', { type: 'rewind', round: 50 }],
+    ['a rewind to where it began', { type: 'rewind', round: 40 }],
+    ['a rewind to before where it began', { type: 'rewind', round: 20 }],
+  ] as const satisfies readonly (readonly [string, Entry])[])('follows %s', (_, entry) => {
+    const equal = async (late: Awaited<ReturnType<typeof joined>>, journal: Journal): Promise<void> => {
+      const early = await joined(journal, undefined);
+      while (!(await late.follower.advance(late.fetcher)));
+      expect(known(late.follower.ledger)).toEqual(known(early.follower.ledger));
+      expect(late.follower.anchor).toEqual(early.follower.anchor);
+      expect(late.follower.isUpToDate).toBe(true);
+      expect(late.follower.replica.round()).toBe(early.follower.replica.round());
+      expect(await late.follower.replica.root()).toEqual(await early.follower.replica.root());
+    };
+    /** Rounds as the journal goes on, with the headers that follow from what stands. */
+    const goOn = (journal: Journal): Entry[] =>
+      moreRounds(ledgerOf(journal.records.map((record) => record.entry)), 8, 5);
+
+    test.each(OPTIMIZERS)('when it is told, and when it reads of it later: %o', async (optimizer) => {
+      const { journal, offer } = await runWith({ optimizer });
+      const [told, reader] = [await joined(journal, offer), await joined(journal, offer)];
+      const tell = async (one: Entry): Promise<void> => {
+        const { offset, bytes } = await journal.append(one);
+        if (!told.follower.take(offset, bytes)) await told.follower.fetch(told.fetcher);
+      };
+      await tell(entry);
+      await equal(told, journal);
+      for (const one of goOn(journal)) await tell(one);
+      await equal(told, journal);
+      await reader.follower.fetch(reader.fetcher);
+      await equal(reader, journal);
+    });
+
+    test('when it stands in what it reads first', async () => {
+      const { journal, offer } = await runWith();
+      await journal.append(entry);
+      await journal.appendAll(goOn(journal));
+      await equal(await joined(journal, offer), journal);
+    });
   });
 
   test('without the host it cannot rebuild what it never had', async () => {
