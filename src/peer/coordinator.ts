@@ -167,7 +167,15 @@ const HANDLERS: Handlers = {
     const fresh = { slot, key: hex, name, rate: undefined, worked: -1, records: 0, strikes: 0, told: false };
     const since = draft.ledger.round;
     const pass = { invite: invite?.name, maxShare: invite?.maxShare };
-    const joining = { status: 'joining', channel, seen: draft.now, since, confirmed: -1, claims: [] } as const;
+    const joining = {
+      status: 'joining',
+      told: false,
+      channel,
+      seen: draft.now,
+      since,
+      confirmed: -1,
+      claims: [],
+    } as const;
     put(draft, { ...(known ?? fresh), ...pass, ...joining });
     send(draft, channel, { type: 'admitted', slot, head: since });
   },
@@ -223,8 +231,8 @@ const HANDLERS: Handlers = {
     heard(draft, channel);
   },
 
-  left(draft, { channel }) {
-    leave(draft, channel);
+  left(draft, { channel, goodbye }) {
+    leave(draft, channel, goodbye);
   },
 
   applied(draft, event) {

@@ -68,7 +68,8 @@ export interface DoorEvents {
   exchange(visitor: Visitor, message: ChunkMessage | MergeAnswer): void;
   /** It broke the protocol after its proof, so its key answers for it. The connection is closed already. */
   violated(visitor: Visitor, fault: Fault): void;
-  left(visitor: Visitor): void;
+  /** @param reason as the connection's end had it. */
+  left(visitor: Visitor, reason: string): void;
   refused(fault: Fault, slot: number | undefined): void;
 }
 
@@ -161,12 +162,12 @@ export function openDoor({ crypto, clock, entropy, run, admission, events }: Doo
           refuse(link, error);
         }
       },
-      closed() {
+      closed(reason) {
         link.cancelTimeout();
         if (!link.known) strangers--;
         links.delete(id);
         book(past, link);
-        if (link.known) events.left(link.visitor);
+        if (link.known) events.left(link.visitor, reason);
       },
     };
   }

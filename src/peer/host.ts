@@ -16,6 +16,7 @@ import { begin } from './coordinator.ts';
 import { addTraffic, openDoor, type Traffic, type Visitor, type Work } from './door.ts';
 import { eventOf, type HostEvent, type Outcome, refusalOf } from './events.ts';
 import { type ExchangeHost, type ExchangePorts, exchangeHost } from './exchange-host.ts';
+import { isGoodbye } from './goodbye.ts';
 import { hostSnapshots, type SnapshotOptions } from './host-snapshots.ts';
 import { mergesOf, roundsOf } from './ledger.ts';
 import { isSenseless } from './passing.ts';
@@ -172,16 +173,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
     evaluate() {
       compute(async () => {
-        const [round, of] = [replica.round(), revisions];
-        const metrics = await replica.evaluate();
-        post(() => ({ type: 'evaluated', round, metrics, revisions: of }));
+        const round = replica.round();
+        report({ type: 'evaluated', round, metrics: await replica.evaluate() });
       });
     },
     root() {
       compute(async () => {
-        const of = revisions;
-        const rooted = await snapshots.take();
-        post(() => ({ ...rooted, revisions: of }));
+        report(await snapshots.take());
       });
     },
     revise({ revision }) {
@@ -227,17 +225,22 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   const snapshots = hostSnapshots(options);
 
+  /** What the replica found out, of weights from which so much had been taken back by then. */
+  function report(found: Extract<Event, { readonly type: 'applied' | 'evaluated' | 'rooted' }>): void {
+    const of = revisions;
+    post(() => ({ ...found, revisions: of }));
+  }
+
   async function applyAndReport(rounds: readonly Round[]): Promise<void> {
     const applied = await snapshots.moving(rounds.length, [], async () => rounds.length > 0 && replica.apply(rounds));
-    const of = revisions;
-    post(() => ({ ...applied, revisions: of }));
+    report(applied);
   }
 
   async function mergeAndReport(merges: readonly Merge[]): Promise<void> {
     const applied = await snapshots.moving(merges.length, merges, async () => {
       for (const merge of merges) await replica.exchange!.merge([await exchanging!.merged(merge)]);
     });
-    post(() => applied);
+    report(applied);
   }
 
   /** Channels of those that a merge is made by, where peers make them: those whose shares it is made of. */
@@ -274,9 +277,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
         if (message.type === 'want') post(() => ({ type: 'fetching', channel }));
       },
       violated: ({ channel }, { code, detail }) => post(() => ({ type: 'violated', channel, code, detail })),
-      left({ channel }) {
+      left({ channel }, reason) {
         exchanging?.left(channel);
-        post(() => ({ type: 'left', channel }));
+        post(() => ({ type: 'left', channel, goodbye: isGoodbye(reason) }));
       },
       refused: (fault, slot) => emit(refusalOf(fault, slot)),
     },

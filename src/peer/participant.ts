@@ -20,6 +20,7 @@ import type { ParticipantEvent } from './events.ts';
 import { exchangeGuest } from './exchange-guest.ts';
 import type { Fetcher } from './fetcher.ts';
 import { Follower, type FollowerOptions } from './follower.ts';
+import { GOODBYE } from './goodbye.ts';
 import { expect, Inbox, type Letter } from './inbox.ts';
 import { isPassing } from './passing.ts';
 import type { MemoryKeeper, Replica } from './replica.ts';
@@ -118,6 +119,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
     interrupt = () => inbox.interrupt();
     let sent = 0;
     const channel = await transport.dial(options.address, inbox);
+    let end: 'done' | 'stopped' | undefined;
     try {
       const send = (message: Parameters<typeof encodePeerMessage>[0]): void => {
         const frame = encodePeerMessage(message);
@@ -126,9 +128,10 @@ export function startParticipant(options: ParticipantOptions): Participant {
       };
       guest.connect(send, (fault) => inbox.fail(fault));
       await handshake(channel, inbox, send);
-      return await follow(inbox, send);
+      end = await follow(inbox, send);
+      return end;
     } finally {
-      channel.close(stopping ? 'the peer leaves' : '');
+      channel.close(end === 'done' ? GOODBYE.done : stopping ? GOODBYE.leaves : '');
       const { received, sent: out } = channel.traffic();
       traffic = addTraffic(traffic, { payload: inbox.received + sent, wire: received + out });
     }

@@ -24,6 +24,8 @@ import { append, finish, followers, put, refuse, request, send, type Turn } from
 const LINGER_MS = 5000;
 /** And for one that is here and still reads the journal, or opens the model, or waits for a chunk: it says nothing meanwhile. */
 const JOINING_MS = 30_000;
+/** For a goodbye: until then it may not have heard that the run is done. */
+const GOODBYE_MS = 5000;
 
 /** Attempts at one round whose late answers are told from offences: who answers later than that was frozen. */
 const MAX_LAPSED = 8;
@@ -69,14 +71,15 @@ export function hasAll({ ledger: { manifest } }: Turn, { status, confirmed }: Me
 
 export function tellDone(draft: Turn, member: Member): void {
   send(draft, member.channel!, { type: 'done', round: draft.ledger.round });
-  put(draft, { ...member, told: true });
+  put(draft, { ...member, told: true, seen: draft.now });
 }
 
 /** Until when the host stays for a peer after the end; undefined if it need not. */
 function stayFor(draft: Turn, member: Member): number | undefined {
   const { told, status, seen, channel } = member;
-  if (told || status === 'evicted' || hasAll(draft, member)) return undefined;
-  const end = channel === undefined ? Math.max(seen + LINGER_MS, draft.returnUntil) : seen + JOINING_MS;
+  if (status === 'evicted' || (told && channel === undefined)) return undefined;
+  const here = told ? GOODBYE_MS : JOINING_MS;
+  const end = channel === undefined ? Math.max(seen + LINGER_MS, draft.returnUntil) : seen + here;
   return end > draft.now ? end : undefined;
 }
 

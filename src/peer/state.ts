@@ -64,7 +64,8 @@ export type Event =
   | { readonly type: 'violated'; readonly channel: number; readonly code: FaultCode; readonly detail: string }
   /** It is fetching chunks: slow, not gone. */
   | { readonly type: 'fetching'; readonly channel: number }
-  | { readonly type: 'left'; readonly channel: number }
+  /** `goodbye`: it said that it needs nothing more. */
+  | { readonly type: 'left'; readonly channel: number; readonly goodbye?: boolean }
   /** The host's own replica stands at `round` rounds. */
   /** `snapshotRounds`: after so many a snapshot is worth its download (`snapshot-pace.ts`). Absent: it never is. */
   | ({ readonly type: 'applied'; readonly checksum: Hex; readonly snapshotRounds?: number } & Finding)
@@ -159,7 +160,7 @@ export interface Member {
   readonly since: number;
   /** Rounds after which its checksum was last found to be the host's; −1: never. */
   readonly confirmed: number;
-  /** It has everything, and was told that the run is done. */
+  /** While it is here: it was told that the run is done. When it is gone: it said goodbye. */
   readonly told: boolean;
   /** Its checksums that the host's replica could not confirm yet. */
   readonly claims: readonly Claim[];

@@ -79,9 +79,10 @@ export function heard(draft: Turn, channel: number): Member | undefined {
 }
 
 /** Its connection is gone. */
-export function leave(draft: Turn, channel: number): void {
+export function leave(draft: Turn, channel: number, goodbye = false): void {
   const member = memberOn(draft, channel);
-  if (member !== undefined) put(draft, { ...member, status: 'gone', channel: undefined, seen: draft.now, claims: [] });
+  if (member === undefined) return;
+  put(draft, { ...member, status: 'gone', channel: undefined, seen: draft.now, told: goodbye, claims: [] });
 }
 
 /** Closes a connection. Its peer keeps its slot and may come back. */

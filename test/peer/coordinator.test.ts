@@ -505,7 +505,7 @@ describe('snapshots', () => {
 describe('the end', () => {
   const SHORT = { ...MANIFEST, max_steps: 1 };
 
-  test('after the last round: evaluation, root, digest on the record, then everybody is told', () => {
+  test('after the last round: evaluation, root, digest on the record, then everybody is told and says goodbye', () => {
     const b = bench({}, SHORT);
     b.join(0);
     b.deliver(0);
@@ -514,9 +514,45 @@ describe('the end', () => {
     b.send({ type: 'evaluated', round: 1, metrics: { 'eval/loss': 1 } });
     expect(b.journal.at(-1)).toEqual({ type: 'evaluation', round: 1, slot: HOST_SLOT, metrics: { 'eval/loss': 1 } });
     b.send({ type: 'rooted', round: 1, root: new Uint8Array(32) });
-    expect(b.effects.map(({ type }) => type)).toEqual(['append', 'send', 'finish']);
+    expect(b.effects.map(({ type }) => type)).toEqual(['append', 'send', 'wake']);
     expect(b.to(0)).toEqual(['done']);
+    b.send({ type: 'left', channel: 0, goodbye: true });
+    expect(b.effects.map(({ type }) => type)).toEqual(['finish']);
     expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
+  });
+
+  test('a line that breaks in place of a goodbye may have lost the last word: it stays, and says it again', () => {
+    const b = bench({}, SHORT);
+    b.join(0);
+    b.deliver(0);
+    b.applied();
+    b.send({ type: 'evaluated', round: 1, metrics: {} }, { type: 'rooted', round: 1, root: new Uint8Array(32) });
+    expect(b.to(0)).toEqual(['done']);
+    b.now += 1000;
+    b.send({ type: 'left', channel: 0, goodbye: false });
+    expect(b.of('finish')).toEqual([]);
+    b.now += 3000;
+    b.connect(0, 7);
+    b.ready(7);
+    expect(b.to(7)).toEqual(['done']);
+    expect(b.of('finish')).toEqual([]);
+    b.send({ type: 'left', channel: 7, goodbye: true });
+    expect(b.of('finish')).toHaveLength(1);
+  });
+
+  test('nobody is waited for without end: neither for a goodbye, nor for a return', () => {
+    for (const leaves of [false, true]) {
+      const b = bench({}, SHORT);
+      b.join(0);
+      b.deliver(0);
+      b.send({ type: 'rooted', round: 1, root: new Uint8Array(32) });
+      if (leaves) b.send({ type: 'left', channel: 0 });
+      const [{ at } = { at: 0 }] = b.of('wake').slice(-1);
+      expect(at).toBeGreaterThan(b.now);
+      b.now = at;
+      b.send({ type: 'tick' });
+      expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
+    }
   });
 
   test('it stays for a peer that lost its line a moment ago, and tells it; not for one that is long gone', () => {
@@ -532,6 +568,7 @@ describe('the end', () => {
     b.connect(1, 11);
     b.ready(11);
     expect(b.to(11)).toEqual(['done']);
+    b.send(...[0, 11].map((channel) => ({ type: 'left', channel, goodbye: true }) as const));
     expect(b.of('finish')).toHaveLength(1);
   });
 
@@ -548,6 +585,7 @@ describe('the end', () => {
     b.connect(0);
     b.ready(0);
     expect(b.to(0)).toEqual(['done']);
+    b.send({ type: 'left', channel: 0, goodbye: true });
     expect(b.of('finish')).toHaveLength(1);
   });
 

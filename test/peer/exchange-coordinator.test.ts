@@ -470,6 +470,8 @@ describe('while shares are merged', () => {
     expect(isInOrder(b.journal)).toBe(true);
   });
 
+  const goodbye = (channel: number) => ({ type: 'left', channel, goodbye: true }) as const;
+
   test('the host stays until everybody has the last merge, which nobody else can bring', () => {
     const b = ended();
     b.send({ type: 'checksum', channel: 0, round: 1, checksum: RIGHT });
@@ -482,17 +484,20 @@ describe('while shares are merged', () => {
     }
     b.send({ type: 'checksum', channel: 1, round: 1, checksum: RIGHT });
     expect(b.to(1)).toEqual(['done']);
+    b.send(goodbye(0), goodbye(1));
     expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
   });
 
   test('one that had it before the digest was made is told with the digest', () => {
     const b = ended(0, 1);
     expect([b.to(0), b.to(1)]).toEqual([['done'], ['done']]);
+    b.send(goodbye(0), goodbye(1));
     expect(b.of('finish')).toMatchObject([{ reason: 'done' }]);
   });
 
   test('a peer that has fallen silent is not waited for without end', () => {
     const b = ended(0);
+    b.send(goodbye(0));
     expect(b.of('finish')).toEqual([]);
     const [{ at } = { at: 0 }] = b.of('wake').slice(-1);
     b.now = at;

@@ -287,7 +287,7 @@ describe('a participant', () => {
         () => wrong,
       ),
     });
-    await ended(s, first.finished, late.finished, fooled.finished);
+    await ended(s, first.finished, late.finished, fooled.finished, s.host.finished);
     const { root: final } = await s.host.finished;
     expect((await late.finished).root).toBe(final);
     expect((await fooled.finished).root).toBe(final);

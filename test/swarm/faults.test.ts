@@ -5,7 +5,7 @@ import { RUNNABLE } from './run.ts';
 /** The most telling of the scenarios that `npm run study:faults` plays; each checks the end of its run. */
 const TELLING = [
   'a peer is killed while it sends: half of a contribution arrives',
-  'the host is killed between the fsync of a contribution and its receipt',
+  'every tenth contribution or commit breaks its connection, in its middle or behind it',
   'the host loses power before the fsync of a commit: half of it is on the disk',
   'the disk is full at a checkpoint',
 ];
