@@ -11,8 +11,8 @@ import { toUtf8 } from '../numeric/text.ts';
 import { type Invite, MAIN_INVITE } from '../peer/admission.ts';
 import { capOf } from '../peer/assignment.ts';
 import { joinLink } from '../peer/link.ts';
+import { readControl } from '../peer/node/control.ts';
 import { nodeCrypto } from '../peer/node/crypto.ts';
-import { readAddresses } from '../peer/node/host-file.ts';
 import { readGuests, readInvites, writeInvites } from '../peer/node/invites.ts';
 import { storedManifest } from '../peer/node/run-folder.ts';
 import { randomCode } from '../peer/node/system.ts';
@@ -87,7 +87,7 @@ export async function run(argv: Argv, { output }: Io): Promise<Readonly<Record<s
   const code = randomCode();
   const hash = toHex(nodeCrypto.sha256(toUtf8(code)));
   await writeInvites(folder, [...invites, { name, hash, maxShare, ...(uses && { uses }), withdrawn: false }]);
-  const links = (await readAddresses(folder)).map((address) => joinLink(address, code));
+  const links = ((await readControl(folder))?.addresses ?? []).map((address) => joinLink(address, code));
   if (links.length === 0)
     output.note('No host is running here: put the code in place of the one in the join link that it prints.');
   for (const link of links.length > 1 ? links.slice(1) : links) output.event({ event: 'link', link });

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { openJournal } from '../../src/journal/journal.ts';
+import { controlLink, writeControl } from '../../src/peer/node/control.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
-import { writeAddresses } from '../../src/peer/node/host-file.ts';
 import { INVITES_FILE, openAdmission } from '../../src/peer/node/invites.ts';
 import { openFileStore } from '../../src/peer/node/store.ts';
 import { MANIFEST, SECRET } from '../journal/fixture.ts';
@@ -29,7 +29,8 @@ async function murmur(...argv: readonly string[]) {
 
 describe('murmur invite', () => {
   test('makes a link whose code lets in, with its limits, and withdraws it', async () => {
-    const remove = await writeAddresses(folder, ['ws://192.0.2.7:7777']);
+    const addresses = ['ws://192.0.2.7:7777'];
+    const remove = await writeControl(folder, { link: controlLink(addresses[0]!, 'code'), addresses });
     const { done, lines: said } = await murmur(
       'invite',
       folder,

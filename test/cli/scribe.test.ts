@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { scalars } from '../../src/cli/event-file.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { continued, numbersOf, RUNS_FOLDER, recording, scribe } from '../../src/cli/scribe.ts';
+import type { Manifest } from '../../src/nouns.ts';
 import { goldenEvents } from '../golden/tensorboard/make.ts';
 import { MANIFEST } from '../peer/fake.ts';
 import { capture, lines } from './capture.ts';
@@ -97,6 +98,18 @@ describe('metrics.jsonl', () => {
     expect(files).toHaveLength(2);
     const counts = files.map((name) => recordsOf(readFileSync(join(folder, RUNS_FOLDER, runs[0]!, name))).length);
     expect(counts, 'version and two; version, restart and one').toEqual([3, 3]);
+  });
+
+  test('of a run that merges twice a step, TensorBoard counts rounds: its steps are whole', () => {
+    const folder = scratch();
+    const manifest = { ...MANIFEST, exchange: { kind: 'acco' } as NonNullable<Manifest['exchange']> };
+    const half = scribe({ folder, manifest, reportTo: 'tensorboard', now: () => new Date(0) });
+    half.begin(0);
+    for (const round of [1, 2]) half.hear({ event: 'merge', round, steps: 4 });
+    expect(lines(readFileSync(join(folder, 'metrics.jsonl'), 'utf8'))).toMatchObject([{ step: 0.5 }, { step: 1 }]);
+    const [run] = readdirSync(join(folder, RUNS_FOLDER));
+    const [name] = readdirSync(join(folder, RUNS_FOLDER, run!));
+    expect(recordsOf(readFileSync(join(folder, RUNS_FOLDER, run!, name!)))).toHaveLength(3);
   });
 
   test('report_to none leaves no runs/', () => {

@@ -57,6 +57,29 @@ describe('an audit', () => {
     expect(refusal(stateOf(THREE, round(segment(0, 2, 9, -9))), next)).toBe('');
   });
 
+  test.each([
+    ['evict', { type: 'evict', slot: 2, reason: 'late' }],
+    ['revoke', { type: 'revoke', slot: 2, from: 0, to: 1 }],
+    ['rewind', { type: 'rewind', round: 0 }],
+  ] as const satisfies readonly (readonly [string, Entry])[])(
+    'is void after an entry of type %s: the round is measured anew',
+    (_, entry) => {
+      const first = round(segment(0, 0, 1));
+      const later: Entry = {
+        type: 'audit',
+        audit: { round: 1, from: 2, claims: [claim(0, 9), claim(1, 90), claim(2, 8)] },
+      };
+      const state = stateOf(first, later);
+      const next = (number: number): Entry => ({
+        type: 'round',
+        round: { header: { round: number, usable: 1, gain: 1, scale: 1, clip: 127 }, segments: [segment(1, 2, 90)] },
+      });
+      expect(refusal(state, next(1))).toMatch(/^holds other codes of records from 2 /);
+      const after = follow(state, entry, 'record');
+      expect(refusal(after, next(after.rounds))).toBe('');
+    },
+  );
+
   test('may be said again, by a host that died before the round: the later one counts', () => {
     const state = stateOf(audit(2, claim(0, 1), claim(1, 2)), THREE);
     expect(refusal(state, round(segment(0, 2, 9, -9)))).toBe('');

@@ -1,16 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { toHex } from '../../src/numeric/bytes.ts';
-import { parseStore } from '../../src/peer/link.ts';
 import { answerAsks, type Sources } from '../../src/peer/nats/ask.ts';
 import { natsFetcher } from '../../src/peer/nats/fetcher.ts';
 import { OBJECT_BYTES, openFiles } from '../../src/peer/nats/files.ts';
-import { namesOf } from '../../src/peer/nats/names.ts';
-import { type Nats, natsOf } from '../../src/peer/nats/nats.ts';
+import type { Nats } from '../../src/peer/nats/nats.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
-import { connectNats } from '../../src/peer/node/nats.ts';
-import { systemClock, systemEntropy } from '../../src/peer/node/system.ts';
 import { encodeSnapshotOffer } from '../../src/wire/snapshot-offer.ts';
-import { HAS_SERVER, type Servers, startServer } from './servers.ts';
+import { HAS_SERVER, runsOnOneServer } from './servers.ts';
 
 const numbers = (length: number, step: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * step) >> 3);
 const sourceOf = (bytes: Uint8Array) => ({
@@ -20,16 +16,7 @@ const sourceOf = (bytes: Uint8Array) => ({
 const hashOf = (bytes: Uint8Array): string => toHex(nodeCrypto.sha256(bytes));
 
 describe.skipIf(!HAS_SERVER)('what a peer fetches over NATS', () => {
-  let servers: Servers;
-  let base: Nats;
-  beforeAll(async () => {
-    servers = await startServer();
-    base = await connectNats(parseStore(servers.store), '0'.repeat(12));
-  });
-  afterAll(async () => {
-    await base.connection.close();
-    await servers.stop();
-  });
+  const newRun = runsOnOneServer();
 
   const file = numbers(OBJECT_BYTES + 1000, 37);
   const weights = numbers(1_500_000, 11);
@@ -44,8 +31,7 @@ describe.skipIf(!HAS_SERVER)('what a peer fetches over NATS', () => {
   });
 
   async function run({ code = 'code', leads = () => true }: { code?: string; leads?: () => boolean } = {}) {
-    const names = namesOf(toHex(systemEntropy(6)));
-    const nats = await natsOf(base.connection, names, { clock: systemClock, entropy: systemEntropy });
+    const nats = await newRun();
     const sources: Sources = {
       journal: async () => journal,
       files: [],

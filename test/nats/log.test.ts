@@ -1,35 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { openJournal } from '../../src/journal/journal.ts';
-import { toHex } from '../../src/numeric/bytes.ts';
-import { parseStore } from '../../src/peer/link.ts';
 import { memoryStore } from '../../src/peer/memory-store.ts';
 import { ensureStream, openLog } from '../../src/peer/nats/log.ts';
 import { openMirror } from '../../src/peer/nats/mirror.ts';
-import { namesOf } from '../../src/peer/nats/names.ts';
-import { type Nats, natsOf } from '../../src/peer/nats/nats.ts';
+import type { Nats } from '../../src/peer/nats/nats.ts';
 import { streamStore } from '../../src/peer/nats/store.ts';
 import { nodeCrypto } from '../../src/peer/node/crypto.ts';
-import { connectNats } from '../../src/peer/node/nats.ts';
-import { systemClock, systemEntropy } from '../../src/peer/node/system.ts';
 import { MANIFEST, SECRET } from '../journal/fixture.ts';
-import { HAS_SERVER, type Servers, startServer } from './servers.ts';
+import { HAS_SERVER, runsOnOneServer } from './servers.ts';
 
 describe.skipIf(!HAS_SERVER)('the stream of a run', () => {
-  let servers: Servers;
-  let base: Nats;
-  beforeAll(async () => {
-    servers = await startServer();
-    base = await connectNats(parseStore(servers.store), '0'.repeat(12));
-  });
-  afterAll(async () => {
-    await base.connection.close();
-    await servers.stop();
-  });
+  const newRun = runsOnOneServer();
 
   /** A stream of its own. */
   async function stream(): Promise<Nats> {
-    const names = namesOf(toHex(systemEntropy(6)));
-    const nats = await natsOf(base.connection, names, { clock: systemClock, entropy: systemEntropy });
+    const nats = await newRun();
     await ensureStream(nats);
     return nats;
   }

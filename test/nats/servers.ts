@@ -4,6 +4,13 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
+import { toHex } from '../../src/numeric/bytes.ts';
+import { parseStore } from '../../src/peer/link.ts';
+import { namesOf } from '../../src/peer/nats/names.ts';
+import { type Nats, natsOf } from '../../src/peer/nats/nats.ts';
+import { connectNats } from '../../src/peer/node/nats.ts';
+import { systemClock, systemEntropy } from '../../src/peer/node/system.ts';
 import { eventually } from '../swarm/processes.ts';
 
 /** Debian's package `nats-server` has it; tests that need it are skipped elsewhere. */
@@ -75,6 +82,22 @@ export async function startServers(count: number, more: (index: number) => strin
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A server for all tests of a block. @returns makes a run of its own on it. */
+export function runsOnOneServer(): () => Promise<Nats> {
+  let servers: Servers;
+  let base: Nats;
+  beforeAll(async () => {
+    servers = await startServer();
+    base = await connectNats(parseStore(servers.store), '0'.repeat(12));
+  });
+  afterAll(async () => {
+    await base.connection.close();
+    await servers.stop();
+  });
+  return () =>
+    natsOf(base.connection, namesOf(toHex(systemEntropy(6))), { clock: systemClock, entropy: systemEntropy });
 }
 
 async function freePorts(count: number): Promise<number[]> {

@@ -48,6 +48,18 @@ describe('who is audited', () => {
       ),
     ));
 
+  test('those who came by an invite have no more of a round than its part, their groups included', () =>
+    fc.assert(
+      fc.property(workers, fc.nat(12), fc.integer({ min: 20, max: 200 }), fc.nat(99), (all, guests, records, round) => {
+        const maxShare = 0.25;
+        const some = all.map((worker, i) => (i < guests ? { ...worker, invite: 'eve', maxShare } : worker));
+        const eve = new Set(some.slice(0, guests).map(({ slot }) => slot));
+        const groups = groupsAmong(assignAudited(some, records, { ...RULES, fraction: 0.5 }, round));
+        const theirs = groups.filter((group) => group.some(({ slot }) => eve.has(slot)));
+        expect(theirs.reduce((sum, [first]) => sum + first!.count, 0)).toBeLessThanOrEqual(maxShare * records);
+      }),
+    ));
+
   test.each([3, 4, 10, 25])('of %i peers, the part of the records that was asked for, on average', (n) => {
     const all = Array.from({ length: n }, (_, slot) => ({ slot, rate: 1, worked: 0 }));
     for (const fraction of [0.05, 0.1, 0.3]) {

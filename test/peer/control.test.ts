@@ -83,8 +83,9 @@ test('the link lies where only its owner can read it, and goes with the host', a
   expect(await readControl(folder)).toBeUndefined();
   const link = controlLink('ws://[::1]:7777', CODE);
   expect([isControlLink(link), isControlLink('http://a/join/b'), isControlLink('out')]).toEqual([true, false, false]);
-  const remove = await writeControl(folder, link);
-  expect(await readControl(folder)).toBe(link);
+  const control = { link, addresses: ['ws://[::1]:7777'] };
+  const remove = await writeControl(folder, control);
+  expect(await readControl(folder)).toEqual(control);
   if (process.platform !== 'win32') expect((await stat(join(folder, 'control.json'))).mode & 0o777).toBe(0o600);
   await remove();
   expect(await readControl(folder)).toBeUndefined();

@@ -12,9 +12,10 @@ import { toUtf8 } from '../../numeric/text.ts';
 import type { Crypto } from '../../ports.ts';
 import { equalSlowly } from '../admission.ts';
 import type { Granted, Order } from '../wishes.ts';
+import { bodyOf } from './body.ts';
 import { writeWhole } from './write-file.ts';
 
-/** Where the control link of a run lies while it is hosted. */
+/** Lies in the folder of a run while it is hosted. */
 export const CONTROL_FILE = 'control.json';
 /** Longest order: a reason, and a few numbers. */
 const MAX_ORDER_BYTES = 4096;
@@ -27,18 +28,27 @@ export const controlLink = (address: string, code: string): string =>
 
 export const isControlLink = (text: string): boolean => /^https?:\/\/[^/]+\/control\/[^/]+$/.test(text);
 
+/** What other commands on this machine must know of a host that runs. */
+export interface Control {
+  /** Where it takes orders. */
+  readonly link: string;
+  /** Where it listens, as `dialable` gives them. */
+  readonly addresses: readonly string[];
+}
+
 /** @returns removes it again */
-export async function writeControl(folder: string, link: string): Promise<() => Promise<void>> {
+export async function writeControl(folder: string, control: Control): Promise<() => Promise<void>> {
   const path = join(folder, CONTROL_FILE);
-  await writeWhole(path, `${JSON.stringify({ link })}\n`, 0o600);
+  await writeWhole(path, `${JSON.stringify(control)}\n`, 0o600);
   return () => rm(path, { force: true });
 }
 
-/** The link of the host that runs on a folder; undefined where none says so. */
-export async function readControl(folder: string): Promise<string | undefined> {
+/** Of the host that runs on a folder; undefined where none says so. */
+export async function readControl(folder: string): Promise<Control | undefined> {
   const text = await readFile(join(folder, CONTROL_FILE), 'utf8').catch(() => '{}');
-  const { link } = fieldsOf(text) ?? {};
-  return typeof link === 'string' && isControlLink(link) ? link : undefined;
+  const { link, addresses } = fieldsOf(text) ?? {};
+  if (typeof link !== 'string' || !isControlLink(link) || !Array.isArray(addresses)) return undefined;
+  return { link, addresses: addresses.filter((address) => typeof address === 'string') };
 }
 
 // ------------------------------------------------------------------------------------------------------- the host
@@ -70,7 +80,7 @@ async function obey(
   response: ServerResponse,
   takeBack: Controlled['takeBack'],
 ): Promise<void> {
-  const order = orderOf(await bodyOf(request));
+  const order = orderOf((await bodyOf(request, MAX_ORDER_BYTES)) ?? '');
   if (order === undefined) return say(response, 400, { detail: 'no order' });
   try {
     say(response, 200, await takeBack(order));
@@ -83,18 +93,6 @@ async function obey(
 function say(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(JSON.stringify(body));
-}
-
-/** The body of a request; empty where it is too long for an order. */
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    length += piece.length;
-    if (length > MAX_ORDER_BYTES) return '';
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString('utf8');
 }
 
 type Fields = Readonly<Record<string, unknown>>;

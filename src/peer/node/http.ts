@@ -32,6 +32,7 @@ import type { Crypto } from '../../ports.ts';
 import { MAX_ANNOUNCEMENT_DIGITS } from '../../wire/snapshot-offer.ts';
 import { type Admission, isCode, type Opens, oneCode } from '../admission.ts';
 import type { RunStatus } from '../status.ts';
+import { bodyOf } from './body.ts';
 import type { Feed } from './feed.ts';
 import { viewCode } from './link.ts';
 import type { Metrics } from './metrics.ts';
@@ -247,18 +248,6 @@ const notAllowed = (response: ServerResponse): void => void response.writeHead(4
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-
-/** The body of a request; undefined where it is longer than `most`. */
-async function bodyOf(request: IncomingMessage, most: number): Promise<string | undefined> {
-  const pieces: Buffer[] = [];
-  let length = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    length += piece.length;
-    if (length > most) return undefined;
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString('utf8');
-}
 
 function parseTried(body: string | undefined): Tried | undefined {
   try {

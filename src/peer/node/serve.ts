@@ -39,7 +39,6 @@ import { nodeCompressor } from './compressor.ts';
 import { controlLink, controlled, writeControl } from './control.ts';
 import { nodeCrypto } from './crypto.ts';
 import { openFeed } from './feed.ts';
-import { writeAddresses } from './host-file.ts';
 import { httpRoutes } from './http.ts';
 import { openAdmission } from './invites.ts';
 import { dialable, viewLink } from './link.ts';
@@ -232,9 +231,8 @@ export async function serve(options: ServeOptions): Promise<Served> {
       }),
     });
     addresses = dialable(host.address, networkInterfaces(), options.tls?.names);
-    closers.push(await writeAddresses(folder, addresses));
     const [here, ...elsewhere] = addresses.map((address) => joinLink(address, joinCode));
-    closers.push(await writeControl(folder, controlLink(addresses[0]!, code)));
+    closers.push(await writeControl(folder, { link: controlLink(addresses[0]!, code), addresses }));
     const [viewHere, ...viewElsewhere] = [here!, ...elsewhere].map((link) => viewLink(link, nodeCrypto));
     return {
       host,

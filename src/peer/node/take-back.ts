@@ -38,7 +38,8 @@ export async function takeBackIn(run: string, order: Order): Promise<Outcome> {
   const journal = await openFileStore(path)
     .then((store) => openJournal(store, nodeCrypto, secret))
     .catch(async (error: unknown) => {
-      const link = error instanceof Fault && error.code === 'JOURNAL_LOCKED' ? await readControl(run) : undefined;
+      const link =
+        error instanceof Fault && error.code === 'JOURNAL_LOCKED' ? (await readControl(run))?.link : undefined;
       if (link === undefined) throw error;
       return link;
     });
