@@ -183,7 +183,10 @@ export async function discarding(flags) {
   for (const slot of [0, 1])
     await journal.append({ type: 'admit', slot, key: new Uint8Array(32).fill(slot), name: '' });
   const follower = new Follower(nodeCrypto, journal.position.run, () => Promise.reject(new RangeError('no weights')));
-  await follower.fetch({ journal: async (from) => (await journal.read()).slice(from) });
+  await follower.fetch({
+    journal: async (from) => (await journal.read()).slice(from),
+    snapshot: async () => undefined,
+  });
   const codes = Int8Array.of(30, -20);
   const signed = receiptMessage(follower.run, 0, follower.anchor, 0, 0, codes);
   follower.takeReceipt({ round: 0, slot: 0, from: 0, codes }, nodeCrypto.sign(SECRET, signed));

@@ -352,6 +352,8 @@ export type HostMessage =
       readonly signature: Uint8Array;
     }
   | { readonly type: 'refused'; readonly code: string; readonly detail: string }
+  /** The host takes a snapshot of the weights after `round` rounds, whose digest comes later: who shares keeps its own now. */
+  | { readonly type: 'snapshot'; readonly round: number }
   | { readonly type: 'done'; readonly round: number }
   | ChunkMessage
   | MergeOrder;

@@ -136,7 +136,8 @@ export async function run(argv: Argv, { output, env }: Io): Promise<Readonly<Rec
       patienceMs: given.patience * 1000,
       snapshots: {
         chunks: (wanted) => syncedChunks(join(cache, 'snapshots', me), wanted),
-        onDigest: (round, root, replica) => mirror?.keep(runId!, round, root, replica),
+        onSnapshot: (round, replica) => mirror?.keep(round, replica),
+        onDigest: (round, root) => mirror?.signed(runId!, round, root),
       },
       makeReplica: async (manifest, id) => {
         runId = id;

@@ -7,24 +7,23 @@ import { Fault } from '../faults.ts';
 import { JournalReader, type JournalRecord } from '../journal/reader.ts';
 import { revisionOf } from '../method/revise.ts';
 import type { Audit, Entry, Manifest, Merge, Round } from '../nouns.ts';
-import { equalBytes, fromHex } from '../numeric/bytes.ts';
+import { equalBytes } from '../numeric/bytes.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { recentOf } from '../optimizer/steps.ts';
 import type { Crypto } from '../ports.ts';
-import { receiptMessage } from '../wire/signed.ts';
 import type { ParticipantEvent } from './events.ts';
 import type { Fetcher } from './fetcher.ts';
 import { roundsIn } from './history.ts';
 import { extend, type Ledger } from './ledger.ts';
-import { checkCommitted, checkMerged, type Receipt } from './receipts.ts';
+import { checkCommitted, checkMerged, checkReceipt, type Receipt } from './receipts.ts';
 import type { Merged, Replica } from './replica.ts';
 import { type OpenChunks, restoreFrom } from './restoring.ts';
 import { decodeStanding, isSigned, recentIn, type Standing, standingAt, standingChecker } from './standing.ts';
 
 /** Rounds applied in one call: progress shows, and a stop is heard. */
 const BATCH_ROUNDS = 64;
-/** With fewer rounds to go, replaying them is quicker than asking for a snapshot. */
-const SNAPSHOT_ROUNDS = 16;
+/** With no more rounds to go, replaying them is quicker than asking for a snapshot. */
+const SNAPSHOT_ROUNDS = 15;
 /** A snapshot is about as long as a merge in f32: with more to go than so many merges it is asked for. */
 const MERGES_BEFORE_SNAPSHOT = 2;
 
@@ -40,11 +39,10 @@ const NOT_THIS_JOURNAL: ReadonlySet<string> = new Set([
 export interface FollowerOptions {
   /** Where a snapshot is gathered. Default: in memory. */
   readonly chunks?: OpenChunks;
-  /**
-   * The coordinator signed the root of the weights as they are in `replica`. What that is asked before this returns, it
-   * answers of these.
-   */
-  readonly onDigest?: (round: number, root: Uint8Array, replica: Replica) => void;
+  /** `replica` has weights that the host takes a snapshot of. What it is asked before this returns, it answers of these. */
+  readonly onSnapshot?: (round: number, replica: Replica) => void;
+  /** The coordinator signed the root of the weights after so many rounds. */
+  readonly onDigest?: (round: number, root: Uint8Array) => void;
   readonly emit?: (event: ParticipantEvent) => void;
 }
 
@@ -161,8 +159,7 @@ export class Follower {
   async fetch(fetcher: Fetcher): Promise<void> {
     this.#mayAsk = true;
     if (this.#mustGoBack) return this.#goBack(fetcher);
-    if (this.#reader.position.length === 0 && (await this.#begin(fetcher))) return;
-    await this.#readOn(fetcher);
+    if (this.#reader.position.length > 0 || !(await this.#begin(fetcher))) await this.#readOn(fetcher);
   }
 
   async #readOn(fetcher: Fetcher): Promise<void> {
@@ -287,8 +284,7 @@ export class Follower {
     this.#ledger = extend(this.#ledger, entry);
     if (entry.type === 'manifest') this.#check = standingChecker(standingAt(record, this.#crypto), this.#crypto);
     else this.#check?.(record);
-    if (entry.type === 'digest' && !this.#isBehindTime && this.#replica?.round() === entry.round)
-      this.#options.onDigest?.(entry.round, entry.root, this.#replica);
+    if (entry.type === 'digest') this.#options.onDigest?.(entry.round, entry.root);
     if (entry.type === 'evict' && entry.slot === this.#receipt?.slot) this.#receipt = undefined;
     if (entry.type === 'merge') {
       this.#merges.push(entry.merge);
@@ -324,11 +320,9 @@ export class Follower {
 
   /** @throws {Fault} SIGNATURE_WRONG */
   takeReceipt(receipt: Receipt, signature: Uint8Array): void {
-    const { round, slot, from, codes } = receipt;
-    if (round !== this.ledger.round) return;
-    const signed = receiptMessage(this.#run, round, this.anchor, slot, from, codes);
-    if (!this.#crypto.verify(fromHex(this.ledger.manifest.coordinator), signed, signature))
-      throw new Fault('SIGNATURE_WRONG', `the receipt for round ${round} is not signed by the coordinator`);
+    if (receipt.round !== this.ledger.round) return;
+    const { coordinator } = this.ledger.manifest;
+    checkReceipt(receipt, signature, { run: this.#run, anchor: this.anchor, coordinator }, this.#crypto);
     this.#receipt = receipt;
   }
 
@@ -342,9 +336,8 @@ export class Follower {
     await this.#revise();
     this.#replica ??= await this.#makeReplica(manifest, this.#run);
     const replica = this.#replica;
-    const far =
-      this.ledger.round - replica.round() >= (manifest.exchange ? 1 + MERGES_BEFORE_SNAPSHOT : SNAPSHOT_ROUNDS);
-    const wants = far || replica.round() < this.#start;
+    const few = manifest.exchange ? MERGES_BEFORE_SNAPSHOT : SNAPSHOT_ROUNDS;
+    const wants = this.ledger.round - replica.round() > few || replica.round() < this.#start;
     if (fetcher !== undefined && wants && this.#mayAsk && promisesOf(manifest).snapshots.holds)
       await this.#restore(replica, fetcher);
     if (this.#isBehindTime) return false;
@@ -386,7 +379,14 @@ export class Follower {
     const { chunks, emit, onDigest } = this.#options;
     const recent = recentOf(this.ledger.manifest, this.#rounds, offer.round - this.#before);
     const root = await restoreFrom(offer, { replica, ledger: this.ledger, recent, crypto: this.#crypto, chunks, emit });
-    if (root !== undefined && this.ledger.digests.has(offer.round)) onDigest?.(offer.round, root, replica);
+    if (root === undefined || !this.ledger.digests.has(offer.round)) return;
+    this.keep(offer.round);
+    onDigest?.(offer.round, root);
+  }
+
+  /** The host takes a snapshot after so many rounds. */
+  keep(round: number): void {
+    if (!this.#isBehindTime && this.#replica?.round() === round) this.#options.onSnapshot?.(round, this.#replica);
   }
 
   /** Gives up the weights: they are not what the journal says. `advance` builds them anew. */

@@ -35,6 +35,8 @@ const WORK_MS = 10;
 const HANDSHAKE_MS = 15_000;
 /** A host that was never reached is given up after this: the link is wrong more often than the host is slow. */
 const FIRST_CONTACT_MS = 20_000;
+const NEWS: ReadonlySet<string> = new Set(['commit', 'receipt', 'snapshot'] satisfies Letter['type'][]);
+const isNews = (letter: Letter | undefined): boolean => letter !== undefined && NEWS.has(letter.type);
 /** A device whose weights drift this often without a good round between cannot do this arithmetic. */
 const MAX_DRIFTS = 3;
 
@@ -159,7 +161,7 @@ export function startParticipant(options: ParticipantOptions): Participant {
     const self = follower!;
     await self.fetch(fetcher);
     heardRevisions();
-    while (!(await self.advance(fetcher, guest.bring)) || inbox.peek()?.type === 'commit') {
+    while (!(await self.advance(fetcher, guest.bring)) || isNews(inbox.peek())) {
       if (stopping) return 'stopped';
       emit({ event: 'catchup', round: self.replica.round(), head: self.ledger.round });
       await absorb(inbox);
@@ -221,10 +223,9 @@ export function startParticipant(options: ParticipantOptions): Participant {
 
   const isFinal = (): boolean => follower!.ledger.round === follower!.ledger.manifest.max_steps;
 
-  /** Records and receipts that have come in. Anything else is left for `follow`. */
+  /** News that have come in. Anything else is left for `follow`. */
   async function absorb(inbox: Inbox): Promise<void> {
-    for (let next = inbox.peek(); next?.type === 'commit' || next?.type === 'receipt'; next = inbox.peek())
-      await take((await inbox.next())!);
+    while (isNews(inbox.peek())) await take((await inbox.next())!);
   }
 
   async function take(message: Letter): Promise<void> {
@@ -240,7 +241,8 @@ export function startParticipant(options: ParticipantOptions): Participant {
       if (measured?.round !== round || measured.from !== from || measured.codes.length !== count) return;
       self.takeReceipt({ round, slot: slot!, from, codes: Int8Array.from(measured.codes) }, signature);
       if (self.ledger.manifest.exchange) guest.received(round);
-    } else throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} at the wrong time`);
+    } else if (message.type === 'snapshot') self.keep(message.round);
+    else throw new Fault('MESSAGE_UNEXPECTED', `the host sent ${message.type} at the wrong time`);
   }
 
   async function report(send: Send, type: 'ready' | 'checksum'): Promise<void> {

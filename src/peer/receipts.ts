@@ -4,10 +4,11 @@
  * @module
  */
 import { Fault } from '../faults.ts';
-import type { Audit, Merge, Round } from '../nouns.ts';
-import { equalBytes } from '../numeric/bytes.ts';
+import type { Audit, Hex, Merge, Round } from '../nouns.ts';
+import { equalBytes, fromHex } from '../numeric/bytes.ts';
 import type { Crypto } from '../ports.ts';
 import { decodeOffer } from '../wire/chunks.ts';
+import { receiptMessage } from '../wire/signed.ts';
 
 /** A contribution for which the coordinator signed. */
 export interface Receipt {
@@ -15,6 +16,21 @@ export interface Receipt {
   readonly slot: number;
   readonly from: number;
   readonly codes: Int8Array;
+}
+
+/**
+ * @param signature by `coordinator`, over the receipt as it is bound to `run` and `anchor`.
+ * @throws {Fault} SIGNATURE_WRONG
+ */
+export function checkReceipt(
+  { round, slot, from, codes }: Receipt,
+  signature: Uint8Array,
+  { run, anchor, coordinator }: { readonly run: Uint8Array; readonly anchor: Uint8Array; readonly coordinator: Hex },
+  crypto: Crypto,
+): void {
+  const signed = receiptMessage(run, round, anchor, slot, from, codes);
+  if (!crypto.verify(fromHex(coordinator), signed, signature))
+    throw new Fault('SIGNATURE_WRONG', `the receipt for round ${round} is not signed by the coordinator`);
 }
 
 const octets = (codes: Int8Array): Uint8Array => new Uint8Array(codes.buffer, codes.byteOffset, codes.length);

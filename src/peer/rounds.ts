@@ -267,5 +267,7 @@ export function askReplica(draft: Turn): void {
   if ((last || (round > 0 && due)) && !digests.has(round)) {
     draft.saved = round;
     request(draft, 'root');
+    // The next round does not wait for the digest, and then nobody has these weights any more. After the last nobody joins.
+    if (!last) for (const channel of followers(draft)) send(draft, channel, { type: 'snapshot', round });
   }
 }

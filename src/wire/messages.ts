@@ -80,6 +80,7 @@ const hostCodec: Codec<HostMessage> = tagged<HostMessage>({
     },
   ],
   settle: [0x8b, { round: u32, attempt: u32, norm: f64 }],
+  snapshot: [0x8c, { round: u32 }],
 });
 
 const refuseLonger = (frame: Uint8Array, max: number): void => {

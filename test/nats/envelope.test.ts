@@ -30,10 +30,10 @@ describe('frames as messages', () => {
         messages.splice(i, 2, ...{ lost: [b], doubled: [a, a, b], swapped: [b, a] }[how]);
         const arrivals = messages.map(take);
         expect(arrivals[how === 'doubled' ? i + 1 : i]!).toEqual({
-          type: 'closed',
+          type: 'broken',
           reason: 'messages were lost on the way',
         });
-        for (const { type } of arrivals.slice(0, i)) expect(type).not.toBe('closed');
+        for (const { type } of arrivals.slice(0, i)) expect(type).not.toBe('broken');
       }),
     );
   });
@@ -42,7 +42,7 @@ describe('frames as messages', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 12 })), (messages) => {
         const take = receiver(20);
-        for (const message of messages) expect(['frame', 'more', 'closed']).toContain(take(message).type);
+        for (const message of messages) expect(['frame', 'more', 'closed', 'broken']).toContain(take(message).type);
       }),
     );
   });
@@ -50,10 +50,12 @@ describe('frames as messages', () => {
   test('a frame without an end holds no more than the longest one', () => {
     const [out, take] = [sender(105), receiver(1000)];
     const parts = out.frame(new Uint8Array(5000));
-    expect(parts.map(take).findIndex(({ type }) => type === 'closed')).toBe(10);
+    expect(parts.map(take).findIndex(({ type }) => type === 'broken')).toBe(10);
   });
 
-  test('a close says why', () => {
-    expect(receiver(10)(sender(100).close('enough'))).toEqual({ type: 'closed', reason: 'enough' });
+  test('a close says why, whatever was lost before it', () => {
+    const [out, take] = [sender(100), receiver(10)];
+    out.beat();
+    expect(take(out.close('enough'))).toEqual({ type: 'closed', reason: 'enough' });
   });
 });

@@ -7,6 +7,7 @@ import { connectNats } from '../../src/peer/node/nats.ts';
 import { systemClock, systemEntropy } from '../../src/peer/node/system.ts';
 import type { Transport } from '../../src/ports.ts';
 import { ear, transportSuite } from '../suites/transport.ts';
+import { eventually } from '../swarm/processes.ts';
 import { HAS_SERVER, type Servers, startServer } from './servers.ts';
 
 describe.skipIf(!HAS_SERVER)('channels over NATS', () => {
@@ -94,6 +95,33 @@ describe.skipIf(!HAS_SERVER)('channels over NATS', () => {
     await near.until(() => near.ends.length === 1);
     expect(near.ends).toEqual(['another coordinator leads now']);
     for (const transport of [listener, next, dialler]) await transport.close();
+  });
+
+  test('where messages were lost both ends hear of it, and a frame on a channel that nobody knows is answered', async () => {
+    const { listener, dialler } = await pair('one');
+    const far = ear();
+    await listener.listen(() => far);
+    const near = ear();
+    const { names, connection } = made[0];
+    let id = '';
+    const dials = connection.subscribe(names.dial, { callback: (_, message) => void (id = message.string()) });
+    await connection.flush();
+    const channel = await dialler.dial('', near);
+    connection.publish(names.up(id), Uint8Array.of(0, 7, 0, 0, 0, 1)); // number 7 is the first to come
+    await Promise.all([far.until(() => far.ends.length === 1), near.until(() => near.ends.length === 1)]);
+    expect([far.ends, near.ends]).toEqual([['messages were lost on the way'], ['messages were lost on the way']]);
+
+    const answers: string[] = [];
+    const down = connection.subscribe(names.down('unknown8'), {
+      callback: (_, { data }) => void answers.push(new TextDecoder().decode(data.subarray(5))),
+    });
+    for (const kind of [0, 2, 3]) connection.publish(names.up('unknown8'), Uint8Array.of(kind, 0, 0, 0, 0));
+    await eventually('both are answered', () => answers.length === 2);
+    await connection.flush();
+    expect(answers).toEqual(Array(2).fill('the coordinator does not know this channel')); // none to a close
+    channel.close('');
+    for (const subscription of [dials, down]) subscription.unsubscribe();
+    for (const transport of [listener, dialler]) await transport.close();
   });
 
   test('a coordinator that does not lead takes nobody', async () => {

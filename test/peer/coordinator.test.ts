@@ -489,6 +489,22 @@ describe('snapshots', () => {
     expect(Array.from({ length: 9 }, () => round(b, 2))).toEqual([0, 0, 0, 1, 0, 0, 0, 1, 0]);
   });
 
+  test('are announced to all before the next round is opened, but not after the last', () => {
+    const b = bench({ saveSteps: 1 }, { ...MANIFEST, max_steps: 2 });
+    b.join(0);
+    b.join(1);
+    const heard = (channel: number): string[] => b.to(channel).filter((type) => type === 'snapshot' || type === 'open');
+    b.deliver(0); // who came first measures the first round alone
+    expect([heard(0), heard(1)]).toEqual([
+      ['snapshot', 'open'],
+      ['snapshot', 'open'],
+    ]);
+    b.deliver(0);
+    b.deliver(1);
+    expect([heard(0), heard(1)]).toEqual([[], []]);
+    expect(b.of('root')).toHaveLength(1);
+  });
+
   test('are in the journal with the standing of the journal, before the digest that offers them', () => {
     const b = bench();
     b.join(0);

@@ -20,7 +20,10 @@ const MAX_REASON_BYTES = 256;
 /** What came in. */
 export type Arrival =
   | { readonly type: 'frame'; readonly frame: Uint8Array }
+  /** The other side ended the channel. */
   | { readonly type: 'closed'; readonly reason: string }
+  /** It cannot go on, and the other side does not know. */
+  | { readonly type: 'broken'; readonly reason: string }
   | { readonly type: 'more' };
 
 /** Messages of one direction of a channel, numbered. */
@@ -54,6 +57,8 @@ export function sender(most: number): Sender {
   };
 }
 
+export const isClose = (message: Uint8Array): boolean => KINDS[message[0] ?? KINDS.length] === 'close';
+
 /** @param longest frame that is taken. @returns what a message comes to. */
 export function receiver(longest: number): (message: Uint8Array) => Arrival {
   let expected = 0;
@@ -61,15 +66,16 @@ export function receiver(longest: number): (message: Uint8Array) => Arrival {
   let length = 0;
   return (message) => {
     const kind = message.length < HEAD ? undefined : KINDS[message[0]!];
-    if (kind === undefined) return { type: 'closed', reason: 'a message that is none of ours' };
-    const number = new DataView(message.buffer, message.byteOffset).getUint32(1, true);
-    if (number !== expected) return { type: 'closed', reason: 'messages were lost on the way' };
-    expected = (expected + 1) >>> 0;
+    if (kind === undefined) return { type: 'broken', reason: 'a message that is none of ours' };
     const payload = new Uint8Array(message.subarray(HEAD)); // a copy: the message may be a view of what was read
-    if (kind === 'beat') return { type: 'more' };
+    // Whatever was lost before it: who ends a channel that it does not know cannot number its message.
     if (kind === 'close') return { type: 'closed', reason: fromUtf8(payload) ?? '' };
+    const number = new DataView(message.buffer, message.byteOffset).getUint32(1, true);
+    if (number !== expected) return { type: 'broken', reason: 'messages were lost on the way' };
+    expected = (expected + 1) >>> 0;
+    if (kind === 'beat') return { type: 'more' };
     length += payload.length;
-    if (length > longest) return { type: 'closed', reason: `a frame is longer than ${longest} bytes` };
+    if (length > longest) return { type: 'broken', reason: `a frame is longer than ${longest} bytes` };
     parts.push(payload);
     if (kind === 'part') return { type: 'more' };
     const frame = parts.length === 1 ? payload : concatBytes(...parts);

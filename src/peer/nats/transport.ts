@@ -9,7 +9,7 @@ import { Fault } from '../../faults.ts';
 import { fromUtf8, toUtf8 } from '../../numeric/text.ts';
 import type { Channel, ChannelEvents, Transport } from '../../ports.ts';
 import { MAX_HOST_FRAME_BYTES, MAX_PEER_FRAME_BYTES } from '../../wire/limits.ts';
-import { receiver, sender } from './envelope.ts';
+import { isClose, receiver, sender } from './envelope.ts';
 import { type Nats, partBytes } from './nats.ts';
 
 /** Silence of one side means that it is gone after three of these. */
@@ -31,6 +31,7 @@ const newId = ({ entropy }: Pick<Nats, 'entropy'>): string =>
 /** An end that is open. */
 interface End {
   readonly channel: Channel;
+  beat(): void;
   take(message: Msg): void;
   /** Closes it from below: nobody is told on the other side. */
   drop(reason: string): void;
@@ -64,11 +65,12 @@ function openEnd(
     sent += octets(PUB, to, message.length);
     connection.publish(to, message);
   }
+  const beat = (): void => publish(out.beat());
   let cancel = beatLater();
   function beatLater(): () => void {
     return clock.after(BEAT_MS, () => {
       if (clock.now() - heardAt > SILENT_MS) return end('the other side fell silent');
-      publish(out.beat());
+      beat();
       cancel = beatLater();
     });
   }
@@ -78,6 +80,11 @@ function openEnd(
     cancel();
     gone();
     queueMicrotask(() => events?.closed(reason));
+  }
+  function close(reason: string): void {
+    if (over) return;
+    publish(out.close(reason));
+    end(reason);
   }
   return {
     hear(own) {
@@ -89,21 +96,24 @@ function openEnd(
       heardAt = clock.now();
       const arrival = take(data);
       if (arrival.type === 'frame') events?.frame(arrival.frame);
+      if (arrival.type === 'broken') close(arrival.reason);
       if (arrival.type === 'closed') end(arrival.reason);
     },
+    beat,
     drop: end,
     channel: {
       send(frame) {
         if (!over) for (const message of out.frame(frame)) publish(message);
       },
-      close(reason) {
-        if (over) return;
-        publish(out.close(reason));
-        end(reason);
-      },
+      close,
       traffic: () => ({ received, sent }),
     },
   };
+}
+
+/** What was said while a connection to a server broke may be lost. The number of a beat tells the other side at once. */
+async function beatWhenBack({ connection }: Nats, ends: () => Iterable<End>): Promise<void> {
+  for await (const { type } of connection.status()) if (type === 'reconnect') for (const end of ends()) end.beat();
 }
 
 export interface NatsTransportOptions {
@@ -118,11 +128,20 @@ export function natsListener(nats: Nats, { me, leads }: NatsTransportOptions): P
   const { connection, names } = nats;
   const ends = new Map<string, End>();
   const subscriptions: Subscription[] = [];
+  void beatWhenBack(nats, () => ends.values());
+  /** Of a channel that ended here, or under a leader before this one: its peer has not heard that, and would wait. */
+  function refuse(id: string, message: Msg): void {
+    if (!leads() || !ID.test(id) || isClose(message.data)) return;
+    connection.publish(names.down(id), sender(partBytes(nats)).close('the coordinator does not know this channel'));
+  }
   return {
     async listen(accept) {
       const frames = connection.subscribe(names.up('*'), {
-        callback: (error, message) => {
-          if (error === null) ends.get(message.subject.split('.').at(-1)!)?.take(message);
+        callback(error, message) {
+          if (error !== null) return;
+          const id = message.subject.split('.').at(-1)!;
+          const end = ends.get(id);
+          end ? end.take(message) : refuse(id, message);
         },
       });
       const dials = connection.subscribe(names.dial, {
@@ -155,6 +174,7 @@ export function natsDialler(
 ): Pick<Transport, 'dial' | 'close'> {
   const { connection, names } = nats;
   const ends = new Set<End>();
+  void beatWhenBack(nats, () => ends);
   return {
     async dial(_, events) {
       const id = newId(nats);

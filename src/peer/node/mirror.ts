@@ -1,6 +1,6 @@
 /**
- * A peer that shares snapshots: whenever the journal names the root of the weights that it has, it keeps their chunks, which
- * are the host's bit for bit, serves them, and tells the host where. It serves nothing else.
+ * A peer that shares snapshots: whenever the host takes one it keeps the weights that it has, and when the journal names
+ * their root, so that they are the host's bit for bit, it serves their chunks and tells the host where. It serves nothing else.
  *
  *     GET /<join code>/chunk/<name>   a chunk
  *
@@ -16,7 +16,7 @@ import { encodeAnnouncement } from '../../wire/snapshot-offer.ts';
 import { equalSlowly } from '../admission.ts';
 import { rootOfLeaves } from '../chunks.ts';
 import type { Replica } from '../replica.ts';
-import { saveCheckpoint } from './checkpoints.ts';
+import { type Checkpoint, saveCheckpoint } from './checkpoints.ts';
 import { nodeCrypto } from './crypto.ts';
 import { type SnapshotShelf, snapshotShelf } from './snapshot-shelf.ts';
 
@@ -24,7 +24,10 @@ import { type SnapshotShelf, snapshotShelf } from './snapshot-shelf.ts';
 const MAX_CONNECTIONS = 64;
 /** A request is a few hundred bytes: who takes longer has no good reason. */
 const REQUEST_MS = 10_000;
+/** Weights whose digest may still come: a host writes one snapshot after the other. */
+const MAX_KEPT = 2;
 const { sha256 } = nodeCrypto;
+const nothing = (): undefined => undefined;
 
 export interface MirrorOptions {
   /** Where the chunks lie; of this peer alone. */
@@ -49,8 +52,10 @@ export interface Mirror {
   readonly port: number;
   /** Bytes of chunks that were sent. */
   sent(): number;
-  /** Keeps the weights as they are in `replica` if their root is this: `FollowerOptions.onDigest`. */
-  keep(run: Uint8Array, round: number, root: Uint8Array, replica: Pick<Replica, 'leaves' | 'snapshot'>): void;
+  /** Keeps the weights as they are in `replica`: `FollowerOptions.onSnapshot`. */
+  keep(round: number, replica: Pick<Replica, 'leaves' | 'snapshot'>): void;
+  /** Serves what is kept of the round if its root is this: `FollowerOptions.onDigest`. */
+  signed(run: Uint8Array, round: number, root: Uint8Array): void;
   close(): Promise<void>;
 }
 
@@ -75,64 +80,68 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
   });
   const { port } = server.address() as AddressInfo;
   onEvent({ event: 'sharing', host, port });
-  let keeping: Promise<void> = Promise.resolve();
-
-  async function write(run: Uint8Array, round: number, kept: Frozen): Promise<void> {
-    shelf.put(await saveCheckpoint(folder, { round, leaves: await kept.leaves }, kept.snapshot));
-    onEvent({ event: 'shared', round, known: await announce(options, run, round, port) });
-  }
+  /** Weights that are kept, or being written, and that the journal does not name yet. */
+  const kept = new Map<number, Promise<Checkpoint>>();
+  let turn: Promise<void> = Promise.resolve();
 
   return {
     port,
     sent: () => sent,
-    keep(run, round, root, replica) {
-      const kept = freeze(replica, root);
+    keep(round, replica) {
+      if (kept.has(round)) return;
+      const checkpoint = turn.then(frozen(folder, round, replica));
+      kept.set(round, checkpoint);
       // What cannot be kept is not shared: no reason to leave the run.
-      keeping = keeping.then(() => write(run, round, kept)).catch(kept.drop);
+      turn = checkpoint.then(nothing, nothing);
+      for (const old of [...kept.keys()].slice(0, -MAX_KEPT)) kept.delete(old);
+    },
+    signed(run, round, root) {
+      const checkpoint = kept.get(round);
+      kept.delete(round);
+      turn = turn.then(async () => {
+        const found = await checkpoint?.catch(nothing);
+        if (!found || !equalBytes(rootOfLeaves(found.leaves, sha256), root)) return;
+        shelf.put(found);
+        onEvent({ event: 'shared', round, known: await announce(options, run, round, port) });
+      });
     },
     async close() {
       server.close();
       server.closeAllConnections();
-      await keeping;
+      await turn;
     },
   };
 }
 
-/** Weights as they were at one moment. */
-interface Frozen {
-  readonly leaves: ReturnType<Replica['leaves']>;
-  readonly snapshot: Replica['snapshot'];
-  /** Nobody will write them. */
-  drop(): void;
-}
-
 /**
  * Asks a replica for its weights at once: calls are answered in order, so what is applied later is not in them. It waits
- * with the first chunk until somebody writes it.
+ * with the first chunk until it is its turn to be written.
  */
-function freeze(replica: Pick<Replica, 'leaves' | 'snapshot'>, root: Uint8Array): Frozen {
+function frozen(
+  folder: string,
+  round: number,
+  replica: Pick<Replica, 'leaves' | 'snapshot'>,
+): () => Promise<Checkpoint> {
   type Write = (chunk: Uint8Array) => Promise<void>;
   let give!: (write: Write) => void;
-  let drop!: () => void;
+  let drop!: (why: unknown) => void;
   const writer = new Promise<Write>((resolve, reject) => {
     give = resolve;
-    drop = () => reject(new Fault('INTERRUPTED', 'the snapshot is not kept'));
+    drop = reject;
   });
-  writer.catch(() => undefined);
-  const leaves = replica.leaves().then((found) => {
-    if (equalBytes(rootOfLeaves(found, sha256), root)) return found;
-    throw new Fault('DRIFT', 'the weights are not those of the journal');
-  });
-  leaves.catch(drop);
+  const leaves = replica.leaves();
   const written = replica.snapshot(async (chunk) => (await writer)(chunk));
-  written.catch(() => undefined);
-  return {
-    leaves,
-    drop,
-    async snapshot(write) {
-      give(write);
-      await written;
-    },
+  for (const asked of [leaves, written, writer]) asked.catch(nothing);
+  return async () => {
+    try {
+      return await saveCheckpoint(folder, { round, leaves: await leaves }, async (write) => {
+        give(write);
+        await written;
+      });
+    } catch (error) {
+      drop(error); // a replica that waits to write goes on
+      throw error;
+    }
   };
 }
 

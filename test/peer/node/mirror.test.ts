@@ -69,8 +69,10 @@ describe('a mirror', () => {
     await replica.apply([roundOf(0)]);
     const [leaves, root] = [await replica.leaves(), await replica.root()];
     const kept = next();
-    mirror.keep(RUN, 1, root, replica);
-    await replica.apply([roundOf(1), roundOf(2)]);
+    mirror.keep(1, replica);
+    await replica.apply([roundOf(1)]);
+    mirror.signed(RUN, 1, root); // the digest comes when the weights have gone on
+    await replica.apply([roundOf(2)]);
     await kept;
     const [chunk] = chunksOf(leaves, nodeCrypto.sha256);
     const response = await fetch(`${origin}/${CODE}/chunk/${chunk!.name}`);
@@ -87,19 +89,41 @@ describe('a mirror', () => {
     const { files, heard } = await hostOf();
     const { mirror, next } = await sharing(files);
     const replica = replicaInTurn();
-    mirror.keep(RUN, 0, new Uint8Array(32), replica);
+    mirror.keep(0, replica);
+    mirror.signed(RUN, 0, new Uint8Array(32));
     await replica.apply([roundOf(0)]);
+    mirror.signed(RUN, 1, await replica.root()); // signed, and nothing was kept
+    await replica.apply([roundOf(1)]);
     const kept = next();
-    mirror.keep(RUN, 1, await replica.root(), replica);
+    mirror.keep(2, replica);
+    mirror.signed(RUN, 2, await replica.root());
     await kept;
-    expect(heard.map((line) => decodeAnnouncement(fromHex(line.split(' ')[1]!)).round)).toEqual([1]);
+    expect(heard.map((line) => decodeAnnouncement(fromHex(line.split(' ')[1]!)).round)).toEqual([2]);
+  });
+
+  test('a replica that cannot be written, and digests that never come, stop nothing', async () => {
+    const { files } = await hostOf();
+    const { mirror, next, events } = await sharing(files);
+    const replica = replicaInTurn();
+    mirror.keep(0, { leaves: () => replica.leaves(), snapshot: () => Promise.reject(new RangeError('broken')) });
+    mirror.signed(RUN, 0, await replica.root());
+    for (let round = 1; round < 4; round++) {
+      await replica.apply([roundOf(round - 1)]);
+      mirror.keep(round, replica);
+    }
+    const kept = next();
+    mirror.signed(RUN, 1, await replica.root()); // kept, and given up since
+    mirror.signed(RUN, 3, await replica.root());
+    await kept;
+    expect(events.filter(({ event }) => event === 'shared')).toEqual([{ event: 'shared', round: 3, known: true }]);
   });
 
   test('shares though the host cannot be told', async () => {
     const { mirror, next, events } = await sharing('http://127.0.0.1:1/x');
     const kept = next();
     const replica = replicaInTurn();
-    mirror.keep(RUN, 0, await replica.root(), replica);
+    mirror.keep(0, replica);
+    mirror.signed(RUN, 0, await replica.root());
     await kept;
     expect(events.at(-1)).toEqual({ event: 'shared', round: 0, known: false });
   });
@@ -109,7 +133,8 @@ describe('a mirror', () => {
     const { mirror, next, origin } = await sharing(files);
     const replica = replicaInTurn();
     const kept = next();
-    mirror.keep(RUN, 0, await replica.root(), replica);
+    mirror.keep(0, replica);
+    mirror.signed(RUN, 0, await replica.root());
     await kept;
     const { name } = chunksOf(await replica.leaves(), nodeCrypto.sha256)[0]!;
     expect((await fetch(`${origin}/${CODE}/chunk/${name}`)).status).toBe(200);
