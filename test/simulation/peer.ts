@@ -267,6 +267,10 @@ export function lightPeer(around: Surroundings, traits: Traits): LightPeer {
       if (root === undefined || !equalBytes(root, rootOf(weights, crypto)))
         if (!drifted) accuse('the run is done, and its weights are not those of the journal');
       line?.channel.close('');
+    } else if (message.type === 'snapshot') {
+      const { rounds } = known.weights;
+      if (!fetching && stage === 'ready' && message.round > rounds)
+        accuse(`a snapshot of round ${message.round} was announced, it stands at ${rounds}`);
     } else accuse(`heard ${message.type}`);
   }
 
