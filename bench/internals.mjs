@@ -5,6 +5,7 @@
  */
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { poolOf } from '../dist/apply/sums.js';
 import { settingsOf } from '../dist/cli/alone.js';
 import { loadConfig } from '../dist/cli/config.js';
 import { draftManifest } from '../dist/cli/prepare.js';
@@ -310,7 +311,8 @@ export async function offerRun(folder, round, threads) {
   const host = await open();
   await host.apply(rounds.slice(0, round));
   const leaves = await host.leaves();
-  const checkpoint = await saveCheckpoint(folder, { round, leaves }, host.snapshot);
+  const sums = poolOf(manifest) && (await host.sums(async () => rounds.slice(0, round)));
+  const checkpoint = await saveCheckpoint(folder, { round, leaves, ...(sums && { sums }) }, host.snapshot);
   const root = await host.root();
   await host.apply(rounds.slice(round));
   const end = toHex(await host.root());

@@ -5,7 +5,7 @@
  *
  *     npm run bench:join -- --rounds 100,1000,10000 --per_round 16 --tail 50
  *
- * `tail`: rounds since the snapshot.
+ * `tail`: rounds since the snapshot. `pool`: the longest once more as a run with so many directions, whose snapshot is sums.
  *
  * @module
  */
@@ -16,18 +16,20 @@ import { flagsOf, median, report } from './harness.mjs';
 import { offerRun, writeRun } from './internals.mjs';
 import { requireStories, SHAKESPEARE, STORIES } from './stories.mjs';
 
-const given = flagsOf({ rounds: [100, 1000, 10_000], per_round: 16, tail: 50, repetitions: 3, threads: 1 });
-const { rounds, per_round, tail, repetitions, threads } = given;
+const given = flagsOf({ rounds: [100, 1000, 10_000], per_round: 16, tail: 50, pool: 256, repetitions: 3, threads: 1 });
+const { rounds, per_round, tail, pool, repetitions, threads } = given;
 requireStories('bench:join');
 
 const home = mkdtempSync(join(tmpdir(), 'murmur-join-'));
 try {
   const rows = [];
-  for (const count of rounds) {
-    const folder = join(home, String(count));
+  const runs = rounds.map((count) => ({ count, directions: 'one a record', own: {} }));
+  runs.push({ count: Math.max(...rounds), directions: `a pool of ${pool}`, own: { direction_pool: pool } });
+  for (const { count, directions, own } of runs) {
+    const folder = join(home, `${count} ${directions}`);
     const flags = {
       ...{ model: STORIES, data: SHAKESPEARE, per_device_train_batch_size: per_round, max_steps: count },
-      ...{ direction_per: 'sample', learning_rate: 1e-4, lr_scheduler_type: 'constant' },
+      ...{ direction_per: 'sample', learning_rate: 1e-4, lr_scheduler_type: 'constant', ...own },
     };
     const journal = await writeRun(folder, flags);
     const offered = await offerRun(folder, count - tail, threads);
@@ -39,7 +41,15 @@ try {
       for (let i = 0; i < repetitions; i++) joins.push(await offered.join(snapshot));
       const [{ bytes, applied }] = joins;
       const seconds = median(joins.map((one) => one.seconds));
-      rows.push({ rounds: count, 'journal, kB': journal / 1000, how, 'kB fetched': bytes / 1000, applied, seconds });
+      rows.push({
+        rounds: count,
+        directions,
+        'journal, kB': journal / 1000,
+        how,
+        'kB fetched': bytes / 1000,
+        applied,
+        seconds,
+      });
     }
     await offered.close();
   }

@@ -109,6 +109,18 @@ function rise({ exponent, shape }: Fixed, { kind, rank }: Direction, header: Hea
 }
 
 /**
+ * Looks at all weights after sums that may have been anything on the way.
+ * @throws {Fault} RANGE naming the tensor
+ */
+export async function lookAtAll(weights: Weights): Promise<void> {
+  for (const { id, name } of weights.tensors) {
+    const peak = await weights.visit(name, ({ kernels, tensor }) => kernels.peak(tensor(name).q));
+    weights.reach[id] = peak;
+    checkRange(peak, name);
+  }
+}
+
+/**
  * Owes a round to the weights: it is added to each tensor when that is next looked at, in any order, to the same bits.
  * Only where a weight might leave its range is it added now, and looked at.
  *

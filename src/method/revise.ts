@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { applyRound } from '../apply/apply.ts';
+import { applyRound, lookAtAll } from '../apply/apply.ts';
 import type { Weights } from '../model/weights.ts';
 import type { Round } from '../nouns.ts';
-import { checkRange } from '../numeric/fixed.ts';
 import { checkRevocable } from '../optimizer/algebra.ts';
 import { recentOf, type Step, type StepRules, stepsOf, type windowOf } from '../optimizer/steps.ts';
 import { keptIn, type Learner, type Memory } from './onebyte.ts';
@@ -94,11 +93,7 @@ export async function reviseCommitted(
       await add(taken, step);
       if (left !== undefined) await add(given, left);
     }
-  for (const { id, name } of weights.tensors) {
-    const peak = await weights.visit(name, ({ kernels, tensor }) => kernels.peak(tensor(name).q));
-    weights.reach[id] = peak;
-    checkRange(peak, name);
-  }
+  await lookAtAll(weights);
   const known = [...recent, ...now];
   memory.recent = recentOf(manifest, known, known.length);
 }

@@ -20,6 +20,8 @@ export interface SnapshotOffer {
   readonly round: number;
   /** Of the Merkle tree over these weights, in order. There is at least one. */
   readonly leaves: readonly Leaf[];
+  /** Of sums that make the same weights of the base: `Replica.compose`. The first source has their chunks. */
+  readonly sums?: readonly Leaf[];
   /** Who has the chunks: the host, or what this machine keeps, then others. */
   readonly sources: readonly [ChunkSource, ...ChunkSource[]];
   /** What must be known of the journal to go on from some round up to `round`: `encodeStanding`. */

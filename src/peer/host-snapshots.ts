@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { poolOf } from '../apply/sums.ts';
 import type { Journal } from '../journal/journal.ts';
-import { CHUNK_WEIGHTS, type Merge } from '../nouns.ts';
+import { CHUNK_WEIGHTS, type Merge, type Round } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Leaf } from '../numeric/merkle.ts';
 import type { Clock, Crypto } from '../ports.ts';
 import { rootOfLeaves } from './chunks.ts';
+import { roundsOf } from './ledger.ts';
 import type { Replica } from './replica.ts';
 import { downloadMs, measured, type Pace, roundsBetween } from './snapshot-pace.ts';
 import { encodeStanding, type Standing, standingAfter, standingAt } from './standing.ts';
@@ -19,6 +21,8 @@ export interface SavedSnapshot {
   readonly round: number;
   readonly root: Uint8Array;
   readonly leaves: readonly Leaf[];
+  /** `Replica.sums`, where they are worth having. */
+  readonly sums?: Uint8Array;
   /** `encodeStanding` of the journal after that many rounds; absent after the last: nobody joins any more. */
   readonly standing?: Uint8Array;
 }
@@ -58,12 +62,15 @@ export function hostSnapshots({ journal, replica, crypto, clock, save, snapshotB
   /** When the weights were last brought on, and how long a checksum takes of weights that are owed nothing. */
   let movedAt: number | undefined;
   let idleMs = 0;
+  let bytes = snapshotBytes;
 
   function standingOf(round: number): Uint8Array {
     stood ??= standingAt(journal.records[0]!, crypto);
     stood = standingAfter(stood, journal.records.slice(stood.position.index), round);
     return encodeStanding(stood);
   }
+
+  const countedUpTo = (round: number): Round[] => roundsOf(journal.records.map(({ entry }) => entry)).slice(0, round);
 
   return {
     async moving(rounds, merges, work) {
@@ -79,7 +86,7 @@ export function hostSnapshots({ journal, replica, crypto, clock, save, snapshotB
         movedAt = now;
       }
       const round = replica.round();
-      const snapshotRounds = snapshotBytes === undefined ? undefined : roundsBetween(snapshotBytes, pace);
+      const snapshotRounds = bytes === undefined ? undefined : roundsBetween(bytes, pace);
       return { type: 'applied', round, checksum, ...(snapshotRounds === undefined ? {} : { snapshotRounds }) };
     },
 
@@ -89,9 +96,12 @@ export function hostSnapshots({ journal, replica, crypto, clock, save, snapshotB
       const leaves = await replica.leaves();
       const root = rootOfLeaves(leaves, crypto.sha256);
       const first = journal.records[0]!.entry;
-      const isLast = first.type === 'manifest' && first.manifest.max_steps === round;
-      const standing = save === undefined || isLast ? undefined : standingOf(round);
-      await save?.({ round, root, leaves, ...(standing && { standing }) }, replica.snapshot);
+      const manifest = first.type === 'manifest' ? first.manifest : undefined;
+      const standing = save === undefined || manifest?.max_steps === round ? undefined : standingOf(round);
+      const pool = manifest && poolOf(manifest);
+      const sums = standing && pool && (await replica.sums?.(async () => countedUpTo(round)));
+      if (sums) bytes = sums.length;
+      await save?.({ round, root, leaves, ...(sums && { sums }), ...(standing && { standing }) }, replica.snapshot);
       pace = measured(pace, { writeMs: clock.now() - began });
       return { type: 'rooted', round, root, ...(standing && { standing: crypto.sha256(standing) }) };
     },

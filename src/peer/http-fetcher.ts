@@ -134,11 +134,15 @@ export function httpFetcher(files: string, fetch: Fetch = globalThis.fetch, sile
       const { response } = answer;
       if (response.status === 404) return undefined;
       if (!response.ok) refuse(answer, path);
-      const { round, leaves, mirrors, standing } = decodeSnapshotOffer(await body(answer, path));
+      const { round, leaves, sums, mirrors, standing } = decodeSnapshotOffer(await body(answer, path));
       if (leaves.length === 0) throw new Fault('DOWNLOAD_FAILED', 'the host offers a snapshot of nothing');
       const others = mirrors.map((authority) => chunkSource(`http://${authority}/${code}`, authority, request));
       const sources = [chunkSource(files, 'the host', request), ...others] as const;
-      return { round, leaves, sources, ...(standing.length > 0 ? { standing } : {}) };
+      return {
+        ...{ round, leaves, sources },
+        ...(sums.length > 0 ? { sums } : {}),
+        ...(standing.length > 0 ? { standing } : {}),
+      };
     },
   };
 }

@@ -125,6 +125,8 @@ export function askReplica(post: (message: Call | Reply) => void, exchanges: boo
       leaves: () => call('leaves'),
       snapshot: (write) => serving(write, 'snapshot'),
       restore: (round, { name, size, read }, ...rest) => serving(read, 'restore', round, { name, size }, ...rest),
+      sums: (rounds) => serving(rounds, 'sums'),
+      compose: (...args) => call('compose', ...args),
       slopes: (...args) => call('slopes', ...args),
       generate: (...args) => call('generate', ...args),
       classify: (...args) => call('classify', ...args),
@@ -151,6 +153,7 @@ type Ask = (...args: readonly unknown[]) => Promise<never>;
 /** The arguments of methods that take functions. */
 const ARGUMENTS: Partial<Record<Call['name'], (ask: Ask, args: readonly unknown[]) => readonly unknown[]>> = {
   snapshot: (ask) => [ask],
+  sums: (ask) => [ask],
   restore: (ask, [round, source, ...rest]) => [round, { ...(source as object), read: ask }, ...rest],
 };
 

@@ -52,6 +52,18 @@ export interface Replica {
     recent?: readonly Round[],
     leaves?: readonly Leaf[],
   ): Promise<void>;
+  /**
+   * What the directions of the run's pool come to, (tensors of the view, pool) i32 little-endian, after the rounds so far.
+   * @param rounds all of these as they count, asked for where the replica has not added them up from the first on.
+   * @returns undefined where a joiner is served better by the weights: `areSumsWorth`
+   */
+  sums?(rounds: () => Promise<readonly Round[]>): Promise<Uint8Array | undefined>;
+  /**
+   * Makes the weights after `round` rounds of the base, which they must be, and of such sums.
+   * @param root @param recent as in `restore`.
+   * @throws {Fault} BLOB_MISMATCH if it is another root; the weights are the base then
+   */
+  compose?(round: number, sums: Uint8Array, root: Uint8Array, recent?: readonly Round[]): Promise<void>;
   close(): Promise<void>;
   /** In a run that exchanges vectors, in place of `apply` and `measure`. */
   readonly exchange?: Exchanger;

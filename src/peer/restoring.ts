@@ -4,12 +4,13 @@
  * @module
  */
 import { Fault } from '../faults.ts';
+import type { ByteSource } from '../model/source.ts';
 import type { Hex, Round } from '../nouns.ts';
-import { equalBytes } from '../numeric/bytes.ts';
+import { concatBytes, equalBytes } from '../numeric/bytes.ts';
 import type { ChunkStore, Crypto } from '../ports.ts';
-import { chunksOf, isKept, rootOfLeaves, storedSnapshot } from './chunks.ts';
+import { type Chunk, chunksOf, isKept, rootOfLeaves, storedSnapshot } from './chunks.ts';
 import type { ParticipantEvent } from './events.ts';
-import type { SnapshotOffer } from './fetcher.ts';
+import type { ChunkSource, SnapshotOffer } from './fetcher.ts';
 import { gather } from './gather.ts';
 import type { Ledger } from './ledger.ts';
 import type { Replica } from './replica.ts';
@@ -45,24 +46,50 @@ export interface Restoring {
  * @throws {Fault} HOST_UNREACHABLE, DOWNLOAD_FAILED; what was gathered stays where `chunks` keeps it
  */
 export async function restoreFrom(
-  { round, leaves, sources, own }: SnapshotOffer,
+  { round, leaves, sums, sources, own }: SnapshotOffer,
   { replica, ledger: { round: last, digests, firm }, recent, crypto, chunks = inMemory, emit }: Restoring,
 ): Promise<Uint8Array | undefined> {
   const { sha256 } = crypto;
   const root = rootOfLeaves(leaves, sha256);
   const signed = digests.get(round);
   if (round > last || (signed === undefined ? !own || round > firm : !equalBytes(root, signed))) return undefined;
-  try {
+  /** @returns `all`, in a store where those that are `wanted` came to lie. */
+  async function gathered(
+    all: readonly Chunk[],
+    wanted: readonly Chunk[],
+    from: readonly ChunkSource[],
+  ): Promise<ByteSource> {
+    const store = await chunks(new Set(wanted.map(({ name }) => name)));
+    const progress = (source = 'here', bytes: number): void => emit?.({ event: 'chunk', source, bytes });
+    await gather({ wanted, sources: from, store, crypto, progress });
+    return storedSnapshot(all, store);
+  }
+  /** Of the base and sums. */
+  async function compose(all: readonly Chunk[]): Promise<void> {
+    const source = await gathered(all, all, sources.slice(0, 1));
+    const pieces: Uint8Array[] = [];
+    for (const { at, bytes } of all) pieces.push(await source.read(at, bytes));
+    await replica.compose!(round, concatBytes(...pieces), root, recent);
+  }
+  async function restore(): Promise<void> {
     const all = chunksOf(leaves, sha256);
     const here = chunksOf(await replica.leaves(), sha256);
     const wanted = all.filter((chunk, i) => !isKept(chunk, i, here));
-    const store = await chunks(new Set(wanted.map(({ name }) => name)));
-    const progress = (source = 'here', bytes: number): void => emit?.({ event: 'chunk', source, bytes });
-    await gather({ wanted, sources, store, crypto, progress });
-    await replica.restore(round, storedSnapshot(all, store), root, recent, leaves);
-    return root;
+    await replica.restore(round, await gathered(all, wanted, sources), root, recent, leaves);
+  }
+  const composes = sums !== undefined && replica.compose !== undefined && replica.round() === 0;
+  return (composes && (await holds(() => compose(chunksOf(sums, sha256))))) || (await holds(restore))
+    ? root
+    : undefined;
+}
+
+/** Whether weights came to be what was signed. @throws {Fault} what the network does */
+async function holds(attempt: () => Promise<void>): Promise<boolean> {
+  try {
+    await attempt();
+    return true;
   } catch (error) {
-    if (error instanceof Fault && error.code === 'BLOB_MISMATCH') return undefined;
+    if (error instanceof Fault && error.code === 'BLOB_MISMATCH') return false;
     throw error;
   }
 }

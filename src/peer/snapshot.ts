@@ -58,7 +58,7 @@ export async function writeSnapshot(
 }
 
 /** Aligned, whatever the bytes were a view of. */
-const asIntegers = (bytes: Uint8Array): Int32Array => {
+export const asIntegers = (bytes: Uint8Array): Int32Array => {
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   return new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4);
 };

@@ -19,7 +19,9 @@ export interface OfferedSnapshot {
   readonly round: number;
   /** Of the weights after `round` rounds, in order. */
   readonly leaves: readonly Leaf[];
-  /** `host:port` of peers that have the chunks too. */
+  /** Of what the directions of the run's pool come to, which with the base is as good; none where the host has not added it up. */
+  readonly sums: readonly Leaf[];
+  /** `host:port` of peers that have the chunks of the weights too. */
   readonly mirrors: readonly string[];
   /** `encodeStanding` of some round up to that; empty where the whole journal is to be read. */
   readonly standing: Uint8Array;
@@ -30,6 +32,7 @@ const leaf: Codec<Leaf> = struct<Leaf>({ hash: fixed(32), bytes: varint(4 * LEAF
 const offer: Codec<OfferedSnapshot> = struct<OfferedSnapshot>({
   round: varint(),
   leaves: list(leaf, MAX_LEAVES),
+  sums: list(leaf, MAX_LEAVES),
   mirrors: list(text(MAX_AUTHORITY_BYTES), MAX_MIRRORS),
   standing: rest,
 });

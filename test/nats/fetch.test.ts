@@ -22,7 +22,7 @@ describe.skipIf(!HAS_SERVER)('what a peer fetches over NATS', () => {
   const weights = numbers(1_500_000, 11);
   const leaves = [{ hash: numbers(32, 3), bytes: 100 }];
   const standing = numbers(1_200_000, 7);
-  const offer = encodeSnapshotOffer({ round: 40, leaves, mirrors: [], standing });
+  const offer = encodeSnapshotOffer({ round: 40, leaves, sums: [], mirrors: [], standing });
   let journal = numbers(1_300_000, 5);
   let stops: (() => void)[] = [];
   afterEach(() => {

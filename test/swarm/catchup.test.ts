@@ -1,7 +1,8 @@
 /** Joining a run that has gone on for long: a snapshot in chunks, from the host and from peers that share, and the tail. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { ledgerOf } from '../../src/peer/ledger.ts';
 import { type Line, murmur, type Running } from './processes.ts';
 import {
   atRound,
@@ -46,6 +47,8 @@ const sharesAfter =
   (round: number) =>
   (line: Line): boolean =>
     line.event === 'shared' && line['known'] === true && Number(line['round']) > round;
+
+const checkpointIn = (out: string): string => readdirSync(out).find((name) => name.startsWith('checkpoint-'))!;
 
 const lastShared = ({ lines }: Running): number =>
   Math.max(0, ...lines.filter(({ event }) => event === 'shared').map((line) => Number(line['round'])));
@@ -100,6 +103,39 @@ describe.skipIf(!RUNNABLE)('catching up (npm run build makes the processes)', ()
       expect(await resultOf(at.run('verify', at.out))).toMatchObject({ journal: 'valid', weights: 'equal' });
     },
   );
+
+  test('a pool of directions: who joins late fetches one sum for each and tensor, and no weights', LONG, async () => {
+    const at = place();
+    const host = at.host({
+      peers: 0,
+      min_peers: 1,
+      max_steps: ENDLESS,
+      save_steps: 60,
+      per_device_train_batch_size: 4,
+      direction_pool: 64,
+    });
+    const link = await linkOf(host);
+    const worker = joins(at, link, 'worker');
+    await host.waitFor(({ event, round }) => event === 'digest' && Number(round) >= 60);
+    const late = joins(at, link, 'late');
+    const { round } = await late.waitFor(({ event }) => event === 'ready');
+    await late.waitFor(atRound('checksum', Number(round) + 5));
+    await worker.waitFor(atRound('checksum', Number(round) + 5));
+    expectAlike(late, worker, 5);
+    const { manifest } = ledgerOf(journalEntries(at.out));
+    expect(manifest.directions).toEqual({ pool: 64 });
+    const { size } = statSync(join(at.out, checkpointIn(at.out), 'weights.q32'));
+    const came = bytesBySource(late).get('the host')!;
+    expect(came).toBe(statSync(join(at.out, checkpointIn(at.out), 'sums')).size);
+    expect(came).toBeLessThan(size / 20);
+    expect(Number(late.lines.find(({ event }) => event === 'catchup' || event === 'ready')?.['round'])).toBeGreaterThan(
+      59,
+    );
+    host.kill('SIGINT');
+    await host.exit();
+    for (const peer of [worker, late]) peer.kill('SIGKILL');
+    expect(await resultOf(at.run('verify', at.out))).toMatchObject({ journal: 'valid', weights: 'equal' });
+  });
 
   test(
     'killed while it fetched: it goes on with what is on disk, and what is damaged there is fetched again',

@@ -70,9 +70,13 @@ export function natsFetcher(nats: Nats, joinCode: string, leader: () => string |
       const first = await request(what);
       if (first.total === 0) return undefined;
       const offer = decodeSnapshotOffer(await pieces({ ...what, hash: first.hash }, first));
-      const { round, leaves, standing } = offer;
+      const { round, leaves, sums, standing } = offer;
       if (leaves.length === 0) throw new Fault('DOWNLOAD_FAILED', 'the coordinator offers a snapshot of nothing');
-      return { round, leaves, sources: [source], ...(standing.length > 0 ? { standing } : {}) };
+      return {
+        ...{ round, leaves, sources: [source] },
+        ...(sums.length > 0 ? { sums } : {}),
+        ...(standing.length > 0 ? { standing } : {}),
+      };
     },
   };
 }

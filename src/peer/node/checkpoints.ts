@@ -12,16 +12,18 @@ import { fileSource } from '../../model/node/files.ts';
 import type { ByteSource } from '../../model/source.ts';
 import type { Round } from '../../nouns.ts';
 import { equalBytes } from '../../numeric/bytes.ts';
-import type { Leaf } from '../../numeric/merkle.ts';
+import { type Leaf, leavesOf } from '../../numeric/merkle.ts';
 import { decodeLeaves, encodeLeaves } from '../../wire/snapshot-offer.ts';
 import { rootOfLeaves } from '../chunks.ts';
 import type { SavedSnapshot } from '../host-snapshots.ts';
 import type { Replica } from '../replica.ts';
+import { asIntegers } from '../snapshot.ts';
 import { nodeCrypto } from './crypto.ts';
 import { writePieces, writeWhole } from './write-file.ts';
 
 const WEIGHTS = 'weights.q32';
 const LEAVES = 'leaves';
+const SUMS = 'sums';
 /** The newest, and the one before it: a joiner may be in the middle of it. */
 const KEPT = 2;
 
@@ -30,6 +32,8 @@ export interface Checkpoint {
   readonly leaves: readonly Leaf[];
   /** Of the weights: chunk after chunk. */
   readonly path: string;
+  /** The same of `Replica.sums`, where they were kept. */
+  readonly sums?: { readonly leaves: readonly Leaf[]; readonly path: string };
 }
 
 const folderOf = (folder: string, round: number): string => join(folder, `checkpoint-${round}`);
@@ -37,7 +41,7 @@ const folderOf = (folder: string, round: number): string => join(folder, `checkp
 /** Writes a checkpoint and removes those before the last one: the journal rebuilds any round. */
 export async function saveCheckpoint(
   folder: string,
-  { round, leaves }: Pick<SavedSnapshot, 'round' | 'leaves'>,
+  { round, leaves, sums }: Pick<SavedSnapshot, 'round' | 'leaves' | 'sums'>,
   snapshot: Replica['snapshot'],
 ): Promise<Checkpoint> {
   const own = folderOf(folder, round);
@@ -46,7 +50,11 @@ export async function saveCheckpoint(
   await writePieces(join(own, WEIGHTS), snapshot);
   for (const old of (await roundsIn(folder)).filter((other) => other !== round).slice(0, -(KEPT - 1)))
     await rm(folderOf(folder, old), { recursive: true, force: true });
-  return { round, leaves, path: join(own, WEIGHTS) };
+  const path = join(own, WEIGHTS);
+  if (sums === undefined) return { round, leaves, path };
+  const kept = { leaves: leavesOf(asIntegers(sums), nodeCrypto.sha256), path: join(own, SUMS) };
+  await writeWhole(kept.path, sums);
+  return { round, leaves, path, sums: kept };
 }
 
 /** Leaves of a checkpoint, if they are those of `root`. */

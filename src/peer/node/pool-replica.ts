@@ -72,6 +72,8 @@ export function poolReplica(replicas: readonly NodeReplica[]): NodeReplica {
     apply: (committed) => everywhere((replica) => replica.apply(committed)),
     revise: (...args) => everywhere((replica) => replica.revise(...args)),
     restore: (...args) => everywhere((replica) => replica.restore(...args)),
+    sums: (rounds) => attempt(async () => first.sums?.(rounds)),
+    compose: (...args) => everywhere(async (replica) => replica.compose!(...args)),
     async measure(header, from, count) {
       const shares = sharesOf(from, count, replicas.length);
       const parts = await Promise.all(

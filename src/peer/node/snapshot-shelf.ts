@@ -38,6 +38,10 @@ export interface SnapshotShelf {
   drop(round: number): void;
 }
 
+/** By name. */
+const placesIn = ({ path, leaves }: Pick<Checkpoint, 'path' | 'leaves'>): [Hex, Place][] =>
+  chunksOf(leaves, nodeCrypto.sha256).map(({ name, at, bytes }) => [name, { path, at, bytes }]);
+
 export function snapshotShelf(): SnapshotShelf {
   const shelf: Shelved[] = [];
   return {
@@ -53,9 +57,8 @@ export function snapshotShelf(): SnapshotShelf {
       return undefined;
     },
     put(checkpoint, standing) {
-      const { path, leaves } = checkpoint;
-      const chunks = chunksOf(leaves, nodeCrypto.sha256);
-      const places = new Map(chunks.map(({ name, at, bytes }) => [name, { path, at, bytes }]));
+      const { sums } = checkpoint;
+      const places = new Map([...placesIn(checkpoint), ...(sums ? placesIn(sums) : [])]);
       shelf.unshift({ checkpoint, places, ...(standing && { standing }) });
       shelf.length = Math.min(shelf.length, KEPT);
     },
@@ -70,8 +73,9 @@ export const snapshotRoutes = (shelf: SnapshotShelf, mirrors: Mirrors): Snapshot
   latest(asker) {
     const newest = shelf.latest();
     if (newest === undefined) return undefined;
-    const { round, leaves, standing = new Uint8Array(0) } = newest;
-    return encodeSnapshotOffer({ round, leaves, mirrors: mirrors.of(round, asker), standing });
+    const { round, leaves, sums, standing = new Uint8Array(0) } = newest;
+    const others = mirrors.of(round, asker);
+    return encodeSnapshotOffer({ round, leaves, sums: sums?.leaves ?? [], mirrors: others, standing });
   },
   chunk: shelf.chunk,
   announce: mirrors.announce,
