@@ -7,6 +7,7 @@ import { Fault } from '../faults.ts';
 import type { ByteSource } from '../model/source.ts';
 import type { Hex, Round } from '../nouns.ts';
 import { concatBytes, equalBytes } from '../numeric/bytes.ts';
+import type { Leaf } from '../numeric/merkle.ts';
 import type { ChunkStore, Crypto } from '../ports.ts';
 import { type Chunk, chunksOf, isKept, rootOfLeaves, storedSnapshot } from './chunks.ts';
 import type { ParticipantEvent } from './events.ts';
@@ -77,11 +78,14 @@ export async function restoreFrom(
     const wanted = all.filter((chunk, i) => !isKept(chunk, i, here));
     await replica.restore(round, await gathered(all, wanted, sources), root, recent, leaves);
   }
-  const composes = sums !== undefined && replica.compose !== undefined && replica.round() === 0;
-  return (composes && (await holds(() => compose(chunksOf(sums, sha256))))) || (await holds(restore))
-    ? root
-    : undefined;
+  // Nobody has signed for sums before the weights are made of them: they may not be more than these.
+  const isOffered = sums !== undefined && bytesOf(sums) < bytesOf(leaves);
+  const isComposed =
+    isOffered && replica.compose && replica.round() === 0 && (await holds(() => compose(chunksOf(sums, sha256))));
+  return isComposed || (await holds(restore)) ? root : undefined;
 }
+
+const bytesOf = (leaves: readonly Leaf[]): number => leaves.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Whether weights came to be what was signed. @throws {Fault} what the network does */
 async function holds(attempt: () => Promise<void>): Promise<boolean> {
