@@ -21,8 +21,11 @@ export const without: string = existsSync(EXECUTABLE)
 /** A name of this machine that no browser takes for it: pages of it are as plain http is from another machine. */
 export const PLAIN_HOST = 'plain.test';
 
+/** A name that the certificate of the tests is for. */
+export const CERTIFIED_HOST = 'run.example';
+
 const QUIET = [
-  `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
+  `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1, MAP ${CERTIFIED_HOST} 127.0.0.1`,
   ...['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking'],
   ...['--disable-component-update', '--disable-sync'],
 ];
