@@ -99,7 +99,7 @@ const REAL = `## Real processes
 \`murmur train\` hosts the run, \`murmur join\` takes part: quill on short reviews, rounds of tens of milliseconds, two or three peers. They talk
 through a TCP proxy of the tests' own, which delays, throttles, holds back, loses and damages bytes, resets connections in the middle of a frame, and goes
 dead in one direction. Deaths are SIGKILL, freezes SIGSTOP; where a host must die at one write or one fsync, or its disk must be full there, a module that is
-loaded before it counts the calls. The seconds are those of a machine that had other work to do.`;
+loaded before it counts the calls. Seconds are whole: starting, the run, and checking it.`;
 
 const GROUPS = {
   peers: 'Peers that die, freeze, leave, return, are doubled, or have other weights',
