@@ -20,8 +20,11 @@ export interface NatsServer {
   readonly url: string;
   /** Of its WebSocket listener, if it has one. */
   readonly websocket: string | undefined;
-  readonly process: ChildProcess;
   readonly name: string;
+  /** At once. */
+  kill(): void;
+  /** The same server once more, with what it had written. */
+  revive(): void;
 }
 
 export interface Servers {
@@ -42,6 +45,7 @@ export async function startServers(count: number, more: (index: number) => strin
   // Servers of a cluster must know each other's ports before they start.
   const routes = count > 1 ? await freePorts(count) : [];
   const servers: NatsServer[] = [];
+  const running: ChildProcess[] = [];
   for (let i = 0; i < count; i++) {
     const own = join(folder, `n${i}`);
     mkdirSync(own);
@@ -51,7 +55,13 @@ export async function startServers(count: number, more: (index: number) => strin
         : `cluster { name: test, listen: "127.0.0.1:${routes[i]}", routes: [${routes.map((port) => `"nats://127.0.0.1:${port}"`).join(', ')}] }`;
     const config = `server_name: n${i}\nlisten: "127.0.0.1:-1"\nports_file_dir: "${own}"\njetstream { store_dir: "${own}/js" }\n${cluster}\n${more(i)}\n`;
     writeFileSync(join(own, 'nats.conf'), config);
-    const child = spawn('nats-server', ['-c', join(own, 'nats.conf'), '-l', join(own, 'log')], { stdio: 'ignore' });
+    const start = (...more: readonly string[]): ChildProcess => {
+      const argv = ['-c', join(own, 'nats.conf'), '-l', join(own, 'log'), ...more];
+      const child = spawn('nats-server', argv, { stdio: 'ignore' });
+      running[i] = child;
+      return child;
+    };
+    const child = start();
     let url = '';
     let websocket: string | undefined;
     await eventually(`server ${i} listens`, () => {
@@ -65,14 +75,18 @@ export async function startServers(count: number, more: (index: number) => strin
       websocket = ports.websocket?.[0];
       return url !== '';
     });
-    servers.push({ url, websocket, process: child, name: `n${i}` });
+    servers.push({
+      ...{ url, websocket, name: `n${i}` },
+      kill: () => void running[i]!.kill('SIGKILL'),
+      revive: () => void start('-p', new URL(url).port),
+    });
   }
   return {
     servers,
     store: `nats://${servers.map(({ url }) => url.replace('nats://', '')).join(',')}`,
     async stop() {
       await Promise.all(
-        servers.map(({ process: child }) => {
+        running.map((child) => {
           if (child.exitCode !== null || child.signalCode !== null) return undefined;
           const ended = new Promise((resolve) => child.once('exit', resolve));
           child.kill('SIGKILL');

@@ -94,7 +94,7 @@ describe.skipIf(!HAS_SERVER || !RUNNABLE)('several coordinators on NATS', () => 
       const leader = (await nats.jsm.streams.info(nats.names.stream)).cluster!.leader;
       await nats.connection.close();
       const told = second.lines.length;
-      servers.servers.find(({ name }) => name === leader)!.process.kill('SIGKILL');
+      servers.servers.find(({ name }) => name === leader)!.kill();
       for (const peer of peers) peer.kill('SIGCONT');
       await second.waitFor((line) => second.lines.indexOf(line) >= told && atRound('round', 46)(line));
 
