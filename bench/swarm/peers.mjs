@@ -86,6 +86,7 @@ function peer(number) {
       if (round >= settled) heard.set(round, [...(heard.get(round) ?? []), now()]);
       send({ type: 'checksum', round: round + 1, checksum });
     },
+    snapshot() {}, // nothing is kept here
     done: () => end(),
     refused({ code, detail }) {
       throw new TypeError(`peer ${number} was refused: ${code}, ${detail}`);
