@@ -5,7 +5,6 @@
  */
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { poolOf } from '../dist/apply/sums.js';
 import { settingsOf } from '../dist/cli/alone.js';
 import { loadConfig } from '../dist/cli/config.js';
 import { draftManifest } from '../dist/cli/prepare.js';
@@ -15,6 +14,7 @@ import { openJournal } from '../dist/journal/journal.js';
 import { encodeManifest } from '../dist/journal/manifest.js';
 import { encodeSlope } from '../dist/numeric/byte.js';
 import { fromHex, toHex } from '../dist/numeric/bytes.js';
+import { poolOf } from '../dist/numeric/names.js';
 import { initialScale } from '../dist/numeric/scale.js';
 import { wasmBytes, wasmKernels } from '../dist/numeric/wasm/wasm.js';
 import { headerOf } from '../dist/optimizer/header.js';
@@ -311,7 +311,7 @@ export async function offerRun(folder, round, threads) {
   const host = await open();
   await host.apply(rounds.slice(0, round));
   const leaves = await host.leaves();
-  const sums = poolOf(manifest) && (await host.sums(async () => rounds.slice(0, round)));
+  const sums = poolOf(manifest.directions) && (await host.sums(async () => rounds.slice(0, round)));
   const checkpoint = await saveCheckpoint(folder, { round, leaves, ...(sums && { sums }) }, host.snapshot);
   const root = await host.root();
   await host.apply(rounds.slice(round));

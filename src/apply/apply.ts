@@ -19,7 +19,7 @@ import { coefficientOf } from '../numeric/coefficient.ts';
 import { checkRange, MAX_Q, powerOfTwo } from '../numeric/fixed.ts';
 import type { Term } from '../numeric/kernels.ts';
 import { everything, type Kept } from '../numeric/mask.ts';
-import { type Drawing, directionKey } from '../numeric/names.ts';
+import { type Drawing, directionKey, poolOf } from '../numeric/names.ts';
 import { isMatrix, roundingWord } from '../numeric/noise.ts';
 import { merged } from '../numeric/terms.ts';
 import { scalarsOf } from './scalars.ts';
@@ -108,8 +108,14 @@ function rise({ exponent, shape }: Fixed, { kind, rank }: Direction, header: Hea
   return z * (header.gain * (header.scale * SCALE_UNIT) * codes * powerOfTwo(-exponent) + n);
 }
 
+/** Weights that are not looked at while rounds are owed: on the way to what they come to, sums may be anything. */
+export const unseen = (weights: Weights): Weights => ({
+  ...weights,
+  reach: new Float64Array(weights.tensors.length).fill(Number.NEGATIVE_INFINITY),
+});
+
 /**
- * Looks at all weights after sums that may have been anything on the way.
+ * Looks at all of them in the end.
  * @throws {Fault} RANGE naming the tensor
  */
 export async function lookAtAll(weights: Weights): Promise<void> {
@@ -147,7 +153,7 @@ export async function applyRound(
   weights.owe({
     kind,
     rank,
-    recurring: directions !== undefined && 'pool' in directions,
+    recurring: poolOf(directions) !== undefined,
     terms(tensor, kernels) {
       if (!kept(tensor.id)) return [];
       const words =

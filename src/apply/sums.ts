@@ -6,12 +6,10 @@
  * @module
  */
 import type { Debt, Weights } from '../model/weights.ts';
-import { type Direction, type Manifest, POOL_SLOT } from '../nouns.ts';
+import type { Direction } from '../nouns.ts';
 import type { Term } from '../numeric/kernels.ts';
-
-/** Directions of the run's pool; undefined where it has none. */
-export const poolOf = ({ directions }: Pick<Manifest, 'directions'>): number | undefined =>
-  directions && 'pool' in directions ? directions.pool : undefined;
+import { poolKey } from '../numeric/names.ts';
+import { unseen } from './apply.ts';
 
 /** Sums in the making. */
 export interface Tally {
@@ -43,12 +41,8 @@ export function openTally(weights: Weights, ids: readonly number[], pool: number
   };
 }
 
-/** Weights that nobody looks at: what they are owed goes into the tally alone. */
-export const tallied = (weights: Weights, { add }: Tally): Weights => ({
-  ...weights,
-  reach: new Float64Array(weights.tensors.length).fill(Number.NEGATIVE_INFINITY),
-  owe: add,
-});
+/** What these weights are owed goes into the tally alone. */
+export const tallied = (weights: Weights, { add }: Tally): Weights => ({ ...unseen(weights), owe: add });
 
 /** Owes sums to weights. @param sums (tensors, pool), as in `Tally`. @param sign -1 takes back what was owed. */
 export function oweSums(
@@ -66,7 +60,7 @@ export function oweSums(
     terms({ id }) {
       const terms: Term[] = [];
       for (const [sample, sum] of (rows.get(id) ?? []).entries())
-        if (sum !== 0) terms.push({ key: { round: 0, run, sample, slot: POOL_SLOT }, c: Math.imul(sign, sum) });
+        if (sum !== 0) terms.push({ key: poolKey(run, sample), c: Math.imul(sign, sum) });
       return terms;
     },
   });

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { applyRound, lookAtAll } from '../apply/apply.ts';
+import { applyRound, lookAtAll, unseen } from '../apply/apply.ts';
 import type { Weights } from '../model/weights.ts';
 import type { Round } from '../nouns.ts';
 import { checkRevocable } from '../optimizer/algebra.ts';
@@ -48,12 +48,6 @@ const isSame = (a: Step, b: Step | undefined): boolean =>
     const other = b.round.segments[i]!;
     return slot === other.slot && from === other.from && codes.length === other.codes.length;
   });
-
-/** Weights that are looked at when all is owed: on the way there, sums may be anything. */
-const unseen = (weights: Weights): Weights => ({
-  ...weights,
-  reach: new Float64Array(weights.tensors.length).fill(Number.NEGATIVE_INFINITY),
-});
 
 /** Owing to these is owing the opposite. Modulo 2^32, as all sums are. */
 const opposite = (weights: Weights): Weights => ({

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type DirectionKey, type Manifest, POOL_SLOT } from '../nouns.ts';
+import { type DirectionKey, type DirectionSet, type Manifest, POOL_SLOT } from '../nouns.ts';
 import { block, POOL_STREAM } from './noise.ts';
 import { mulhi } from './philox.ts';
 
@@ -17,14 +17,20 @@ const words = new Uint32Array(4);
 /** floor(w · size / 2^32) with the record's word of stream 10. */
 const drawnFrom = (size: number, own: DirectionKey): number => mulhi(block(own, POOL_STREAM, 0, 0, 0, words)[0]!, size);
 
+/** Directions of the run's pool; undefined where it has none. */
+export const poolOf = (directions: DirectionSet | undefined): number | undefined =>
+  directions && 'pool' in directions ? directions.pool : undefined;
+
+/** The key of direction `sample` of the pool. */
+export const poolKey = (run: number, sample: number): DirectionKey => ({ round: 0, run, sample, slot: POOL_SLOT });
+
 /**
  * The key of the direction of a record.
  * @param own the record's name: round, run, its number in the round, SHARED_SLOT.
  */
 export function directionKey({ direction: { lazy }, directions }: Drawing, own: DirectionKey): DirectionKey {
   const { round, run, sample, slot } = own;
-  if (directions && 'pool' in directions)
-    return { round: 0, run, sample: drawnFrom(directions.pool, own), slot: POOL_SLOT };
+  if (directions && 'pool' in directions) return poolKey(run, drawnFrom(directions.pool, own));
   const shared = directions ? sample % directions.shared : sample;
   if (lazy === undefined) return directions ? { round, run, sample: shared, slot } : own;
   return { round, run, sample: shared, slot, columns: round - (round % lazy) };

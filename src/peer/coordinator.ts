@@ -164,7 +164,7 @@ const HANDLERS: Handlers = {
       refuse(draft, known.channel, 'REPLACED', 'the same identity connected again; run one process per identity');
     const slot = known?.slot ?? draft.members.size;
     if (known === undefined) append(draft, { type: 'admit', slot, key, name });
-    const fresh = { slot, key: hex, name, rate: undefined, worked: -1, records: 0, strikes: 0, told: false };
+    const fresh = { slot, key: hex, name, rate: undefined, worked: -1, records: 0, strikes: 0 };
     const since = draft.ledger.round;
     const pass = { invite: invite?.name, maxShare: invite?.maxShare };
     const joining = {

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { poolOf } from '../apply/sums.ts';
 import type { Journal } from '../journal/journal.ts';
 import { CHUNK_WEIGHTS, type Merge, type Round } from '../nouns.ts';
 import { toHex } from '../numeric/bytes.ts';
 import type { Leaf } from '../numeric/merkle.ts';
+import { poolOf } from '../numeric/names.ts';
 import type { Clock, Crypto } from '../ports.ts';
 import { rootOfLeaves } from './chunks.ts';
 import { roundsOf } from './ledger.ts';
@@ -62,6 +62,7 @@ export function hostSnapshots({ journal, replica, crypto, clock, save, snapshotB
   /** When the weights were last brought on, and how long a checksum takes of weights that are owed nothing. */
   let movedAt: number | undefined;
   let idleMs = 0;
+  /** What a joiner downloads of the last one. */
   let bytes = snapshotBytes;
 
   function standingOf(round: number): Uint8Array {
@@ -98,9 +99,9 @@ export function hostSnapshots({ journal, replica, crypto, clock, save, snapshotB
       const first = journal.records[0]!.entry;
       const manifest = first.type === 'manifest' ? first.manifest : undefined;
       const standing = save === undefined || manifest?.max_steps === round ? undefined : standingOf(round);
-      const pool = manifest && poolOf(manifest);
+      const pool = poolOf(manifest?.directions);
       const sums = standing && pool && (await replica.sums?.(async () => countedUpTo(round)));
-      if (sums) bytes = sums.length;
+      bytes = sums ? sums.length : snapshotBytes;
       await save?.({ round, root, leaves, ...(sums && { sums }), ...(standing && { standing }) }, replica.snapshot);
       pace = measured(pace, { writeMs: clock.now() - began });
       return { type: 'rooted', round, root, ...(standing && { standing: crypto.sha256(standing) }) };

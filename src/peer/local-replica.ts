@@ -6,13 +6,14 @@
 
 import { lookAtAll } from '../apply/apply.ts';
 import { checksum, leaves, root } from '../apply/digest.ts';
-import { openTally, oweSums, poolOf, type Tally, tallied } from '../apply/sums.ts';
+import { openTally, oweSums, type Tally, tallied } from '../apply/sums.ts';
 import { Fault } from '../faults.ts';
 import { applyCommitted, type Learner, measureRecords, memoryOf } from '../method/onebyte.ts';
 import { reviseCommitted } from '../method/revise.ts';
 import { elementsOf } from '../model/weights.ts';
 import type { Example, Round } from '../nouns.ts';
 import { equalBytes } from '../numeric/bytes.ts';
+import { poolOf } from '../numeric/names.ts';
 import { promisesOf } from '../optimizer/algebra.ts';
 import { checkRecent, windowOf } from '../optimizer/steps.ts';
 import type { Crypto } from '../ports.ts';
@@ -54,7 +55,7 @@ export function localReplica(
 ): LocalReplica {
   const { weights, manifest, view, run } = learner;
   let memory = memoryOf();
-  const pool = poolOf(manifest);
+  const pool = poolOf(manifest.directions);
   /** Whether the run has so few directions that what is owed along each can be added up. */
   const pooled = pool !== undefined && pool < MOST_OWED;
   const compact =

@@ -41,7 +41,7 @@ export function measured(pace: Pace, found: Pace): Pace {
 /** What a joiner waits for so many bytes. */
 export const downloadMs = (bytes: number): number => (1000 * bytes) / DOWNLOAD_BYTES;
 
-/** Nanoseconds to add a direction to one weight on one core, in WebAssembly; of rank 1. */
+/** Nanoseconds to add a direction to one weight on one core, in WebAssembly, as `npm run bench:apply` has them; of rank 1. */
 const ADDING_NS: Readonly<Record<DirectionKind, number>> = { rademacher: 0.5, binomial: 3, lowrank: 0.1 };
 
 /**

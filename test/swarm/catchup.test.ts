@@ -14,10 +14,18 @@ import {
   place,
   RUNNABLE,
   resultOf,
+  type Settings,
 } from './run.ts';
 
 const LONG = { timeout: 300_000 };
 const ENDLESS = 1_000_000;
+
+/** A run without an end, and nobody in it yet. */
+async function begun(settings: Settings): Promise<{ at: Place; host: Running; link: string }> {
+  const at = place();
+  const host = at.host({ peers: 0, min_peers: 1, max_steps: ENDLESS, ...settings });
+  return { at, host, link: await linkOf(host) };
+}
 
 function joins({ out, folder }: Place, link: string, name: string, ...flags: string[]): Running {
   const key = ['--key', join(folder, `${name}.key`), '--files', join(out, 'files.json')];
@@ -58,15 +66,7 @@ describe.skipIf(!RUNNABLE)('catching up (npm run build makes the processes)', ()
     'one host, two peers that share, one that joins late: chunks from all, checked, and the same weights',
     LONG,
     async () => {
-      const at = place();
-      const host = at.host({
-        peers: 0,
-        min_peers: 2,
-        max_steps: ENDLESS,
-        save_steps: 200,
-        per_device_train_batch_size: 4,
-      });
-      const link = await linkOf(host);
+      const { at, host, link } = await begun({ min_peers: 2, save_steps: 200, per_device_train_batch_size: 4 });
       const sharing = ['one', 'two'].map((name) => joins(at, link, name, '--share', '127.0.0.1:0'));
       const mirrors = await Promise.all(sharing.map((peer) => peer.waitFor(({ event }) => event === 'sharing')));
 
@@ -105,16 +105,7 @@ describe.skipIf(!RUNNABLE)('catching up (npm run build makes the processes)', ()
   );
 
   test('a pool of directions: who joins late fetches one sum for each and tensor, and no weights', LONG, async () => {
-    const at = place();
-    const host = at.host({
-      peers: 0,
-      min_peers: 1,
-      max_steps: ENDLESS,
-      save_steps: 60,
-      per_device_train_batch_size: 4,
-      direction_pool: 64,
-    });
-    const link = await linkOf(host);
+    const { at, host, link } = await begun({ save_steps: 60, per_device_train_batch_size: 4, direction_pool: 64 });
     const worker = joins(at, link, 'worker');
     await host.waitFor(({ event, round }) => event === 'digest' && Number(round) >= 60);
     const late = joins(at, link, 'late');
@@ -141,15 +132,7 @@ describe.skipIf(!RUNNABLE)('catching up (npm run build makes the processes)', ()
     'killed while it fetched: it goes on with what is on disk, and what is damaged there is fetched again',
     LONG,
     async () => {
-      const at = place();
-      const host = at.host({
-        peers: 0,
-        min_peers: 1,
-        max_steps: ENDLESS,
-        save_steps: 30,
-        per_device_train_batch_size: 2,
-      });
-      const link = await linkOf(host);
+      const { at, host, link } = await begun({ save_steps: 30, per_device_train_batch_size: 2 });
       const worker = joins(at, link, 'worker');
       await host.waitFor(({ event, round }) => event === 'digest' && Number(round) >= 30);
       worker.kill('SIGSTOP'); // the snapshot stays the newest
