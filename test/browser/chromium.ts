@@ -77,6 +77,7 @@ export async function openTab(
     lines.push(line);
     for (const waker of [...wakers]) waker();
   };
+  page.on('crash', () => hear({ event: 'failed', code: 'PAGE', detail: 'the tab crashed' }));
   page.on('pageerror', ({ message }) => hear({ event: 'failed', code: 'PAGE', detail: message }));
   page.on('console', (message) => {
     if (message.type() === 'error') hear({ event: 'console', text: message.text() });

@@ -31,8 +31,8 @@ describe.skipIf(!BROWSER || !HAS_SERVER)(`a tab on NATS${without}`, () => {
     const listener = servers.servers[0]!.websocket!.replace(/^ws/, 'nats+ws');
     const tab = await openTab(context, origin, link.replace(/^nats:\/\/[^/]+/, listener), { name: 'tab' });
     const node = at.join(link, 'node');
-    const outcome = await tab.outcome();
-    expect(outcome.root).toBe(await expectOneDigest(at, host, [node]));
+    const [digest, outcome] = await Promise.all([expectOneDigest(at, host, [node]), tab.outcome()]);
+    expect(outcome.root).toBe(digest);
     expect(outcome.records).toBeGreaterThan(0);
   });
 });
